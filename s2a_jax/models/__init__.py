@@ -1,0 +1,1 @@
+"""Networks as pure-functional Flax (Linen) modules; they import nothing else of this package."""

@@ -1,0 +1,73 @@
+"""LCEM and GCEM: the local and the global context module, on the features of any encoder.
+
+The released code of S2A-Net has no modules of these names. Our reading of it: LCEM decodes an early
+Transformer block, whose tokens still carry local detail, into the vessels; GCEM decodes later
+blocks, whose tokens have seen the whole image, and fuses them into the avascular zone.
+"""
+
+from typing import TypedDict
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+from s2a_jax.models.decoder import Decoder
+from s2a_jax.models.layers import Conv
+
+
+class Features(TypedDict):
+    """What an encoder hands to the context modules.
+
+    `blocks`: maps to choose from, each [B, H/16, W/16, D]; `skips`: maps at 1/8, 1/4 and 1/2 of
+    the image's size, coarse to fine, [B, H/8, W/8, C8], [B, H/4, W/4, C4], [B, H/2, W/2, C2].
+    """
+
+    blocks: tuple[Array, ...]
+    skips: tuple[Array, ...]
+
+
+class ContextModule(nn.Module):
+    """Decodes chosen blocks, each with a decoder of its own, and fuses them.  -> [B, H, W, 1].
+
+    Attributes:
+        layers: indices of the blocks that are decoded.
+        first_channels: channels of each decoder's first convolution.
+        channels: channels after each of a decoder's doublings.
+        remat: recompute decoder blocks in the backward pass instead of storing them.
+        dtype: type of the computation; the logits are float32.
+    """
+
+    layers: tuple[int, ...]
+    first_channels: int = 512
+    channels: tuple[int, ...] = (256, 128, 64, 16)
+    remat: bool = False
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool) -> Array:
+        decoded = [
+            Decoder(
+                self.first_channels,
+                self.channels,
+                remat=self.remat,
+                dtype=self.dtype,
+                name=f"decoder_{layer}",
+            )(features["blocks"][layer], features["skips"], train=train)
+            for layer in self.layers
+        ]
+        fused = jnp.concatenate(decoded, axis=-1)  # [B, H, W, len(layers) * channels[-1]]
+        logits = Conv(1, 3, padding=1, dtype=self.dtype, name="head")(fused)
+        return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+
+
+class LCEM(ContextModule):
+    """Local context enhancement: the vessels' logits from the first block."""
+
+    layers: tuple[int, ...] = (0,)
+
+
+class GCEM(ContextModule):
+    """Global context enhancement: the avascular zone's logits from five later blocks."""
+
+    layers: tuple[int, ...] = (1, 2, 3, 4, 5)

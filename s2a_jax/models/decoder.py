@@ -1,0 +1,50 @@
+"""The cascaded upsampling decoder of TransUNet (arXiv:2102.04306), one for every branch."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+from s2a_jax.models.layers import ConvBNReLU, upsample2x_align_corners
+
+
+class DecoderBlock(nn.Module):
+    """Doubles H and W, joins the skip, two 3x3 convolutions.  [B, H, W, C] -> [B, 2H, 2W, F]."""
+
+    features: int
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, skip: Array | None, train: bool) -> Array:
+        x = upsample2x_align_corners(x)
+        if skip is not None:
+            x = jnp.concatenate([x, skip.astype(x.dtype)], axis=-1)
+        x = ConvBNReLU(self.features, dtype=self.dtype, name="conv1")(x, train=train)
+        return ConvBNReLU(self.features, dtype=self.dtype, name="conv2")(x, train=train)
+
+
+class Decoder(nn.Module):
+    """From the coarsest map to the image's size.  [B, H/16, W/16, C] -> [B, H, W, channels[-1]].
+
+    Attributes:
+        first_channels: channels of the convolution on the coarsest map.
+        channels: channels after each doubling; every block with a skip left takes one.
+        remat: recompute each block in the backward pass instead of storing it.
+        dtype: type of the computation.
+    """
+
+    first_channels: int
+    channels: tuple[int, ...]
+    remat: bool = False
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, skips: tuple[Array, ...], *, train: bool) -> Array:
+        # nn.remat keeps only positional arguments static, hence the block's positional `train`.
+        block = nn.remat(DecoderBlock, static_argnums=(3,)) if self.remat else DecoderBlock
+        x = ConvBNReLU(self.first_channels, dtype=self.dtype, name="conv_more")(x, train=train)
+        for i, features in enumerate(self.channels):
+            skip = skips[i] if i < len(skips) else None
+            x = block(features, self.dtype, name=f"block_{i}")(x, skip, train)
+        self.sow("intermediates", "output", x)
+        return x

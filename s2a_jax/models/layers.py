@@ -1,0 +1,174 @@
+"""Layers whose arithmetic and initial values are PyTorch's, in NHWC.
+
+Where a convention differs from Flax's own the class or function says so: explicit paddings,
+BatchNorm's unbiased running variance, bilinear interpolation with aligned corners, and the uniform
+initial values of `torch.nn.Conv2d` and `torch.nn.Linear`.
+"""
+
+import math
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import DTypeLike
+
+KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+"""Kernel init of `torch.nn.Conv2d` and `torch.nn.Linear`: uniform in ±1/sqrt(fan_in)."""
+
+
+def uniform_bias_init(fan_in: int) -> Callable[..., Array]:
+    """Bias init of `torch.nn.Conv2d` and `torch.nn.Linear`: uniform in ±1/sqrt(fan_in)."""
+    bound = 1 / math.sqrt(fan_in)
+
+    def init(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+class Conv(nn.Module):
+    """Square convolution with PyTorch's padding and initial values.  [B, H, W, C] -> [B, H', W', F].
+
+    Attributes:
+        features: output channels F.
+        kernel_size: side of the kernel in pixels.
+        strides: step in pixels, the same in both directions.
+        padding: zero pixels on every side; H' = (H + 2 * padding - kernel_size) // strides + 1.
+        use_bias: whether to add a bias.
+        standardize: weight standardisation (Qiao et al., 2019): each output filter is brought to
+            zero mean and unit (biased) variance, eps 1e-5, before it is applied.
+        dtype: type of the computation; parameters stay float32 and are standardised in it.
+    """
+
+    features: int
+    kernel_size: int
+    strides: int = 1
+    padding: int = 0
+    use_bias: bool = True
+    standardize: bool = False
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        size, in_features = self.kernel_size, x.shape[-1]
+        kernel = self.param("kernel", KERNEL_INIT, (size, size, in_features, self.features))
+        if self.standardize:
+            mean = kernel.mean(axis=(0, 1, 2), keepdims=True)
+            variance = kernel.var(axis=(0, 1, 2), keepdims=True)
+            kernel = (kernel - mean) * lax.rsqrt(variance + 1e-5)
+        x = lax.conv_general_dilated(
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            (self.strides, self.strides),
+            [(self.padding, self.padding)] * 2,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        if self.use_bias:
+            bias_init = uniform_bias_init(size * size * in_features)
+            x = x + self.param("bias", bias_init, (self.features,)).astype(self.dtype)
+        return x
+
+
+class Dense(nn.Module):
+    """`torch.nn.Linear` on the last axis.  [..., C] -> [..., features].
+
+    Attributes:
+        features: output width.
+        kernel_init: initial kernel; PyTorch's default unless given.
+        bias_init: initial bias; PyTorch's default unless given.
+        dtype: type of the computation; parameters stay float32.
+    """
+
+    features: int
+    kernel_init: Callable[..., Array] = KERNEL_INIT
+    bias_init: Callable[..., Array] | None = None
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        fan_in = x.shape[-1]
+        kernel = self.param("kernel", self.kernel_init, (fan_in, self.features))
+        bias_init = self.bias_init or uniform_bias_init(fan_in)
+        bias = self.param("bias", bias_init, (self.features,))
+        return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype)
+
+
+class BatchNorm(nn.Module):
+    """`torch.nn.BatchNorm2d`: eps 1e-5, running update 0.1, **unbiased** running variance.
+
+    Flax's own keeps the biased variance. Statistics are computed in float32 over the whole (global)
+    batch: under `jax.jit` with a sharded batch no axis name is needed.
+
+    Variables: params `scale`, `bias`; batch_stats `mean`, `var`; each [C].
+    """
+
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        features = x.shape[-1]
+        scale = self.param("scale", nn.initializers.ones, (features,))
+        bias = self.param("bias", nn.initializers.zeros, (features,))
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (features,))
+        running_var = self.variable("batch_stats", "var", jnp.ones, (features,))
+        if train:
+            x32 = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+            mean, var = x32.mean(axis=(0, 1, 2)), x32.var(axis=(0, 1, 2))
+            if not self.is_initializing():
+                count = x.size // features
+                unbiased = var * (count / (count - 1))
+                keep = self.momentum
+                running_mean.value = keep * running_mean.value + (1 - keep) * mean
+                running_var.value = keep * running_var.value + (1 - keep) * unbiased
+        else:
+            mean, var = running_mean.value, running_var.value
+        factor = scale * lax.rsqrt(var + self.epsilon)
+        # Two fused multiply-adds per pixel whatever the mode: the statistics are folded first.
+        return (x * factor + (bias - mean * factor)).astype(self.dtype)
+
+
+class ConvBNReLU(nn.Module):
+    """3x3 convolution without bias, batch norm, ReLU.  [B, H, W, C] -> [B, H, W, features]."""
+
+    features: int
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        x = Conv(self.features, 3, padding=1, use_bias=False, dtype=self.dtype, name="conv")(x)
+        x = BatchNorm(dtype=self.dtype, name="bn")(x, train=train)
+        return nn.relu(x)
+
+
+def upsample2x_align_corners(x: Array) -> Array:
+    """Doubles H and W bilinearly with aligned corners.  [B, H, W, C] -> [B, 2H, 2W, C].
+
+    Equals `torch.nn.functional.interpolate(scale_factor=2, mode="bilinear", align_corners=True)`.
+    """
+    return _double_axis(_double_axis(x, 1), 2)
+
+
+def _double_axis(x: Array, axis: int) -> Array:
+    """Doubles one axis of n pixels: the output pixel i lies at i * (n - 1) / (2n - 1).
+
+    That is between k - 1 and k for i = 2k, and between k and k + 1 for i = 2k + 1, so two shifted
+    copies and a fixed ramp of weights do it, where a gather would need a scatter as its gradient.
+    """
+    n = x.shape[axis]
+    shape = [1] * x.ndim
+    shape[axis] = n
+    ramp = jnp.arange(n, dtype=jnp.promote_types(x.dtype, jnp.float32)) / (2 * n - 1)
+    to_previous = ramp.reshape(shape).astype(x.dtype)  # k / (2n - 1)
+    to_next = ramp[::-1].reshape(shape).astype(x.dtype)  # (n - 1 - k) / (2n - 1)
+    first, last = lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, n - 1, n, axis=axis)
+    # The edge copies get weight zero: they only keep the shapes equal.
+    previous = jnp.concatenate([first, lax.slice_in_dim(x, 0, n - 1, axis=axis)], axis)
+    following = jnp.concatenate([lax.slice_in_dim(x, 1, n, axis=axis), last], axis)
+    even = x + (previous - x) * to_previous
+    odd = x + (following - x) * to_next
+    doubled = [*x.shape[:axis], 2 * n, *x.shape[axis + 1 :]]
+    return jnp.stack([even, odd], axis + 1).reshape(doubled)

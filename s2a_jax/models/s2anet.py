@@ -1,0 +1,172 @@
+"""S2A-Net: joint segmentation of retinal vessels (RV) and the foveal avascular zone (FAZ)."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+from s2a_jax.models.context import GCEM, LCEM, Features
+from s2a_jax.models.resnet import ResNetV2
+from s2a_jax.models.vit import Transformer
+
+
+class HybridEncoder(nn.Module):
+    """CNN and Transformer in a row.  [B, H, W, 3] -> every block's tokens as maps, three skips.
+
+    Attributes: see `S2ANet`; `num_blocks` is the number of Transformer blocks.
+    """
+
+    width: int
+    units: tuple[int, int, int]
+    groups: int
+    hidden: int
+    num_blocks: int
+    num_heads: int
+    mlp_width: int
+    dropout_rate: float
+    grid: tuple[int, int]
+    remat: bool = False
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Features:
+        x, skips = ResNetV2(
+            self.width, self.units, self.groups, remat=self.remat, dtype=self.dtype, name="resnet"
+        )(x)
+        blocks = Transformer(
+            self.hidden,
+            self.num_blocks,
+            self.num_heads,
+            self.mlp_width,
+            self.dropout_rate,
+            self.grid,
+            remat=self.remat,
+            dtype=self.dtype,
+            name="transformer",
+        )(x, train=train)
+        return Features(blocks=blocks, skips=skips)
+
+
+class S2ANet(nn.Module):
+    """Hybrid encoder, LCEM for the vessels, GCEM for the avascular zone.
+
+    The defaults are the reference's: 99.8 M parameters. Blocks behind the last one that LCEM or
+    GCEM decodes are not built (the released PyTorch code has one such).
+
+    Attributes:
+        width: channels of the CNN's root; its stages have 4, 8 and 16 times as many.
+        units: bottlenecks in each of the three CNN stages.
+        groups: groups of the CNN's group norms.
+        hidden: width of the tokens.
+        num_heads: attention heads; must divide `hidden`.
+        mlp_width: hidden width of the Transformer's MLPs.
+        dropout_rate: dropout of the Transformer, in [0, 1).
+        first_channels: channels of each decoder's first convolution (LCEM).
+        decoder_channels: channels after each doubling of a decoder (LCEM).
+        gcem_first_channels: the same for GCEM; 0 means as for LCEM.
+        gcem_decoder_channels: the same for GCEM; empty means as for LCEM.
+        lcem_layers: Transformer blocks (from 0) that LCEM decodes.
+        gcem_layers: Transformer blocks that GCEM decodes.
+        grid: (H/16, W/16) for which position embeddings are stored; resized for other images.
+        remat: recompute blocks in the backward pass: less memory, about a third more time.
+        dtype: type of the computation (bfloat16 or float32); parameters, the statistics of norms,
+            softmax and logits are float32 always.
+
+    Call: `apply(variables, x, train=False)` with x [B, H, W, 1 or 3] in [0, 1], H and W multiples
+    of 16. Named intermediates come with `mutable=["intermediates"]`.
+
+    Returns:
+        {"rv": [B, H, W, 1], "faz": [B, H, W, 1]}: logits, float32.
+    """
+
+    width: int = 64
+    units: tuple[int, int, int] = (3, 4, 9)
+    groups: int = 32
+    hidden: int = 768
+    num_heads: int = 12
+    mlp_width: int = 3072
+    dropout_rate: float = 0.1
+    first_channels: int = 512
+    decoder_channels: tuple[int, ...] = (256, 128, 64, 16)
+    gcem_first_channels: int = 0
+    gcem_decoder_channels: tuple[int, ...] = ()
+    lcem_layers: tuple[int, ...] = (0,)
+    gcem_layers: tuple[int, ...] = (1, 2, 3, 4, 5)
+    grid: tuple[int, int] = (19, 19)
+    remat: bool = False
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> dict[str, Array]:
+        height, width = x.shape[1:3]
+        if height % 16 or width % 16:
+            raise ValueError(f"height and width must be multiples of 16, got {height}x{width}")
+        if x.shape[-1] == 1:
+            x = jnp.repeat(x, 3, axis=-1)
+        features = HybridEncoder(
+            self.width,
+            self.units,
+            self.groups,
+            self.hidden,
+            max(*self.lcem_layers, *self.gcem_layers) + 1,
+            self.num_heads,
+            self.mlp_width,
+            self.dropout_rate,
+            self.grid,
+            remat=self.remat,
+            dtype=self.dtype,
+            name="encoder",
+        )(x, train=train)
+        rv = LCEM(
+            self.lcem_layers,
+            self.first_channels,
+            self.decoder_channels,
+            remat=self.remat,
+            dtype=self.dtype,
+            name="lcem",
+        )(features, train=train)
+        faz = GCEM(
+            self.gcem_layers,
+            self.gcem_first_channels or self.first_channels,
+            self.gcem_decoder_channels or self.decoder_channels,
+            remat=self.remat,
+            dtype=self.dtype,
+            name="gcem",
+        )(features, train=train)
+        return {"rv": rv, "faz": faz}
+
+
+VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "base": {},
+        "small": {
+            "width": 24,
+            "units": (2, 3, 3),
+            "groups": 8,
+            "hidden": 128,
+            "num_heads": 4,
+            "mlp_width": 256,
+            "first_channels": 96,
+            "decoder_channels": (64, 48, 32, 16),
+            "gcem_first_channels": 64,
+            "gcem_decoder_channels": (32, 24, 16, 8),
+            "gcem_layers": (1,),
+        },
+        "tiny": {
+            "width": 8,
+            "units": (1, 1, 2),
+            "groups": 4,
+            "hidden": 48,
+            "num_heads": 4,
+            "mlp_width": 96,
+            "first_channels": 32,
+            "decoder_channels": (24, 16, 12, 8),
+            "gcem_layers": (1,),
+        },
+    }
+)
+"""Fields of `S2ANet` by variant: the reference, and two sizes for a CPU."""

@@ -1,0 +1,70 @@
+"""The objective of joint segmentation: both tasks' losses under one weight."""
+
+import dataclasses
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from s2a_jax.objectives.balancing import BALANCERS, loss_ratio
+from s2a_jax.objectives.dice import binary_cross_entropy, masked_mean, soft_dice_loss
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """alpha * L_rv + (1 - alpha) * L_faz.
+
+    Attributes:
+        balance: `dwb`, `dwb_half_sine`, or `fixed`.
+        fixed_rv_weight: alpha for `fixed`, in [0, 1]; the released PyTorch code trains with 0.8.
+        stop_alpha_gradient: treat alpha as a constant; the reference differentiates through it.
+        bce_weight: weight of a binary cross-entropy that is added to each task's Dice loss.
+    """
+
+    balance: str = "dwb"
+    fixed_rv_weight: float = 0.8
+    stop_alpha_gradient: bool = False
+    bce_weight: float = 0.0
+
+    def __call__(
+        self,
+        logits: dict[str, Array],
+        target: dict[str, Array],
+        present: dict[str, Array],
+        progress: Array,
+    ) -> tuple[Array, dict[str, Array]]:
+        """The loss of a batch and its parts.
+
+        A case without a task's mask adds nothing to that task. A task without any mask in the
+        batch has loss 0; alpha then keeps its scheduled value.
+
+        Args:
+            logits: {"rv", "faz"}, each [B, H, W, 1].
+            target: {"rv", "faz"}, each [B, H, W, 1] in {0, 1}; ignored where not present.
+            present: {"rv", "faz"}, each [B] in {0, 1}: whether the case has that task's mask.
+            progress: scalar in [0, 1): epoch / total epochs.
+
+        Returns:
+            The scalar loss, and {"loss", "loss_rv", "loss_faz", "alpha"}.
+        """
+        losses, any_present = {}, {}
+        for task in ("rv", "faz"):
+            # A where, not a product: whatever stands in an absent mask must not come through.
+            mask = present[task][:, None, None, None] > 0
+            truth = jnp.where(mask, target[task], 0).astype(logits[task].dtype)
+            per_image = soft_dice_loss(logits[task], truth)
+            if self.bce_weight:
+                per_image += self.bce_weight * binary_cross_entropy(logits[task], truth)
+            losses[task] = masked_mean(per_image, present[task].astype(per_image.dtype))
+            any_present[task] = jnp.any(present[task] > 0)
+        if self.balance == "fixed":
+            alpha = jnp.asarray(self.fixed_rv_weight, losses["rv"].dtype)
+        else:
+            both = any_present["rv"] & any_present["faz"]
+            alpha = BALANCERS[self.balance](
+                progress, loss_ratio(losses["rv"], losses["faz"], both)
+            )
+            if self.stop_alpha_gradient:
+                alpha = lax.stop_gradient(alpha)
+        loss = alpha * losses["rv"] + (1 - alpha) * losses["faz"]
+        parts = {"loss": loss, "loss_rv": losses["rv"], "loss_faz": losses["faz"], "alpha": alpha}
+        return loss, parts
