@@ -1,0 +1,24 @@
+"""S2A-Net in JAX/Flax: retinal vessels (RV) and the foveal avascular zone (FAZ) in OCTA images.
+
+Letters in shapes: B batch, H W pixels, S side of a square image, C channels, N tokens, D width of a
+token, T tasks. Images are NHWC; networks return logits {"rv": [B, H, W, 1], "faz": [B, H, W, 1]}.
+
+`S2ANet` here is a trained network that takes images; the Linen module of the same name is
+`s2a_jax.models.s2anet.S2ANet`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from s2a_jax.inference.segmenter import Segmenter as S2ANet
+
+__all__ = ["S2ANet"]
+
+
+def __getattr__(name: str) -> Any:
+    # On demand, so that parts which need no JAX (data, synthesis) start without it.
+    if name == "S2ANet":
+        from s2a_jax.inference.segmenter import Segmenter
+
+        return Segmenter
+    raise AttributeError(f"module 's2a_jax' has no attribute {name!r}")

@@ -40,9 +40,9 @@ def compare_s2anet(golden: dict[str, np.ndarray], dtype: Any) -> Iterator[Row]:
     variables = jax.tree.map(lambda a: jnp.asarray(a, dtype), variables)
     image = jnp.asarray(_nhwc(golden["input"]), dtype)
 
-    logits, extra = jax.jit(lambda v, x: module.apply(v, x, train=False, mutable=["intermediates"]))(
-        variables, image
-    )
+    logits, extra = jax.jit(
+        lambda v, x: module.apply(v, x, train=False, mutable=["intermediates"])
+    )(variables, image)
     for task in ("rv", "faz"):
         probability = jax.nn.sigmoid(logits[task])
         yield row(f"eval/{task}", probability, _nhwc(golden[f"eval/{task}"]), 2e-5)

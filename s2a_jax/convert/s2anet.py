@@ -64,7 +64,9 @@ def module_from_shapes(shapes: Mapping[str, tuple[int, ...]], **known: Any) -> S
     tokens, hidden = _shape(shapes, _ENCODER + "position_embeddings")[1:]
     side = round(tokens**0.5)
     if side * side != tokens and "grid" not in known:
-        raise UserError(f"The checkpoint has {tokens} tokens, which is no square: give grid=(h, w).")
+        raise UserError(
+            f"The checkpoint has {tokens} tokens, which is no square: give grid=(h, w)."
+        )
 
     def count(pattern: str) -> tuple[int, ...]:
         found = {int(match[1]) for name in shapes if (match := re.match(pattern, name))}

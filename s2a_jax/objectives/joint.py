@@ -60,9 +60,7 @@ class Objective:
             alpha = jnp.asarray(self.fixed_rv_weight, losses["rv"].dtype)
         else:
             both = any_present["rv"] & any_present["faz"]
-            alpha = BALANCERS[self.balance](
-                progress, loss_ratio(losses["rv"], losses["faz"], both)
-            )
+            alpha = BALANCERS[self.balance](progress, loss_ratio(losses["rv"], losses["faz"], both))
             if self.stop_alpha_gradient:
                 alpha = lax.stop_gradient(alpha)
         loss = alpha * losses["rv"] + (1 - alpha) * losses["faz"]

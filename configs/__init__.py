@@ -1,0 +1,1 @@
+"""Configurations: every field in `default.py`, one file for each data set."""

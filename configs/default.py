@@ -1,0 +1,133 @@
+"""Every field of a run, with meaning, unit and source.
+
+Not run by itself: the other files of this folder start from it. A field that is None takes the
+value of the variant's recipe (`recipes.py`); the resolved values are written to the workdir.
+"""
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+from s2a_jax.errors import UserError
+
+
+def get_config() -> ConfigDict:
+    """All fields at their defaults."""
+    config = ConfigDict()
+    config.seed = 0  # initial weights, order of cases, augmentation, dropout
+
+    config.model = ConfigDict(
+        {
+            "name": "s2anet",
+            "variant": "base",  # base (the reference), small, tiny (both for a CPU)
+            "dtype": "float32",  # or bfloat16: of the computation; parameters stay float32
+            "remat": False,  # recompute blocks in the backward pass: less memory, more time
+            # Fields of the network; None: the variant's (s2a_jax/models/s2anet.py tells each).
+            "width": placeholder(int),
+            "units": placeholder(tuple),
+            "groups": placeholder(int),
+            "hidden": placeholder(int),
+            "num_heads": placeholder(int),
+            "mlp_width": placeholder(int),
+            "dropout_rate": placeholder(float),
+            "first_channels": placeholder(int),
+            "decoder_channels": placeholder(tuple),
+            "gcem_first_channels": placeholder(int),
+            "gcem_decoder_channels": placeholder(tuple),
+            "lcem_layers": placeholder(tuple),
+            "gcem_layers": placeholder(tuple),
+        }
+    )
+    config.data = ConfigDict(
+        {
+            "name": "octa500",  # octa500 or synthetic
+            "root": "data/octa500",  # octa500: folder of the data set; synthetic: of the cache
+            "subset": "3M",  # octa500: 3M (3x3 mm, 304 px) or 6M (6x6 mm, 400 px)
+            "size": 0,  # side in pixels, a multiple of 16; 0: the subset's own (304 or 400)
+            # Share of training cases that are drawn from another source, in [0, 1).
+            "mixture": {"synthetic": 0.0},
+            "synthetic": {
+                "root": "data/synthetic",  # where synthetic eyes are cached
+                "seed": 0,
+                "train": 96,  # number of eyes
+                "val": 8,
+                "test": 24,
+            },
+        }
+    )
+    config.objective = ConfigDict(
+        {
+            "balance": "dwb",  # dwb, dwb_half_sine, or fixed
+            "fixed_rv_weight": 0.8,  # alpha of `fixed`; as the released PyTorch code trains
+            "stop_alpha_gradient": False,  # the reference differentiates through alpha
+            "bce_weight": placeholder(float),  # cross-entropy beside Dice
+        }
+    )
+    config.optimizer = ConfigDict(
+        {
+            "name": placeholder(str),  # adam, adamw, sgd
+            "learning_rate": placeholder(float),
+            "schedule": placeholder(str),  # poly_epoch (the reference's) or cosine with warm-up
+            "power": 0.9,  # of poly_epoch
+            "warmup_fraction": 0.03,  # of all steps, for cosine
+            "b1": 0.9,
+            "b2": 0.999,
+            "eps": 1e-8,
+            "weight_decay": 1e-4,  # adamw only
+            "clip_norm": placeholder(float),  # 0: off
+        }
+    )
+    config.train = ConfigDict(
+        {
+            "epochs": placeholder(int),
+            "batch_size": placeholder(int),  # of all devices together
+            "ema_decay": 0.0,  # exponential average of the parameters; 0: off
+        }
+    )
+    config.augment = ConfigDict(  # s2a_jax/training/augmentation.py tells each
+        {
+            "probability": 0.5,  # of each transformation, by its own draw
+            "shift": placeholder(float),  # fraction of the side
+            "scale": placeholder(float),
+            "aspect": placeholder(float),
+            "rotate_degrees": placeholder(float),
+            "flip": True,
+            "rot90": True,
+            "elastic": placeholder(bool),
+            "gamma": placeholder(float),  # |log2| of the exponent; 0: off
+            "crop": placeholder(int),  # side in pixels, a multiple of 16; 0: whole images
+        }
+    )
+    config.mesh = ConfigDict({"data": -1, "fsdp": 1})  # devices; -1: all that fsdp leaves
+    config.eval = ConfigDict(
+        {
+            "every_epochs": placeholder(int),
+            "batch_size": 0,  # 0: one case a device
+            "threshold": 0.5,  # of the probability
+            "overlays": 4,  # validation cases to draw
+        }
+    )
+    config.log = ConfigDict({"every_steps": 10})
+    return config
+
+
+def is_smoke(mode: str) -> bool:
+    """Whether the part after the colon of `--config FILE:mode` asks for the shortest run.
+
+    Raises:
+        UserError: `mode` is something else.
+    """
+    if mode not in ("", "smoke"):
+        raise UserError(f"--config FILE:{mode}: expected FILE or FILE:smoke.")
+    return mode == "smoke"
+
+
+def shrink(config: ConfigDict) -> ConfigDict:
+    """The same run at its shortest, for a CPU minute; the result is no good network."""
+    config.model.variant = "tiny"
+    config.data.size = 96
+    config.data.synthetic.update({"train": 8, "val": 2, "test": 2})
+    config.train.epochs = 2
+    config.train.batch_size = 4
+    config.augment.crop = 64
+    config.eval.every_epochs = 1
+    return config

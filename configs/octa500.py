@@ -1,0 +1,22 @@
+"""S2A-Net on OCTA-500.
+
+    python main.py --config configs/octa500.py --workdir runs/octa500
+
+trains the reference's own set-up: `base` (99.8 M parameters), subset 3M, Adam 0.01 with polynomial
+decay, batch 4, 500 epochs. Meant for a GPU or TPU. On a CPU:
+
+    python main.py --config configs/octa500.py --config.model.variant=small --workdir runs/small
+
+`configs/octa500.py:smoke` is the shortest possible run, for trying things out.
+Get the data set as data/README.md says, and give its folder with `--config.data.root=DIR`.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import default
+
+
+def get_config(mode: str = "") -> ConfigDict:
+    """The configuration; `mode` is `smoke` or nothing."""
+    config = default.get_config()
+    return default.shrink(config) if default.is_smoke(mode) else config

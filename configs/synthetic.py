@@ -1,0 +1,20 @@
+"""S2A-Net on synthetic eyes: needs no data, for a first look and for tests.
+
+    python main.py --config configs/synthetic.py --workdir runs/demo
+
+makes seeded synthetic 3x3 mm eyes on first use, trains `tiny` on them and evaluates it on held-out
+eyes. `configs/synthetic.py:smoke` is the same at its shortest.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import default
+
+
+def get_config(mode: str = "") -> ConfigDict:
+    """The configuration; `mode` is `smoke` or nothing."""
+    config = default.get_config()
+    config.model.variant = "tiny"
+    config.data.name = "synthetic"
+    config.data.size = 304
+    return default.shrink(config) if default.is_smoke(mode) else config

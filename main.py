@@ -1,0 +1,84 @@
+"""Trains or evaluates one configuration.
+
+python main.py --config configs/octa500.py --workdir runs/octa500
+python main.py --mode=evaluate --workdir runs/octa500
+"""
+
+import difflib
+import re
+import sys
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+from rich.console import Console
+
+from configs import default
+from configs.recipes import resolve
+from s2a_jax.errors import UserError
+from s2a_jax.training.loop import NonFiniteLossError, evaluate_workdir, train
+from s2a_jax.training.workdir import Workdir
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file.", lock_config=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
+_MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do.")
+
+
+def main(argv: list[str]) -> int:
+    """Runs one command line; returns the exit code, 2 for a user's mistake."""
+    try:
+        _parse(argv)
+        console = Console(soft_wrap=True)
+        workdir = Workdir(_WORKDIR.value)
+        if _MODE.value == "evaluate":
+            config = _CONFIG.value or workdir.load_config()
+            return evaluate_workdir(resolve(config), workdir, console)
+        return train(resolve(_CONFIG.value), workdir, console)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except NonFiniteLossError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _parse(argv: list[str]) -> None:
+    """Parses the flags; raises a UserError that says which one is wrong."""
+    try:
+        rest = flags.FLAGS(argv)[1:]
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        raise UserError(_explain(argv, error)) from error
+    if rest:
+        raise UserError(f"Unexpected argument {rest[0]!r}; flags start with --.")
+    if _WORKDIR.value is None:
+        raise UserError("--workdir is missing: the folder that the run is written to.")
+    if _MODE.value == "train" and _CONFIG.value is None:
+        raise UserError("--config is missing, for example --config configs/synthetic.py.")
+
+
+def _explain(argv: list[str], error: Exception) -> str:
+    """One sentence about a flag that could not be parsed."""
+    if isinstance(error, OSError):
+        file = re.search(r"'([^']+)'$", str(error))
+        return f"--config: cannot read {file[1] if file else error}."
+    if not isinstance(error, KeyError | AttributeError):
+        return f"{error}."
+    # ml_collections names only the part of the field that it did not find.
+    part = re.search(r"\w+", str(error))
+    given = [arg.split("=")[0].lstrip("-") for arg in argv if arg.lstrip("-").startswith("config.")]
+    field = next((flag for flag in given if part and part[0] in flag.split(".")), str(error))
+    close = difflib.get_close_matches(field, _fields(default.get_config(), "config."), n=1)
+    hint = f"did you mean {close[0]}?" if close else "configs/default.py lists all fields."
+    return f"--{field}: there is no such field; {hint}"
+
+
+def _fields(config: ConfigDict, prefix: str) -> list[str]:
+    """Full names of all fields of a configuration."""
+    names = []
+    for name, value in config.items():
+        inner = isinstance(value, ConfigDict)
+        names += _fields(value, f"{prefix}{name}.") if inner else [prefix + name]
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

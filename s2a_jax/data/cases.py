@@ -1,0 +1,203 @@
+"""Decoded cases in memory: images, masks, and which masks exist."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from s2a_jax.data.images import (
+    FAZ_VALUE,
+    binary_mask,
+    combined_mask,
+    read_image,
+    resize_image,
+    resize_mask,
+)
+from s2a_jax.data.sources import CaseFiles
+from s2a_jax.errors import UserError
+
+_THREADS = 4
+_QUIET_SECONDS = 1.0  # a progress bar appears only after this time
+
+
+@dataclass(frozen=True, eq=False)
+class CaseSet:
+    """N cases of one size.
+
+    Attributes:
+      ids: N names, in the order of the arrays.
+      images: [N, H, W]; uint8 (value / 255 is the intensity) if that loses nothing, which is so
+        for 8-bit files at their native size, and otherwise float32 in [0, 1].
+      rv: uint8 [N, H, W] in {0, 1}, vessels; all 0 where `has_rv` is false.
+      faz: uint8 [N, H, W] in {0, 1}, foveal avascular zone; all 0 where `has_faz` is false.
+      has_rv: bool [N], whether the case has a vessel mask.
+      has_faz: bool [N], whether the case has a FAZ mask.
+      native_sizes: int32 [N, 2], height and width of the files in pixels.
+    """
+
+    ids: tuple[str, ...]
+    images: np.ndarray
+    rv: np.ndarray
+    faz: np.ndarray
+    has_rv: np.ndarray
+    has_faz: np.ndarray
+    native_sizes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def concatenate(sets: Sequence[CaseSet]) -> CaseSet:
+    """Joins sets of one size in the order given.
+
+    The images stay uint8 if those of all sets are, and become float32 otherwise.
+
+    Args:
+      sets: at least one set; all of the same H and W.
+
+    Raises:
+      ValueError: no sets, or sets of different sizes.
+    """
+    if not sets:
+        raise ValueError("concatenate needs at least one CaseSet")
+    return CaseSet(
+        ids=tuple(id_ for cases in sets for id_ in cases.ids),
+        images=_joined([cases.images for cases in sets]),
+        rv=np.concatenate([cases.rv for cases in sets]),
+        faz=np.concatenate([cases.faz for cases in sets]),
+        has_rv=np.concatenate([cases.has_rv for cases in sets]),
+        has_faz=np.concatenate([cases.has_faz for cases in sets]),
+        native_sizes=np.concatenate([cases.native_sizes for cases in sets]),
+    )
+
+
+def load_cases(files: Sequence[CaseFiles], size: int) -> CaseSet:
+    """Reads all images and masks, and resizes those of another size.
+
+    Nothing is written. A bar on standard error shows the progress if it takes long.
+
+    Args:
+      files: the cases to read; may be empty.
+      size: height and width of the result in pixels; an image that is not square is stretched.
+
+    Returns:
+      The cases in the order of `files`, H = W = `size`.
+
+    Raises:
+      UserError: a file cannot be read or has unexpected values, a mask differs in size from its
+        image, or no combined mask at all holds a FAZ.
+    """
+    with ThreadPoolExecutor(_THREADS) as pool:
+        decoded = pool.map(lambda case: _read(case, size), files)
+        cases = list(_with_progress(decoded, total=len(files)))
+    _check_combined(files, cases)
+    empty_image = np.zeros((0, size, size), np.uint8)
+    rv, faz = (np.zeros((len(cases), size, size), np.uint8) for _ in range(2))
+    for index, case in enumerate(cases):
+        if case.rv is not None:
+            rv[index] = case.rv
+        if case.faz is not None:
+            faz[index] = case.faz
+    return CaseSet(
+        ids=tuple(case.id for case in files),
+        images=_joined([empty_image, *(case.image[None] for case in cases)]),
+        rv=rv,
+        faz=faz,
+        has_rv=np.array([case.rv is not None for case in cases], bool),
+        has_faz=np.array([case.faz is not None for case in cases], bool),
+        native_sizes=np.array([case.native_size for case in cases], np.int32).reshape(-1, 2),
+    )
+
+
+class _Case(NamedTuple):
+    image: np.ndarray  # uint8 or float32 [size, size]
+    rv: np.ndarray | None  # bool [size, size]
+    faz: np.ndarray | None  # bool [size, size]
+    native_size: tuple[int, int]
+
+
+def _read(files: CaseFiles, size: int) -> _Case:
+    image = read_image(files.image)
+    rv, faz = None, None
+    if files.combined is not None:
+        rv, faz = combined_mask(files.combined)
+        _check_size(files.combined, rv, files.image, image)
+    if files.rv is not None:
+        rv = binary_mask(files.rv)
+        _check_size(files.rv, rv, files.image, image)
+    if files.faz is not None:
+        faz = binary_mask(files.faz)
+        _check_size(files.faz, faz, files.image, image)
+    native_size = image.shape
+    if native_size != (size, size):
+        image = resize_image(image, (size, size))
+        rv, faz = (None if mask is None else resize_mask(mask, (size, size)) for mask in (rv, faz))
+    return _Case(_compact(image), rv, faz, native_size)
+
+
+def _check_size(mask_path: Path, mask: np.ndarray, image_path: Path, image: np.ndarray) -> None:
+    if mask.shape != image.shape:
+        mask_size, image_size = (f"{array.shape[1]}x{array.shape[0]}" for array in (mask, image))
+        raise UserError(
+            f"The mask {mask_path} is {mask_size} pixels but its image {image_path} is "
+            f"{image_size} (width x height); a mask must have the size of its image."
+        )
+
+
+def _check_combined(files: Sequence[CaseFiles], cases: Sequence[_Case]) -> None:
+    # Vessel masks in the place of combined ones would pass for eyes without a FAZ, and a model
+    # would learn to find none.
+    pairs = [
+        (file.combined, case.faz)
+        for file, case in zip(files, cases, strict=True)
+        if file.combined is not None
+    ]
+    if pairs and not any(faz.any() for _, faz in pairs):
+        raise UserError(
+            f"None of the {len(pairs)} combined masks, such as {pairs[0][0]}, holds the FAZ value "
+            f"{FAZ_VALUE}. If they show vessels only, store them as masks/<stem>_rv.png in "
+            "{train,val,test}/{images,masks} folders."
+        )
+
+
+def _compact(image: np.ndarray) -> np.ndarray:
+    """Float32 in [0, 1] -> uint8 if exactly the same image can be had from it."""
+    levels = np.rint(image * 255).astype(np.uint8)
+    return levels if (_unit(levels) == image).all() else image
+
+
+def _unit(images: np.ndarray) -> np.ndarray:
+    """Uint8 -> float32 in [0, 1]; float32 stays."""
+    return images if images.dtype == np.float32 else images.astype(np.float32) / np.float32(255)
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Concatenates stacks of images: uint8 if all are, float32 otherwise."""
+    if any(part.dtype == np.float32 for part in parts):
+        parts = [_unit(part) for part in parts]
+    return np.concatenate(parts)
+
+
+def _with_progress(cases: Iterable[_Case], total: int) -> Iterator[_Case]:
+    """Passes `cases` on; shows a bar on a terminal once that has taken a while."""
+    start = time.monotonic()
+    progress = Progress(console=Console(stderr=True), transient=True)
+    task = progress.add_task("Reading images", total=total)
+    is_shown = False
+    try:
+        for case in cases:
+            yield case
+            progress.advance(task)
+            is_late = time.monotonic() - start > _QUIET_SECONDS
+            if is_late and not is_shown and progress.console.is_terminal:
+                progress.start()
+                is_shown = True
+    finally:
+        if is_shown:
+            progress.stop()

@@ -1,0 +1,110 @@
+"""From the data section of a configuration to decoded training, validation and test cases."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from s2a_jax.data.cases import CaseSet, concatenate, load_cases
+from s2a_jax.data.sources import Listing, list_octa500, list_split_folders
+from s2a_jax.data.synthetic_set import synthetic_folder
+from s2a_jax.errors import UserError
+
+NATIVE_SIZES = {"3M": 304, "6M": 400}
+"""Side in pixels of OCTA-500's subsets."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """Everything that a run reads, in memory.
+
+    Attributes:
+        train: all training cases, source after source.
+        sources: for each source its range of indices into `train` and its weight in the mixture.
+        val: validation cases.
+        test: test cases; empty where the data set has none.
+        size: side of all images in pixels.
+        notes: sentences for the log.
+    """
+
+    train: CaseSet
+    sources: tuple[tuple[range, float], ...]
+    val: CaseSet
+    test: CaseSet
+    size: int
+    notes: tuple[str, ...]
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Steps in which the first source is seen once, on average, and at least 1."""
+        first, weight = self.sources[0]
+        return max(1, round(len(first) / weight / batch_size))
+
+
+def image_size(config: Mapping[str, Any]) -> int:
+    """Side of the images in pixels that the data section asks for.
+
+    Raises:
+        UserError: it is no positive multiple of 16, or the subset is unknown.
+    """
+    if config["subset"] not in NATIVE_SIZES:
+        raise UserError(f"config.data.subset={config['subset']!r}: expected '3M' or '6M'.")
+    size = config["size"] or NATIVE_SIZES[config["subset"]]
+    if size < 32 or size % 16:
+        raise UserError(f"config.data.size={size}: expected a multiple of 16, at least 32.")
+    return size
+
+
+def load_dataset(config: Mapping[str, Any]) -> Dataset:
+    """Reads, checks and resizes all cases.
+
+    Args:
+        config: the data section; `configs/default.py` tells its fields.
+
+    Raises:
+        UserError: anything wrong with the fields, folders or files.
+    """
+    size = image_size(config)
+    share = config["mixture"]["synthetic"]
+    if not 0 <= share < 1:
+        raise UserError(f"config.data.mixture.synthetic={share}: expected a share in [0, 1).")
+    match config["name"]:
+        case "octa500":
+            listing = list_octa500(config["root"], config["subset"])
+        case "synthetic":
+            listing = _synthetic(config["synthetic"], size)
+        case other:
+            raise UserError(f"config.data.name={other!r}: expected 'octa500' or 'synthetic'.")
+    splits = {
+        split: load_cases([case for case in listing.cases if case.split == split], size)
+        for split in ("train", "val", "test")
+    }
+    train, notes = splits["train"], [f"{listing.layout}: {_sizes(splits)}", *listing.notes]
+    sources = [(range(len(train)), 1 - share)]
+    if share:
+        eyes = [
+            case for case in _synthetic(config["synthetic"], size).cases if case.split == "train"
+        ]
+        train = concatenate([train, load_cases(eyes, size)])
+        sources.append((range(len(sources[0][0]), len(train)), share))
+        notes.append(
+            f"{share:.0%} of the training cases are drawn from {len(eyes)} synthetic eyes."
+        )
+    resized = sum(int((cases.native_sizes != size).any(axis=1).sum()) for cases in splits.values())
+    if resized:
+        notes.append(f"{resized} images of another size were resized to {size}x{size} pixels.")
+    return Dataset(train, tuple(sources), splits["val"], splits["test"], size, tuple(notes))
+
+
+def _synthetic(config: Mapping[str, Any], size: int) -> Listing:
+    counts = {split: config[split] for split in ("train", "val", "test")}
+    for split, least in (("train", 1), ("val", 1), ("test", 0)):
+        if counts[split] < least:
+            raise UserError(f"config.data.synthetic.{split}={counts[split]}: at least {least}.")
+    return list_split_folders(synthetic_folder(config["root"], size, config["seed"], counts))
+
+
+def _sizes(splits: Mapping[str, CaseSet]) -> str:
+    return ", ".join(
+        f"{len(cases)} {split} ({int(cases.has_rv.sum())} with RV, {int(cases.has_faz.sum())} with "
+        "FAZ masks)"
+        for split, cases in splits.items()
+    )

@@ -1,0 +1,193 @@
+"""Pairs image files with mask files by name, split by split.
+
+Folder names are compared without case, spaces, underscores and hyphens; file extensions without
+case. Only names are looked at here: `s2a_jax.data.cases` reads the pixels.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from s2a_jax.data.images import EXTENSIONS
+from s2a_jax.errors import UserError
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """The files of one case.
+
+    Attributes:
+      id: the image's file name without extension; unique within a split.
+      split: "train", "val" or "test".
+      image: the OCTA projection.
+      rv: the vessel mask, or None.
+      faz: the mask of the foveal avascular zone, or None.
+      combined: one mask of both (0, 100 FAZ, 255 vessel); then `rv` and `faz` are None.
+    """
+
+    id: str
+    split: str
+    image: Path
+    rv: Path | None
+    faz: Path | None
+    combined: Path | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What was found in a folder.
+
+    Attributes:
+      layout: name of the recognised layout, for people.
+      cases: ordered by split (train, val, test), then by id; each has at least one mask.
+      notes: sentences to log: left-out images, missing masks, a val split made here.
+    """
+
+    layout: str
+    cases: tuple[CaseFiles, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass
+class SplitFiles:
+    """The images of one split and their masks, each by the image's stem.
+
+    The masks may be those of more images. `combined` is as in `CaseFiles`.
+    """
+
+    images: dict[str, Path]
+    rv: dict[str, Path] = field(default_factory=dict)
+    faz: dict[str, Path] = field(default_factory=dict)
+    combined: dict[str, Path] = field(default_factory=dict)
+
+
+def pair_splits(folder: Path, layout: str, groups: dict[str, SplitFiles]) -> Listing:
+    """Pairs images with masks; makes a val split from the last tenth of train if there is none.
+
+    Args:
+      folder: the data set's folder, for messages.
+      layout: the recognised layout, for people.
+      groups: the files of each of `SPLITS`.
+
+    Raises:
+      UserError: no labelled train case, a lone one without a val split, or an image with both a
+        combined and a separate mask.
+    """
+    notes = []
+    cases = {split: _cases(files, split) for split, files in groups.items()}
+    total = sum(len(files.images) for files in groups.values())
+    unlabelled = [
+        f"{split}/{stem}"
+        for split in SPLITS
+        for stem in sorted(groups[split].images.keys() - {case.id for case in cases[split]})
+    ]
+    if unlabelled:
+        notes.append(
+            f"{len(unlabelled)} of {total} images have no mask and are left out: "
+            f"{first_few(unlabelled)}."
+        )
+    if not cases["train"]:
+        images = len(groups["train"].images)
+        have = f"{images} train images, none with a mask" if images else "no train images"
+        raise UserError(
+            f"{folder} has no train split ({have}); expected the layout {layout}, where a mask "
+            "carries the name of its image."
+        )
+    if not cases["val"]:
+        count = max(1, len(cases["train"]) // 10)
+        if count == len(cases["train"]):
+            raise UserError(
+                f"{folder} has one train case and no val split; add a val split or train cases."
+            )
+        taken = cases["train"][-count:]
+        cases["train"] = cases["train"][:-count]
+        cases["val"] = [replace(case, split="val") for case in taken]
+        notes.append(
+            f"There is no val split: the last {count} of {count + len(cases['train'])} train "
+            f"cases by id ({taken[0].id} to {taken[-1].id}) serve as val."
+        )
+    if not cases["test"]:
+        notes.append("There is no test split.")
+    every = [case for split in SPLITS for case in cases[split]]
+    for task, attribute in (("RV", "rv"), ("FAZ", "faz")):
+        without = [
+            case for case in every if case.combined is None and getattr(case, attribute) is None
+        ]
+        if without:
+            notes.append(f"{len(without)} of {len(every)} cases have no {task} mask.")
+    counts = Counter(case.id for case in every)
+    shared = sorted((id_ for id_, count in counts.items() if count > 1), key=_id_key)
+    if shared:
+        notes.append(
+            f"{len(shared)} names occur in more than one split ({first_few(shared)}): make sure "
+            "that they are different eyes."
+        )
+    return Listing(layout, tuple(every), tuple(notes))
+
+
+def _cases(files: SplitFiles, split: str) -> list[CaseFiles]:
+    """The images that have a mask, sorted by id."""
+    cases = []
+    for stem in sorted(files.images, key=_id_key):
+        rv, faz, combined = (masks.get(stem) for masks in (files.rv, files.faz, files.combined))
+        if combined and (rv or faz):
+            raise UserError(
+                f"The image {files.images[stem]} has a combined mask {combined} and a separate "
+                f"one {rv or faz}; keep one kind."
+            )
+        if rv or faz or combined:
+            cases.append(CaseFiles(stem, split, files.images[stem], rv, faz, combined))
+    return cases
+
+
+def images_in(folder: Path | None, suffix: str = "") -> dict[str, Path]:
+    """Image files <stem><suffix>.<extension> in `folder` by stem; {} without a folder."""
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder is not None else ():
+        # Archives made on some systems carry a hidden "._name" beside each file.
+        is_image = path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+        if not is_image or not path.stem.endswith(suffix):
+            continue
+        stem = path.stem.removesuffix(suffix)
+        if stem in files:
+            raise UserError(
+                f"{files[stem]} and {path} are two files for one image or mask; keep one of them."
+            )
+        files[stem] = path
+    return files
+
+
+def folders_in(folder: Path) -> Iterator[Path]:
+    """The visible folders in `folder`, sorted."""
+    try:
+        children = sorted(folder.iterdir())
+    except PermissionError:  # a neighbour that is none of ours
+        return
+    for child in children:
+        if not child.name.startswith(".") and child.is_dir():
+            yield child
+
+
+def child_folder(folder: Path, *names: str) -> Path | None:
+    """The folder in `folder` that has one of `names`, compared as the module says."""
+    wanted = {fold_name(name) for name in names}
+    return next((child for child in folders_in(folder) if fold_name(child.name) in wanted), None)
+
+
+def fold_name(name: str) -> str:
+    """The form in which folder names are compared."""
+    return name.lower().translate({ord(character): None for character in " _-"})
+
+
+def _id_key(stem: str) -> tuple[int, str]:
+    """Sorts numbers by value, then other names."""
+    return (int(stem), "") if stem.isdecimal() else (2**63, stem)
+
+
+def first_few(names: Sequence[str]) -> str:
+    """The first five names, and how many more."""
+    more = f" and {len(names) - 5} others" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

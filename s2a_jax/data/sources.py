@@ -1,0 +1,288 @@
+"""Recognises data sets on disk and lists their cases. New layouts go into `_SPLIT_LAYOUTS`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from s2a_jax.data.folders import (
+    SPLITS,
+    CaseFiles,
+    Listing,
+    SplitFiles,
+    child_folder,
+    first_few,
+    fold_name,
+    folders_in,
+    images_in,
+    pair_splits,
+)
+from s2a_jax.errors import UserError
+
+__all__ = ["OCTA500_IDS", "SPLITS", "CaseFiles", "Listing", "list_octa500", "list_split_folders"]
+
+# The official splits of OCTA-500 by id.
+OCTA500_IDS = {
+    "3M": {
+        "train": range(10301, 10441),
+        "val": range(10441, 10451),
+        "test": range(10451, 10501),
+    },
+    "6M": {
+        "train": range(10001, 10181),
+        "val": range(10181, 10201),
+        "test": range(10201, 10301),
+    },
+}
+_SUBSET_OF_NAME = {
+    alias: subset
+    for subset, digit in (("3M", 3), ("6M", 6))
+    for alias in (f"octa{digit}mm", f"octa{digit}m", f"{digit}mm", f"{digit}m")
+}
+_SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+_DEPTH = 2  # how far below the given root a data set or subset folder may lie
+_HELP = (
+    "Get OCTA-500 from IEEE DataPort (search for OCTA-500) or its authors' page, unpack it and "
+    "pass --config.data.root=DIR; to try the program without any data, run "
+    "`python main.py --config configs/synthetic.py --workdir runs/demo`."
+)
+
+
+@dataclass(frozen=True)
+class _SplitLayout:
+    """Names inside each split folder; a mask is <folder>/<stem><suffix>.<extension>."""
+
+    name: str
+    image: str
+    rv: tuple[str, str] | None = None
+    faz: tuple[str, str] | None = None
+    combined: tuple[str, str] | None = None
+
+
+_OURS = _SplitLayout(
+    "{train,val,test}/{images,masks}, masks/<stem>.png or masks/<stem>_rv.png and <stem>_faz.png",
+    image="images",
+    rv=("masks", "_rv"),
+    faz=("masks", "_faz"),
+    combined=("masks", ""),
+)
+_SPLIT_LAYOUTS = (
+    _OURS,
+    _SplitLayout(
+        "{train,val,test}/{image,label_RV,label_FAZ}",
+        image="image",
+        rv=("label_RV", ""),
+        faz=("label_FAZ", ""),
+    ),
+    _SplitLayout("{train,val,test}/{image,label}, vessels only", image="image", rv=("label", "")),
+    _SplitLayout(
+        "{train,test}/{img,gt_VES,gt_FAZ}", image="img", rv=("gt_VES", ""), faz=("gt_FAZ", "")
+    ),
+    _SplitLayout("{train,valid,test}/{img,gt}", image="img", combined=("gt", "")),
+)
+_NEW_RELEASE = "OCTA-500, new release (Label/GT_LargeVessel, Label/GT_FAZ)"
+_OLD_RELEASE = "OCTA-500, old release (GroundTruth)"
+_LOOKED_FOR = (
+    "OCTA_3mm|OCTA_6mm|OCTA_3M|OCTA_6M with Projection Maps/OCTA(ILM_OPL), and "
+    "Label/{GT_LargeVessel,GT_FAZ} or GroundTruth",
+    *(layout.name for layout in _SPLIT_LAYOUTS),
+)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A recognised folder: `slab` holds the images by id, or else `layout` the split folders."""
+
+    folder: Path
+    subset: str | None  # None: nothing tells
+    slab: Path | None = None
+    layout: _SplitLayout | None = None
+
+
+def list_octa500(root: str | Path, subset: str) -> Listing:
+    """Finds OCTA-500 in any of its usual layouts.
+
+    The releases by id are split as their authors do. A val split that is absent is made from the
+    last tenth of train. Split folders are taken as they are: `subset` matters for them only if
+    they lie in a folder named after a subset.
+
+    Args:
+      root: the data set's folder, its parent, or a subset's folder.
+      subset: "3M" or "6M".
+
+    Raises:
+      UserError: nothing or several data sets recognised, the subset or its train split is absent,
+        ids outside the official ranges, or two files for one image or mask.
+    """
+    if subset not in OCTA500_IDS:
+        raise UserError(f"The OCTA-500 subset {subset!r} is unknown; choose 3M or 6M.")
+    root = _existing(root)
+    found = _choose(_search(root), root, subset)
+    if found.layout is not None:
+        return _list_splits(found.folder, found.layout)
+    layout, files = _files_by_id(found)
+    return pair_splits(found.folder, layout, _by_official_split(files, found, subset))
+
+
+def list_split_folders(root: str | Path) -> Listing:
+    """Lists `{train,val,test}/{images,masks}`; a mask is as `CaseFiles` describes.
+
+    Masks are masks/<stem>.png (both structures) or masks/<stem>_rv.png and masks/<stem>_faz.png.
+
+    Raises:
+      UserError: no such folder, no train split, or two files for one image or mask.
+    """
+    root = _existing(root)
+    if not _is_split_layout(root, _OURS):
+        raise UserError(f"{root} has no train/images and train/masks; expected {_OURS.name}.")
+    return _list_splits(root, _OURS)
+
+
+def _existing(root: str | Path) -> Path:
+    root = Path(root).expanduser().absolute()
+    if not root.is_dir():
+        raise UserError(f"The data folder {root} does not exist or is not a folder. {_HELP}")
+    try:
+        is_empty = not any(root.iterdir())
+    except PermissionError:
+        raise UserError(
+            f"The data folder {root} may not be opened; change its access rights."
+        ) from None
+    if is_empty:
+        raise UserError(f"The data folder {root} is empty. {_HELP}")
+    return root
+
+
+def _search(root: Path) -> list[_Found]:
+    """All recognised folders: releases by id before split folders, then by depth."""
+    by_id, by_folder = [], []
+    level = [root]
+    for _ in range(_DEPTH + 1):
+        for folder in level:
+            subset = _SUBSET_OF_NAME.get(fold_name(folder.name))
+            slab = _slab(folder)
+            if slab is not None:
+                by_id.append(_Found(folder, subset or _subset_of_ids(slab), slab=slab))
+            for layout in _SPLIT_LAYOUTS:
+                if _is_split_layout(folder, layout):
+                    by_folder.append(_Found(folder, subset, layout=layout))
+                    break
+        level = [child for folder in level for child in folders_in(folder)]
+    return by_id + by_folder
+
+
+def _choose(found: Sequence[_Found], root: Path, subset: str) -> _Found:
+    if not found:
+        looked_for = "; ".join(_LOOKED_FOR)
+        raise UserError(f"No data set was recognised in {root}; looked for: {looked_for}. {_HELP}")
+    pool = [one for one in found if one.subset == subset]
+    if not pool:
+        other = next((one for one in found if one.subset is not None), None)
+        if other is not None:
+            raise UserError(
+                f"{root} does not hold the subset {subset} of OCTA-500, only {other.subset} (in "
+                f"{other.folder}); add the folder of {subset} or choose {other.subset}."
+            )
+        pool = found
+    first = pool[0]
+    rivals = [one for one in pool if _rank(one, root) == _rank(first, root)]
+    if len(rivals) > 1:
+        listed = ", ".join(str(one.folder) for one in rivals)
+        raise UserError(f"{root} holds several data sets: {listed}; pass the one to use.")
+    return first
+
+
+def _rank(found: _Found, root: Path) -> tuple[bool, int]:
+    return found.layout is not None, len(found.folder.relative_to(root).parts)
+
+
+def _slab(folder: Path) -> Path | None:
+    """The folder of OCTA(ILM_OPL) images in a subset's folder."""
+    maps = child_folder(folder, "Projection Maps")
+    slab = None if maps is None else child_folder(maps, "OCTA(ILM_OPL)")
+    return slab if slab is not None and images_in(slab) else None
+
+
+def _subset_of_ids(slab: Path) -> str | None:
+    for stem in images_in(slab):
+        for subset in OCTA500_IDS:
+            if _official_split(stem, subset) is not None:
+                return subset
+    return None
+
+
+def _official_split(stem: str, subset: str) -> str | None:
+    for split, ids in OCTA500_IDS[subset].items():
+        if stem.isdecimal() and int(stem) in ids:
+            return split
+    return None
+
+
+def _files_by_id(found: _Found) -> tuple[str, SplitFiles]:
+    """The layout's name and the files of one subset."""
+    images = images_in(found.slab)
+    for home in (found.folder, found.folder.parent):
+        for labels in (child_folder(home, "Label"), home):
+            if labels is None:
+                continue
+            rv = images_in(child_folder(labels, "GT_LargeVessel"))
+            faz = images_in(child_folder(labels, "GT_FAZ"))
+            # `labels` serves both subsets and may hold the masks of the other one only.
+            if images.keys() & (rv.keys() | faz.keys()):
+                return _NEW_RELEASE, SplitFiles(images, rv=rv, faz=faz)
+    combined = images_in(child_folder(found.folder, "GroundTruth"))
+    if images.keys() & combined.keys():
+        return _OLD_RELEASE, SplitFiles(images, combined=combined)
+    raise UserError(
+        f"{found.folder} has images but no masks for them; expected Label/GT_LargeVessel and "
+        "Label/GT_FAZ in it or beside it, or GroundTruth in it. Unpack the labels there."
+    )
+
+
+def _by_official_split(files: SplitFiles, found: _Found, subset: str) -> dict[str, SplitFiles]:
+    outside = [stem for stem in files.images if _official_split(stem, subset) is None]
+    if outside:
+        ids = [id_ for split in OCTA500_IDS[subset].values() for id_ in split]
+        raise UserError(
+            f"{found.slab} holds images that {subset} of OCTA-500 does not have: "
+            f"{first_few(outside)}; its ids are {min(ids)} to {max(ids)}. Remove these files."
+        )
+    groups = {}
+    for split in SPLITS:
+        images = {
+            stem: path
+            for stem, path in files.images.items()
+            if _official_split(stem, subset) == split
+        }
+        groups[split] = SplitFiles(images, files.rv, files.faz, files.combined)
+    return groups
+
+
+def _is_split_layout(folder: Path, layout: _SplitLayout) -> bool:
+    """Whether any split folder has the images and one kind of masks of `layout`."""
+    masks = [mask[0] for mask in (layout.rv, layout.faz, layout.combined) if mask is not None]
+    return any(
+        child_folder(split, layout.image) and any(child_folder(split, mask) for mask in masks)
+        for names in _SPLIT_NAMES.values()
+        if (split := child_folder(folder, *names)) is not None
+    )
+
+
+def _list_splits(folder: Path, layout: _SplitLayout) -> Listing:
+    places = ((layout.image, ""), layout.rv, layout.faz, layout.combined)
+    groups = {}
+    for split, names in _SPLIT_NAMES.items():
+        home = child_folder(folder, *names)
+        groups[split] = SplitFiles(*(_files_at(home, place) for place in places))
+    return pair_splits(folder, layout.name, groups)
+
+
+def _files_at(home: Path | None, place: tuple[str, str] | None) -> dict[str, Path]:
+    """The files of a `_SplitLayout` entry in one split's folder, where both exist."""
+    if home is None or place is None:
+        return {}
+    name, suffix = place
+    return images_in(child_folder(home, name), suffix)

@@ -1,0 +1,1 @@
+"""How good predictions are: counts on the device, metrics on the host, pictures."""

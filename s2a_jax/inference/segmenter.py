@@ -1,0 +1,137 @@
+"""A trained network behind two methods: `predict` and `predict_proba`."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+from s2a_jax.data.images import to_unit_float
+from s2a_jax.errors import UserError
+from s2a_jax.inference.weights import load_weights, save_weights
+from s2a_jax.models.build import build_network
+from s2a_jax.training.checkpoint import Checkpoints, restore_variables
+from s2a_jax.training.step import predict_step
+
+_SMALLEST_SIDE = 32  # pixels; below it the network's coarsest map has a single token
+
+
+class Segmenter:
+    """Vessels and the foveal avascular zone of en-face OCTA images.
+
+    Make one with `load_from_checkpoint`. The Linen module itself is `s2a_jax.models.s2anet.S2ANet`.
+
+    Attributes:
+        network: name of the network.
+        fields: its hyper-parameters.
+        variables: {"params", "batch_stats"}.
+    """
+
+    def __init__(self, network: str, fields: dict[str, Any], variables: dict[str, Any]):
+        self.network, self.fields, self.variables = network, fields, variables
+        module = build_network(network, fields)
+        _check_variables(module, variables, network)
+        self._predict = jax.jit(functools.partial(predict_step, module=module))
+
+    @classmethod
+    def load_from_checkpoint(cls, path: str | Path) -> "Segmenter":
+        """Loads a trained network.
+
+        Args:
+            path: a workdir (its best checkpoint is taken), one of its `checkpoints/<step>`, or
+                exported weights (`.safetensors`).
+
+        Raises:
+            UserError: there is nothing of this kind at `path`, or it is damaged.
+        """
+        path = Path(path).expanduser()
+        if path.is_file() and path.suffix == ".safetensors":
+            return cls(*load_weights(path))
+        if not path.is_dir():
+            raise UserError(
+                f"No weights at {path}: expected a workdir, one of its checkpoints/<step>, or a "
+                ".safetensors file."
+            )
+        if (path / "checkpoints").is_dir():
+            path = path / "checkpoints" / str(_best_step(path))
+        meta, variables = restore_variables(path)
+        try:
+            return cls(meta["network"], meta["fields"], variables)
+        except KeyError as error:
+            raise UserError(f"The checkpoint {path} does not name its network.") from error
+
+    def save(self, path: str | Path) -> None:
+        """Exports the weights to one `.safetensors` file that `load_from_checkpoint` reads."""
+        save_weights(Path(path), self.network, self.fields, jax.device_get(self.variables))
+
+    def predict(
+        self, image: np.ndarray, *, threshold: float = 0.5
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Masks of the vessels and of the avascular zone.
+
+        Args:
+            image: [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] of any size; uint8, uint16, or float
+                in [0, 1]. Colours are averaged to luminance.
+            threshold: a pixel belongs to a mask from this probability on, in [0, 1].
+
+        Returns:
+            `rv_mask` and `faz_mask`, bool [H, W].
+
+        Raises:
+            UserError: `image` is no such array.
+        """
+        probability = self.predict_proba(image)
+        return probability["rv"] >= threshold, probability["faz"] >= threshold
+
+    def predict_proba(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Probabilities.
+
+        The image is padded by reflection to multiples of 16 and the result cropped again, so it is
+        computed at the image's own resolution: pixels should be about as large as in training
+        (9.9 um for OCTA-500 3M).
+
+        Args:
+            image: as for `predict`.
+
+        Returns:
+            {"rv", "faz"}: float32 [H, W] in [0, 1].
+
+        Raises:
+            UserError: `image` is no such array.
+        """
+        intensity = to_unit_float(image)
+        height, width = intensity.shape
+        bottom, right = (_padded_side(n) - n for n in (height, width))
+        padded = np.pad(intensity, ((0, bottom), (0, right)), mode="symmetric")
+        probability = jax.device_get(self._predict(self.variables, padded[None]))
+        return {task: p[0, :height, :width] for task, p in probability.items()}
+
+
+def _padded_side(side: int) -> int:
+    return max(_SMALLEST_SIDE, -(-side // 16) * 16)
+
+
+def _best_step(workdir: Path) -> int:
+    """The best validated checkpoint of a workdir, or its newest if none was validated."""
+    checkpoints = Checkpoints(workdir / "checkpoints")
+    best, latest = checkpoints.best, checkpoints.latest_step
+    checkpoints.close()
+    if latest is None:
+        raise UserError(f"{workdir} has no checkpoint yet: train first.")
+    return best[0] if best else latest
+
+
+def _check_variables(module: Any, variables: dict[str, Any], network: str) -> None:
+    """Raises a UserError unless the variables are this network's."""
+    image = jax.ShapeDtypeStruct((1, 64, 64, 1), np.float32)
+    expected = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), image)
+    shapes = {k: v.shape for k, v in flatten_dict(expected, sep="/").items()}
+    found = {k: v.shape for k, v in flatten_dict(variables, sep="/").items()}
+    for name in sorted(shapes.keys() | found.keys()):
+        if shapes.get(name) != found.get(name):
+            raise UserError(
+                f"These weights are not those of the network {network} that they name: {name} is "
+                f"{found.get(name, 'missing')}, expected {shapes.get(name, 'no such array')}."
+            )

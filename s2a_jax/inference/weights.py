@@ -1,0 +1,60 @@
+"""Exported weights: one safetensors file that describes its own network."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from s2a_jax.errors import UserError
+
+_KEY = "s2a_jax"  # of the file's metadata: JSON with `network` and `fields`
+
+
+def save_weights(
+    path: Path, network: str, fields: Mapping[str, Any], variables: Mapping[str, Any]
+) -> None:
+    """Writes variables and what is needed to rebuild the network.
+
+    Args:
+        path: file to write, `.safetensors`; it appears only when it is complete.
+        network: name of the network.
+        fields: its hyper-parameters, JSON values.
+        variables: {"params", "batch_stats"}.
+    """
+    arrays = {
+        name: np.ascontiguousarray(array)
+        for name, array in flatten_dict(dict(variables), sep="/").items()
+    }
+    description = json.dumps({"network": network, "fields": dict(fields)})
+    partial = path.with_name(path.name + ".partial")
+    save_file(arrays, partial, metadata={_KEY: description})
+    partial.replace(path)
+
+
+def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Reads what `save_weights` wrote.
+
+    Returns:
+        The network's name, its fields, and {"params", "batch_stats"} of NumPy arrays.
+
+    Raises:
+        UserError: the file is damaged or was not written by this package.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            description = (file.metadata() or {}).get(_KEY)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is no readable safetensors file: {error}.") from error
+    if description is None:
+        raise UserError(
+            f"{path} was not written by s2a_jax: its metadata has no entry {_KEY!r}. Use the "
+            "weights.safetensors of a workdir."
+        )
+    described = json.loads(description)
+    return described["network"], described["fields"], unflatten_dict(arrays, sep="/")

@@ -1,0 +1,1 @@
+"""The jitted step and everything around it: sharding, optimizer, checkpoints, the loop."""

@@ -1,0 +1,102 @@
+"""Checkpoints with orbax: written in the background, the latest and the best are kept.
+
+This is the one file that knows orbax; its v0 `CheckpointManager` goes with orbax 1.0.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+from s2a_jax.errors import UserError
+
+
+class Checkpoints:
+    """Numbered checkpoints below one folder.
+
+    Each holds `state` (the arrays) and `meta` (JSON: the run's configuration and more), and the
+    score of the validation that it was saved with, if there was one.
+    """
+
+    def __init__(self, folder: Path):
+        policy = preservation_policy.AnyPreservationPolicy(
+            [
+                preservation_policy.LatestN(1),
+                preservation_policy.BestN(
+                    get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False
+                ),
+            ]
+        )
+        options = ocp.CheckpointManagerOptions(
+            best_fn=_score, best_mode="max", preservation_policy=policy
+        )
+        self._manager = ocp.CheckpointManager(
+            folder.absolute(), options=options, item_names=("state", "meta")
+        )
+
+    @property
+    def latest_step(self) -> int | None:
+        """Step of the newest checkpoint."""
+        return self._manager.latest_step()
+
+    @property
+    def best(self) -> tuple[int, float] | None:
+        """Step and score of the best validated checkpoint."""
+        step = self._manager.best_step()
+        metrics = None if step is None else self._manager.metrics(step)
+        return None if metrics is None else (step, metrics["score"])
+
+    def save(self, step: int, state: Any, meta: dict[str, Any], score: float | None) -> None:
+        """Starts to write a checkpoint; returns before it is on disk. Does nothing twice."""
+        if step == self.latest_step:
+            return
+        args = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
+        self._manager.save(step, args=args, metrics=None if score is None else {"score": score})
+
+    def restore(self, step: int, target: Any) -> Any:
+        """The state of one checkpoint, laid out as `target` (shapes with shardings) asks."""
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(target))
+        return self._manager.restore(step, args=args)["state"]
+
+    def close(self) -> None:
+        """Waits until everything is on disk."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+
+def _score(metrics: Any) -> float:
+    return metrics["score"]
+
+
+def restore_variables(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Meta data and the network's variables of one checkpoint, without knowing its shapes.
+
+    Args:
+        folder: one numbered checkpoint.
+
+    Returns:
+        `meta`, and {"params", "batch_stats"} of NumPy arrays: the averaged parameters where kept.
+
+    Raises:
+        UserError: the folder is no checkpoint of this package, or is incomplete.
+    """
+    try:
+        meta = json.loads((folder / "meta" / "metadata").read_text())
+        with ocp.StandardCheckpointer() as checkpointer:
+            metadata = checkpointer.metadata((folder / "state").absolute())
+            sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+            target = jax.tree.map(
+                lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+                metadata.item_metadata.tree,
+            )
+            state = checkpointer.restore((folder / "state").absolute(), target)
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"{folder} is no complete checkpoint of s2a_jax: expected the folders state/ and "
+            "meta/ in it. Give a workdir, one of its checkpoints/<step>, or a .safetensors file."
+        ) from error
+    params = state.get("ema_params") or state["params"]
+    return meta, jax.device_get({"params": params, "batch_stats": state["batch_stats"]})

@@ -1,0 +1,251 @@
+"""The training loop.
+
+Order of a run: restore; then for every step: next batch, update, log (numbers are fetched one
+interval late, so that the devices never wait); at the end of an evaluated epoch: evaluate, save. A
+checkpoint of step k is all that is needed to go on: batch k depends on the seed and k alone.
+"""
+
+import time
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from s2a_jax.errors import UserError
+from s2a_jax.training.checkpoint import Checkpoints
+from s2a_jax.training.estimate import warn_if_slow
+from s2a_jax.training.interrupt import Interrupt
+from s2a_jax.training.results import draw_overlays, write_results
+from s2a_jax.training.setup import Setup, make_setup
+from s2a_jax.training.state import TrainState, create_state
+from s2a_jax.training.workdir import Workdir
+from s2a_jax.training.writers import MetricWriter
+
+
+class NonFiniteLossError(Exception):
+    """The loss or its gradient is not a number; the message says where and what to do."""
+
+
+def train(config: Any, workdir: Workdir, console: Console) -> int:
+    """Trains, or goes on training, and evaluates the best network at the end.
+
+    Args:
+        config: a resolved configuration.
+        workdir: where everything goes.
+        console: for tables and sentences.
+
+    Returns:
+        The exit code: 0, or 128 + the number of the signal that stopped the run.
+
+    Raises:
+        UserError: a configuration, data set or workdir that cannot be used.
+        NonFiniteLossError: training has diverged.
+    """
+    if workdir.config.is_file():
+        workdir.check(config)  # before the data set is read
+    setup = make_setup(config)
+    workdir.claim(config)
+    for note in setup.dataset.notes:
+        console.print(note)
+    checkpoints = Checkpoints(workdir.checkpoints)
+    try:
+        start = checkpoints.latest_step or 0
+        state = restore_or_create(setup, checkpoints)
+        if start < setup.total_steps:
+            signal = _Run(config, setup, checkpoints, workdir, console).train(state, start)
+            if signal is not None:
+                console.print(
+                    f"Stopped by {signal.name} after step {checkpoints.latest_step} of "
+                    f"{setup.total_steps}, all saved. The same command goes on from there."
+                )
+                return 128 + signal
+        else:
+            console.print(f"The run in {workdir.path} is finished; evaluating its best network.")
+        write_results(
+            setup, checkpoints, workdir, console, config.eval.overlays, config.eval.threshold
+        )
+        return 0
+    finally:
+        checkpoints.close()
+
+
+def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
+    """Evaluates the best network of a workdir; see `write_results` for what is written.
+
+    Raises:
+        UserError: as `train`, or there is no validated checkpoint yet.
+    """
+    workdir.check(config)
+    setup = make_setup(config)
+    checkpoints = Checkpoints(workdir.checkpoints)
+    try:
+        if checkpoints.best is None:
+            raise UserError(f"{workdir.path} has no validated checkpoint yet: train it further.")
+        write_results(
+            setup, checkpoints, workdir, console, config.eval.overlays, config.eval.threshold
+        )
+    finally:
+        checkpoints.close()
+    return 0
+
+
+def restore_or_create(setup: Setup, checkpoints: Checkpoints) -> TrainState:
+    """The state of the newest checkpoint, or the first one."""
+    if checkpoints.latest_step is None:
+        return create_state(setup.init, setup.abstract)
+    return checkpoints.restore(checkpoints.latest_step, setup.abstract)
+
+
+class _Run:
+    """What one call of `train` keeps from step to step, besides the state."""
+
+    def __init__(
+        self,
+        config: Any,
+        setup: Setup,
+        checkpoints: Checkpoints,
+        workdir: Workdir,
+        console: Console,
+    ):
+        self.config, self.setup, self.checkpoints = config, setup, checkpoints
+        self.workdir, self.console = workdir, console
+        self.pending: list[dict[str, jax.Array]] = []
+        self.logged = 0  # step that the newest fetched numbers belong to
+        self.saved = 0  # step of the last checkpoint
+        self.images_per_second = 0.0
+
+    def train(self, state: TrainState, start: int) -> Any:
+        """Steps until the end or a signal, which is returned."""
+        setup, config = self.setup, self.config
+        self.logged = self.saved = start
+        batches = setup.batches(start)
+        batch = next(batches)
+        if start:
+            self.console.print(f"Resuming from step {start} of {setup.total_steps}.")
+        devices = f"{setup.mesh.size} {jax.devices()[0].device_kind} device(s)"
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(setup.abstract.params))
+        self.console.print(
+            f"{setup.network} {config.model.variant}: {parameters / 1e6:.2f} M parameters; "
+            f"{setup.epochs} epochs of {setup.steps_per_epoch} steps, batch "
+            f"{config.train.batch_size}, on {devices}."
+        )
+        if warning := warn_if_slow(setup, batch, setup.total_steps - start):
+            self.console.print(warning, style="bold yellow")
+        self.console.print("Compiling the first step ...")
+        self.writer = MetricWriter(self.workdir.metrics, self.workdir.events, start)
+        progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        bar = progress.add_task(
+            "", total=setup.total_steps, completed=start, epoch=start // setup.steps_per_epoch,
+            numbers="",
+        )  # fmt: skip
+        every = config.log.every_steps
+        self.clock = time.perf_counter()
+        try:
+            with Interrupt() as interrupt, progress:
+                for step in range(start + 1, setup.total_steps + 1):
+                    state, metrics = setup.train_step(state, batch)
+                    self.pending.append(metrics)
+                    epoch, within = divmod(step, setup.steps_per_epoch)
+                    if step % every == 0:
+                        numbers = self.fetch(late=every)
+                        progress.update(bar, numbers=numbers or "", epoch=epoch)
+                    progress.update(bar, completed=step)
+                    if step == start + 1:
+                        jax.block_until_ready(state.step)  # compiled now: let the clock start
+                        self.clock = time.perf_counter()
+                    is_last = step == setup.total_steps
+                    if is_last or (within == 0 and epoch % config.eval.every_epochs == 0):
+                        self.fetch(late=0)
+                        self.validate(state, step, epoch)
+                    elif interrupt.signal is not None:
+                        self.fetch(late=0)
+                        self.save(state, step, score=None)
+                    if interrupt.signal is not None and not is_last:
+                        return interrupt.signal
+                    if not is_last:
+                        batch = next(batches)
+                return None
+        finally:
+            self.writer.close()
+
+    def fetch(self, late: int) -> str | None:
+        """Writes the numbers of all steps but the newest `late`; returns a line for the bar."""
+        ready, self.pending = self.pending[: len(self.pending) - late], self.pending[-late:][:late]
+        if not ready:
+            return None
+        rows = jax.device_get(ready)
+        now = time.perf_counter()
+        # The clock counts what the devices did since the last fetch, not how late we look at it.
+        if self.logged > self.saved or len(rows) > 1:
+            self.images_per_second = len(rows) * self.config.train.batch_size / (now - self.clock)
+        self.clock = now
+        for row in rows:
+            self.logged += 1
+            if not np.isfinite([row["loss"], row["grad_norm"]]).all():
+                raise NonFiniteLossError(self.diverged(self.logged, row))
+        step = self.logged
+        values = {name: float(value) for name, value in rows[-1].items()}
+        values |= {
+            "learning_rate": float(self.setup.schedule(step - 1)),
+            "epoch": (step - 1) // self.setup.steps_per_epoch,
+            "images_per_second": self.images_per_second,
+        }
+        self.writer.write(step, values)
+        return (
+            f"loss {values['loss']:.4f}  rv {values['loss_rv']:.3f}  faz {values['loss_faz']:.3f}"
+            f"  alpha {values['alpha']:.3f}  {self.images_per_second:.1f} img/s"
+        )
+
+    def diverged(self, step: int, row: dict[str, Any]) -> str:
+        """What to tell when `step` gave no finite loss or gradient."""
+        names = ", ".join(self.setup.stream.ids(step - 1))
+        last = self.checkpoints.latest_step
+        good = (
+            "there is no checkpoint yet" if last is None else f"the last good checkpoint is {last}"
+        )
+        return (
+            f"Step {step}: the loss is {row['loss']}, its gradient's norm {row['grad_norm']}. "
+            f"Cases of the batch: {names}. In {self.workdir.checkpoints} {good}. Try a lower "
+            "--config.optimizer.learning_rate or --config.optimizer.clip_norm=1 in a new workdir."
+        )
+
+    def validate(self, state: TrainState, step: int, epoch: int) -> None:
+        """Evaluates on the validation cases, saves, and draws if this is the best so far."""
+        best = self.checkpoints.best
+        evaluation = self.setup.evaluate(state.variables(), self.setup.dataset.val)
+        score = evaluation.score()
+        values = {f"val_{task}_dice": evaluation.mean(task, "dice") for task in evaluation.tasks()}
+        self.writer.write(step, values | {"val_score": score})
+        self.save(state, step, score)
+        numbers = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        is_best = best is None or score > best[1]
+        self.console.print(
+            f"epoch {epoch:4d}/{self.setup.epochs}  step {step}  {numbers}"
+            f"  ({self.images_per_second:.1f} img/s){'  best so far' if is_best else ''}"
+        )
+        if is_best:
+            draw_overlays(
+                self.setup,
+                state.variables(),
+                self.setup.dataset.val,
+                self.workdir.overlays,
+                self.config.eval.overlays,
+                self.config.eval.threshold,
+            )
+        self.clock = time.perf_counter()
+
+    def save(self, state: TrainState, step: int, score: float | None) -> None:
+        """Starts to write a checkpoint."""
+        meta = {"network": self.setup.network, "fields": self.setup.fields}
+        self.checkpoints.save(step, state, meta, score)
+        self.saved = step

@@ -1,0 +1,90 @@
+"""Learning-rate schedules and optimizers by name."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from s2a_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """Everything about the update.
+
+    Attributes:
+        name: `adam`, `adamw` or `sgd` (plain, without momentum).
+        learning_rate: peak learning rate.
+        schedule: `poly_epoch`: lr * (1 - epoch / epochs) ** power, constant within an epoch as in
+            the reference; or `cosine`: linear warm-up, then a half cosine to zero, step by step.
+        power: exponent of `poly_epoch`.
+        warmup_fraction: part of all steps that `cosine` warms up for, in [0, 1).
+        b1, b2, eps: of Adam.
+        weight_decay: decoupled weight decay of `adamw`.
+        clip_norm: largest global norm of the gradient; 0 is off.
+    """
+
+    name: str = "adam"
+    learning_rate: float = 0.01
+    schedule: str = "poly_epoch"
+    power: float = 0.9
+    warmup_fraction: float = 0.03
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 1e-4
+    clip_norm: float = 0.0
+
+
+def make_schedule(config: OptimizerConfig, steps_per_epoch: int, epochs: int) -> optax.Schedule:
+    """The learning rate as a function of the step.
+
+    Raises:
+        UserError: an unknown `schedule`.
+    """
+    total = steps_per_epoch * epochs
+    match config.schedule:
+        case "poly_epoch":
+
+            def poly_epoch(step: Array) -> Array:
+                progress = (step // steps_per_epoch) / epochs
+                # The clip keeps a step past the last epoch at rate 0 instead of NaN.
+                return config.learning_rate * jnp.clip(1 - progress, 0, 1) ** config.power
+
+            return poly_epoch
+        case "cosine":
+            warmup = max(1, round(config.warmup_fraction * total))
+            return optax.warmup_cosine_decay_schedule(
+                0.0, config.learning_rate, warmup, max(total, warmup + 1)
+            )
+        case _:
+            raise UserError(
+                f"config.optimizer.schedule={config.schedule!r}: expected 'poly_epoch' or 'cosine'."
+            )
+
+
+def make_optimizer(
+    config: OptimizerConfig, schedule: optax.Schedule
+) -> optax.GradientTransformation:
+    """The optimizer that `config` names.
+
+    Raises:
+        UserError: an unknown `name`.
+    """
+    match config.name:
+        case "adam":
+            update = optax.adam(schedule, config.b1, config.b2, config.eps)
+        case "adamw":
+            update = optax.adamw(
+                schedule, config.b1, config.b2, config.eps, weight_decay=config.weight_decay
+            )
+        case "sgd":
+            update = optax.sgd(schedule)
+        case _:
+            raise UserError(
+                f"config.optimizer.name={config.name!r}: expected 'adam', 'adamw' or 'sgd'."
+            )
+    if config.clip_norm:
+        return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
+    return update

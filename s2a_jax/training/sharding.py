@@ -1,0 +1,85 @@
+"""Devices as a (data, fsdp) mesh, and how state and batches lie on it.
+
+`jax.jit` with `NamedSharding` is what `pjit` was: one program for all devices, which XLA splits.
+A single device is just the smallest mesh. Batches are split over both axes; with fsdp > 1 every
+large array of the state is split over that axis too and gathered where it is used.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from s2a_jax.errors import UserError
+
+_SMALLEST_SHARDED = 2**10  # elements; gathering anything smaller costs more than storing it
+
+
+def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
+    """A mesh of all devices.
+
+    Args:
+        data: replicas; -1 takes what the other axis leaves.
+        fsdp: devices that share one copy of the state.
+
+    Raises:
+        UserError: the product is not the number of devices.
+    """
+    devices = jax.device_count()
+    if data == -1 and fsdp > 0:
+        data = devices // fsdp
+    if data < 1 or fsdp < 1 or data * fsdp != devices:
+        raise UserError(
+            f"config.mesh: data={data} x fsdp={fsdp} does not use all {devices} devices; "
+            "choose an fsdp that divides their number, and data=-1."
+        )
+    # Explicit axes are make_mesh's default; Linen's modules need Auto ones.
+    return jax.make_mesh((data, fsdp), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """The first axis over all devices."""
+    return NamedSharding(mesh, P(("data", "fsdp")))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """A full copy on every device."""
+    return NamedSharding(mesh, P())
+
+
+def state_shardings(state: Any, mesh: Mesh) -> Any:
+    """For every array of `state` (or its shape) the sharding on `mesh`.
+
+    The largest dimension that fsdp divides is split; small arrays are replicated.
+    """
+    fsdp = mesh.shape["fsdp"]
+
+    def shard(leaf: Any) -> NamedSharding:
+        if fsdp == 1 or leaf.size < _SMALLEST_SHARDED:
+            return replicated(mesh)
+        divisible = [axis for axis, n in enumerate(leaf.shape) if n % fsdp == 0]
+        if not divisible:
+            return replicated(mesh)
+        axis = max(divisible, key=lambda i: leaf.shape[i])
+        return NamedSharding(mesh, P(*([None] * axis), "fsdp"))
+
+    return jax.tree.map(shard, state)
+
+
+def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """This process's rows of a batch as one global array, split over all devices."""
+    sharding = batch_sharding(mesh)
+    return {
+        name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()
+    }
+
+
+def check_divisible(batch_size: int, mesh: Mesh, field: str) -> None:
+    """Raises a UserError unless every device gets the same number of a batch's cases."""
+    if batch_size < 1 or batch_size % mesh.size:
+        raise UserError(
+            f"{field}={batch_size} cannot be split evenly over {mesh.size} devices; "
+            f"choose a multiple of {mesh.size}."
+        )

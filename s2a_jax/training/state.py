@@ -1,0 +1,90 @@
+"""What training carries from step to step."""
+
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.sharding import Mesh
+
+from s2a_jax.training.sharding import state_shardings
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """Parameters, statistics and the optimizer's memory; neither model nor optimizer.
+
+    Attributes:
+        step: updates made so far, int32.
+        params: the network's parameters, float32.
+        batch_stats: running statistics of batch norms.
+        opt_state: state of the optax optimizer.
+        ema_params: exponential moving average of `params`; empty where that is off.
+        key: raw random key of the run; a step uses `fold_in(key, step)`.
+    """
+
+    step: Array
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+    ema_params: Any
+    key: Array
+
+    def variables(self) -> dict[str, Any]:
+        """What to evaluate and to ship: the averaged parameters where they are kept."""
+        params = self.ema_params if self.ema_params else self.params
+        return {"params": params, "batch_stats": self.batch_stats}
+
+
+def abstract_state(
+    module: nn.Module,
+    optimizer: optax.GradientTransformation,
+    size: int,
+    mesh: Mesh,
+    *,
+    seed: int,
+    ema: bool,
+) -> tuple[Any, Any]:
+    """The function that makes the first state, and the state's shapes with their shardings.
+
+    Args:
+        module: a network that takes [B, H, W, 1].
+        optimizer: its state is made for the parameters.
+        size: side in pixels of an image to trace the network with.
+        mesh: the devices.
+        seed: of the initial values and of everything random in training.
+        ema: whether to keep averaged parameters.
+
+    Returns:
+        `init`, a function without arguments, and a tree of `jax.ShapeDtypeStruct`.
+    """
+
+    def init() -> TrainState:
+        params_key, run_key = jax.random.split(jax.random.key(seed))
+        variables = module.init(params_key, jnp.zeros((1, size, size, 1)), train=False)
+        params = variables["params"]
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            batch_stats=variables["batch_stats"],
+            opt_state=optimizer.init(params),
+            ema_params=params if ema else {},
+            key=jax.random.key_data(run_key),
+        )
+
+    shapes = jax.eval_shape(init)
+    shardings = state_shardings(shapes, mesh)
+    with_shardings = jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        shapes,
+        shardings,
+    )
+    return init, with_shardings
+
+
+def create_state(init: Any, abstract: Any) -> TrainState:
+    """Runs `init` so that every array is born with its sharding."""
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
+    return jax.jit(init, out_shardings=shardings)()

@@ -1,0 +1,88 @@
+"""The training step and the evaluation step: free, pure functions, jitted elsewhere."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from s2a_jax.objectives.joint import Objective
+from s2a_jax.training.augmentation import Augmentation
+from s2a_jax.training.state import TrainState
+
+Batch = dict[str, Array]
+"""`image` [B, S, S] uint8, or float32 in [0, 1]; `rv`, `faz` uint8 [B, S, S] in {0, 1};
+`has_rv`, `has_faz` [B] float32 in {0, 1}."""
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    *,
+    module: nn.Module,
+    optimizer: optax.GradientTransformation,
+    objective: Objective,
+    augmentation: Augmentation | None,
+    steps_per_epoch: int,
+    epochs: int,
+    ema_decay: float = 0.0,
+) -> tuple[TrainState, dict[str, Array]]:
+    """One update: augmentation, forward, DWB, backward, optimizer.
+
+    The epoch is computed from the step that the state carries, a traced number, so that nothing is
+    compiled again from epoch to epoch.
+
+    Returns:
+        The new state, and scalars: `loss`, `loss_rv`, `loss_faz`, `alpha`, `grad_norm`.
+    """
+    step_key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+    augment_key, dropout_key = jax.random.split(step_key)
+    images, masks = unpack(batch)
+    if augmentation is not None:
+        images, masks = augmentation(augment_key, images, masks)
+    target = {"rv": masks[..., 0:1], "faz": masks[..., 1:2]}
+    present = {"rv": batch["has_rv"], "faz": batch["has_faz"]}
+    progress = (state.step // steps_per_epoch) / epochs
+
+    def loss_fn(params: Any) -> tuple[Array, tuple[dict[str, Array], Any]]:
+        logits, updated = module.apply(
+            {"params": params, "batch_stats": state.batch_stats},
+            images[..., None],
+            train=True,
+            rngs={"dropout": dropout_key},
+            mutable=["batch_stats"],
+        )
+        loss, parts = objective(logits, target, present, progress)
+        return loss, (parts, updated["batch_stats"])
+
+    grads, (parts, batch_stats) = jax.grad(loss_fn, has_aux=True)(state.params)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    ema_params = state.ema_params
+    if ema_decay:
+        ema_params = optax.incremental_update(params, ema_params, 1 - ema_decay)
+    new_state = state.replace(
+        step=state.step + 1,
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=opt_state,
+        ema_params=ema_params,
+    )
+    return new_state, parts | {"grad_norm": optax.global_norm(grads)}
+
+
+def unpack(batch: Batch) -> tuple[Array, Array]:
+    """Images [B, S, S] as float32 in [0, 1], and both masks [B, S, S, 2]."""
+    images = batch["image"]
+    images = images / 255.0 if images.dtype == jnp.uint8 else images
+    masks = jnp.stack([batch["rv"], batch["faz"]], axis=-1)
+    return images.astype(jnp.float32), masks.astype(jnp.float32)
+
+
+def predict_step(variables: Any, images: Array, *, module: nn.Module) -> dict[str, Array]:
+    """Probabilities.  [B, H, W] uint8 or float32 in [0, 1] -> {"rv", "faz"}, each [B, H, W]."""
+    images = images / 255.0 if images.dtype == jnp.uint8 else images
+    logits = module.apply(variables, images[..., None].astype(jnp.float32), train=False)
+    return {task: jax.nn.sigmoid(z[..., 0]) for task, z in logits.items()}

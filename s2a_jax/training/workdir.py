@@ -1,0 +1,86 @@
+"""The folder of a run: what lies where in it, and whether a configuration belongs to it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from s2a_jax.errors import UserError
+
+_MAY_CHANGE = ("data.root", "data.synthetic.root", "eval.", "log.", "mesh.")
+"""Fields that a resumed run may have otherwise: they do not change what it computes."""
+
+
+class Workdir:
+    """Paths below one run's folder."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path).expanduser().absolute()
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"--workdir={path} is a file; give a folder.")
+        self.config = self.path / "config.json"
+        self.checkpoints = self.path / "checkpoints"
+        self.metrics = self.path / "metrics.jsonl"
+        self.events = self.path / "tensorboard"
+        self.overlays = self.path / "overlays"
+        self.results = self.path / "results"
+        self.weights = self.path / "weights.safetensors"
+
+    def load_config(self) -> ConfigDict:
+        """The configuration that the run was started with.
+
+        Raises:
+            UserError: there is no run here.
+        """
+        if not self.config.is_file():
+            raise UserError(f"No run in {self.path}: it has no config.json. Train one first.")
+        return ConfigDict(_from_json(json.loads(self.config.read_text())))
+
+    def claim(self, config: ConfigDict) -> None:
+        """Writes the configuration, or checks that the run here has the same.
+
+        Raises:
+            UserError: the folder holds a run with another configuration.
+        """
+        if self.config.is_file():
+            self.check(config)
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            partial = self.config.with_suffix(".partial")
+            partial.write_text(json.dumps(_plain(config), indent=2) + "\n")
+            partial.replace(self.config)
+        except OSError as error:
+            raise UserError(f"Cannot write to --workdir={self.path}: {error}.") from error
+
+    def check(self, config: ConfigDict) -> None:
+        """Raises a UserError if the run here was started with another configuration."""
+        theirs, ours = _flat(_plain(self.load_config())), _flat(_plain(config))
+        for field in sorted(theirs.keys() | ours.keys()):
+            if theirs.get(field) != ours.get(field) and not field.startswith(_MAY_CHANGE):
+                raise UserError(
+                    f"{self.path} holds a run with config.{field}={theirs.get(field)!r}, not "
+                    f"{ours.get(field)!r}; give another --workdir, or that run's configuration."
+                )
+
+
+def _plain(config: ConfigDict) -> dict[str, Any]:
+    """JSON values only: tuples become lists."""
+    return json.loads(json.dumps(config.to_dict()))
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _from_json(item) for name, item in value.items()}
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,100 @@
+"""The synthetic eyes: reproducible, labelled as documented, and shaped like a real scan."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
+from s2a_jax.data.synthesis.vessels import draw_faz, grow_vessels
+
+SMALL = EyeParameters(size=128)
+
+
+@pytest.fixture(scope="module")
+def eyes():
+    """Eight eyes at the native size."""
+    return [synthesize_eye((7, index)) for index in range(8)]
+
+
+def test_same_seed_same_eye_and_global_random_state_untouched():
+    np.random.seed(3)
+    before = np.random.get_state()[1].copy()
+    first, second = synthesize_eye(5, SMALL), synthesize_eye(5, SMALL)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+    for field in dataclasses.fields(first):
+        np.testing.assert_array_equal(getattr(first, field.name), getattr(second, field.name))
+
+
+def test_different_seeds_differ():
+    first, second = synthesize_eye((5, 0), SMALL), synthesize_eye((5, 1), SMALL)
+    assert np.mean(first.image != second.image) > 0.9
+    assert np.any(first.rv != second.rv)
+    assert np.any(first.faz != second.faz)
+
+
+@pytest.mark.parametrize("size", [128, 304])
+def test_types_and_shapes(size):
+    eye = synthesize_eye(0, EyeParameters(size=size))
+    assert eye.image.dtype == np.uint8
+    assert eye.rv.dtype == eye.faz.dtype == bool
+    assert eye.image.shape == eye.rv.shape == eye.faz.shape == (size, size)
+
+
+def test_masks_are_disjoint_and_faz_is_one_region(eyes):
+    for eye in eyes:
+        assert not np.any(eye.rv & eye.faz)
+        assert ndimage.label(eye.faz)[1] == 1
+
+
+def test_vessel_share(eyes):
+    shares = [eye.rv.mean() for eye in eyes]
+    assert min(shares) > 0.04
+    assert max(shares) < 0.12
+    assert 0.05 < np.mean(shares) < 0.10
+
+
+def test_faz_area_in_range(eyes):
+    smallest, largest = EyeParameters().faz_area_clip_mm2
+    slack = 0.002  # mm^2, some 20 px: rounding, and what vessels or saccades cut off
+    for eye in eyes:
+        assert smallest - slack < eye.faz.mean() * 3.0**2 < largest + slack
+
+
+def test_faz_follows_the_drawn_area():
+    parameters = EyeParameters(size=128, faz_area_mean_mm2=0.5, faz_area_sd_mm2=0.0)
+    assert synthesize_eye(1, parameters).faz.mean() * 9 == pytest.approx(0.5, rel=0.05)
+
+
+def test_contrast(eyes):
+    for eye in eyes:
+        ring = ndimage.binary_dilation(eye.faz, iterations=25) & ~eye.faz & ~eye.rv
+        assert eye.image[eye.faz].mean() < 0.6 * eye.image[ring].mean()
+        assert eye.image[eye.rv].mean() > 1.4 * eye.image[~eye.rv & ~eye.faz].mean()
+
+
+def test_labelled_vessels_are_no_thinner_than_the_cut(eyes):
+    # 2 x 9.5 um are about two pixels: nearly every labelled pixel lies in a labelled 2x2 block.
+    for eye in eyes:
+        blocks = ndimage.binary_opening(eye.rv, np.ones((2, 2)))
+        assert blocks.sum() > 0.85 * eye.rv.sum()
+
+
+def test_higher_cut_labels_fewer_vessels():
+    thick = synthesize_eye(2, dataclasses.replace(SMALL, label_radius_um=14.0))
+    every = synthesize_eye(2, SMALL)
+    np.testing.assert_array_equal(thick.image, every.image)
+    assert not np.any(thick.rv & ~every.rv)
+    assert 0 < thick.rv.sum() < every.rv.sum()
+
+
+def test_trees_taper_and_stay_out_of_the_faz():
+    parameters = EyeParameters()
+    rng = np.random.default_rng(0)
+    faz = draw_faz(rng, parameters)
+    trees = grow_vessels(rng, faz, parameters)
+    assert faz.level(trees.end).min() > 1.0
+    assert {True, False} == set(trees.artery.tolist())
+    assert trees.radius_um.min() > 2.0
+    assert trees.radius_um.max() < 80.0
