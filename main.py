@@ -7,7 +7,9 @@ python main.py --mode=evaluate --workdir runs/octa500
 import difflib
 import re
 import sys
+from pathlib import Path
 
+import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 from rich.console import Console
@@ -27,6 +29,9 @@ def main(argv: list[str]) -> int:
     """Runs one command line; returns the exit code, 2 for a user's mistake."""
     try:
         _parse(argv)
+        if jax.config.jax_compilation_cache_dir is None:  # a resumed run need not compile again
+            cache = Path.home() / ".cache" / "s2a_jax" / "xla"
+            jax.config.update("jax_compilation_cache_dir", str(cache))
         console = Console(soft_wrap=True)
         workdir = Workdir(_WORKDIR.value)
         if _MODE.value == "evaluate":

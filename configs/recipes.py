@@ -40,7 +40,7 @@ RECIPES = MappingProxyType(
             "eval.every_epochs": 5,
         },
         # Random crops and a short cosine schedule: an hour of two CPU cores is enough.
-        "small": _CPU | {"train.epochs": 60, "augment.crop": 192, "eval.every_epochs": 5},
+        "small": _CPU | {"train.epochs": 50, "augment.crop": 192, "eval.every_epochs": 5},
         "tiny": _CPU | {"train.epochs": 60, "augment.crop": 128, "eval.every_epochs": 5},
     }
 )

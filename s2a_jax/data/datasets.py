@@ -99,7 +99,8 @@ def _synthetic(config: Mapping[str, Any], size: int) -> Listing:
     for split, least in (("train", 1), ("val", 1), ("test", 0)):
         if counts[split] < least:
             raise UserError(f"config.data.synthetic.{split}={counts[split]}: at least {least}.")
-    return list_split_folders(synthetic_folder(config["root"], size, config["seed"], counts))
+    folder = synthetic_folder(config["root"], size, config["seed"], counts)
+    return dataclasses.replace(list_split_folders(folder), layout=f"Synthetic eyes in {folder}")
 
 
 def _sizes(splits: Mapping[str, CaseSet]) -> str:

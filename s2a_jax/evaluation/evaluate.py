@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import rich.box
 from jax import Array
 from rich.table import Table
 
@@ -105,21 +106,25 @@ def evaluate(
 
 
 def result_table(evaluation: Evaluation, title: str) -> Table:
-    """A table: mean and standard deviation over images, and Dice over all pixels pooled."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("task")
-    table.add_column("cases", justify="right")
-    for metric in METRICS:
-        table.add_column(metric, justify="right", no_wrap=True)
-    table.add_column("pooled dice", justify="right")
-    for task in TASKS:
-        number = int(evaluation.present[task].sum())
-        if not number:
-            table.add_row(task.upper(), "0", *(["no masks"] + ["-"] * (len(METRICS) - 1)), "-")
-            continue
+    """A table: means over images, Dice with its standard deviation and pooled.
+
+    Tasks without a mask are left out; the number of cases counted is a column.
+    """
+    table = Table(title=title, title_justify="left", box=rich.box.SIMPLE)
+    others = ("jaccard", "sensitivity", "specificity", "precision")
+    for name in ("task", "cases", "dice", "± sd", "pooled", *others):
+        table.add_column(name, justify="left" if name == "task" else "right", no_wrap=True)
+    for task in evaluation.tasks():
         values = evaluation.per_image(task)
-        cells = [f"{values[m].mean():.4f} ± {values[m].std():.4f}" for m in METRICS]
-        table.add_row(task.upper(), str(number), *cells, f"{evaluation.pooled(task)['dice']:.4f}")
+        dice = values["dice"]
+        table.add_row(
+            task.upper(),
+            str(len(dice)),
+            f"{dice.mean():.4f}",
+            f"{dice.std():.4f}",
+            f"{evaluation.pooled(task)['dice']:.4f}",
+            *(f"{values[metric].mean():.4f}" for metric in others),
+        )
     return table
 
 

@@ -45,6 +45,7 @@ class Checkpoints:
     @property
     def best(self) -> tuple[int, float] | None:
         """Step and score of the best validated checkpoint."""
+        self._manager.wait_until_finished()  # the score of a checkpoint lies on disk
         step = self._manager.best_step()
         metrics = None if step is None else self._manager.metrics(step)
         return None if metrics is None else (step, metrics["score"])

@@ -228,7 +228,7 @@ class _Run:
         self.writer.write(step, values | {"val_score": score})
         self.save(state, step, score)
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
-        is_best = best is None or score > best[1]
+        is_best = best is None or score >= best[1]
         self.console.print(
             f"epoch {epoch:4d}/{self.setup.epochs}  step {step}  {numbers}"
             f"  ({self.images_per_second:.1f} img/s){'  best so far' if is_best else ''}"
