@@ -32,7 +32,8 @@ def main(argv: list[str]) -> int:
         if jax.config.jax_compilation_cache_dir is None:  # a resumed run need not compile again
             cache = Path.home() / ".cache" / "s2a_jax" / "xla"
             jax.config.update("jax_compilation_cache_dir", str(cache))
-        console = Console(soft_wrap=True)
+        # Tables need their width where the output goes to a file, too.
+        console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 110)
         workdir = Workdir(_WORKDIR.value)
         if _MODE.value == "evaluate":
             config = _CONFIG.value or workdir.load_config()

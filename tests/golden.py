@@ -4,7 +4,13 @@ A golden file is an npz with `state/<name>` (a state dict under PyTorch's names)
 `target_*` (NCHW), and what the original computed from them: `eval/*` (inference), `train/*` (batch
 statistics), `stats/*` (running statistics after it), `grad/*`, and `trajectory/*` (eight Adam
 updates).
+
+    python tests/golden.py s2anet.npz [--double]
+
+prints the table for such a file and fails if anything lies outside its tolerance.
 """
+
+import sys
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -25,7 +31,7 @@ class Row(NamedTuple):
     tolerance: float
 
 
-def compare_s2anet(golden: dict[str, np.ndarray], dtype: Any) -> Iterator[Row]:
+def compare_s2anet(golden: dict[str, np.ndarray], dtype: Any, groups: int = 32) -> Iterator[Row]:
     """One row for each golden array: its difference from ours and what is allowed."""
     double = dtype == jnp.float64
 
@@ -36,13 +42,18 @@ def compare_s2anet(golden: dict[str, np.ndarray], dtype: Any) -> Iterator[Row]:
         return Row(name, float(difference), 1e-6 if double else single_tolerance)
 
     state = {k.removeprefix("state/"): v for k, v in golden.items() if k.startswith("state/")}
-    module, variables = from_torch("s2anet", state, num_heads=4, dropout_rate=0.0, dtype=dtype)
+    module, variables = from_torch(
+        "s2anet", state, num_heads=4, groups=groups, dropout_rate=0.0, dtype=dtype
+    )
     variables = jax.tree.map(lambda a: jnp.asarray(a, dtype), variables)
     image = jnp.asarray(_nhwc(golden["input"]), dtype)
 
-    logits, extra = jax.jit(
-        lambda v, x: module.apply(v, x, train=False, mutable=["intermediates"])
-    )(variables, image)
+    def infer(variables, image):
+        return module.apply(
+            variables, image, train=False, mutable=["intermediates"], capture_intermediates=True
+        )
+
+    logits, extra = jax.jit(infer)(variables, image)
     for task in ("rv", "faz"):
         probability = jax.nn.sigmoid(logits[task])
         yield row(f"eval/{task}", probability, _nhwc(golden[f"eval/{task}"]), 2e-5)
@@ -50,12 +61,7 @@ def compare_s2anet(golden: dict[str, np.ndarray], dtype: Any) -> Iterator[Row]:
     for name in sorted(k for k in golden if k.startswith("eval/encoder_")):
         tokens = seen["transformer"][f"tokens_{name.rpartition('_')[2]}"][0]
         yield row(name, tokens, golden[name], 2e-5)
-    (features,) = seen["__call__"] if "__call__" in seen else (None,)
-    if features is None:
-        _, extra = module.apply(
-            variables, image, train=False, capture_intermediates=True, mutable=["intermediates"]
-        )
-        (features,) = extra["intermediates"]["encoder"]["__call__"]
+    (features,) = seen["__call__"]
     for i, skip in enumerate(features["skips"]):
         yield row(f"eval/skip_{i}", skip, _nhwc(golden[f"eval/skip_{i}"]), 2e-5)
 
@@ -123,3 +129,22 @@ def _torch_named(tree: Any) -> Iterator[tuple[str, np.ndarray]]:
             array
         )
         yield s2anet.torch_prefix(prefix + "/") + leaves.get(name, name), array
+
+
+def main(arguments: list[str]) -> int:
+    """Prints the comparison with one file."""
+    double = "--double" in arguments
+    jax.config.update("jax_enable_x64", double)
+    (path,) = (argument for argument in arguments if not argument.startswith("--"))
+    with np.load(path, allow_pickle=False) as file:
+        rows = list(compare_s2anet(dict(file), jnp.float64 if double else jnp.float32))
+    outside = [row for row in rows if not row.difference <= row.tolerance]
+    for row in rows:
+        mark = "  <-- outside" if row in outside else ""
+        print(f"{row.name:75s} {row.difference:9.1e} <= {row.tolerance:.0e}{mark}")
+    print(f"{len(rows)} arrays, {len(outside)} outside their tolerance")
+    return 1 if outside else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -62,14 +62,13 @@ def save_comparison(
     ]
     for task, name in (("rv", "vessels"), ("faz", "FAZ")):
         if truth[task] is not None:
-            right, missed = "white right", "orange missed"
-            title = f"{name}: {right}, {missed}, magenta wrong"
-            panels.append((title, differences(predicted[task], truth[task])))
+            panels.append((f"{name}: differences", differences(predicted[task], truth[task])))
     scale = max(1, round(300 / image.shape[0]))
     height, width = (scale * n for n in image.shape)
     sheet = Image.new("RGB", ((width + 4) * len(panels) - 4, height + 2 * _CAPTION), (24, 24, 24))
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
-    draw.text((4, 2), caption, (255, 255, 255), font)
+    legend = "differences: white right, orange missed, magenta wrong"
+    draw.text((4, 2), f"{caption}   ({legend})", (255, 255, 255), font)
     for i, (title, pixels) in enumerate(panels):
         left = i * (width + 4)
         draw.text((left + 4, _CAPTION), title, (200, 200, 200), font)

@@ -1,6 +1,7 @@
 """What a scanner does to an anatomy: speckle, blur, motion, uneven illumination, shadows."""
 
 import numpy as np
+from scipy.special import expit
 from scipy import ndimage
 
 from s2a_jax.data.synthesis.parameters import EyeParameters
@@ -75,10 +76,10 @@ def _shading(rng, parameters):
         ry, rx = rng.uniform(0.12, 0.4, 2)
         shape = ((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2
         shape = shape + 0.4 * _smooth_field(rng, parameters.size, 0.4 / pitch)
-        shading = shading * (1 - rng.uniform(0.25, 0.6) / (1 + np.exp(4 * (shape - 1))))
+        shading = shading * (1 - rng.uniform(0.25, 0.6) * expit(-4 * (shape - 1)))
     if rng.uniform() < parameters.signal_loss_probability:
         weak = _smooth_field(rng, parameters.size, 1.2 / pitch) - rng.uniform(0.6, 1.4)
-        shading = shading * (1 - rng.uniform(0.2, 0.5) / (1 + np.exp(-4 * weak)))
+        shading = shading * (1 - rng.uniform(0.2, 0.5) * expit(4 * weak))
     return shading
 
 
