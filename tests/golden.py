@@ -11,7 +11,6 @@ prints the table for such a file and fails if anything lies outside its toleranc
 """
 
 import sys
-
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 

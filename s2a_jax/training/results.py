@@ -1,5 +1,6 @@
 """What a run leaves for people: tables, one CSV row for each image, pictures, exported weights."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ from rich.console import Console
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.pipeline import record
 from s2a_jax.evaluation.evaluate import TASKS, result_table, write_csv
-from s2a_jax.evaluation.pictures import save_comparison
 from s2a_jax.evaluation.metrics import scores
+from s2a_jax.evaluation.pictures import save_comparison
 from s2a_jax.inference.weights import save_weights
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.setup import Setup
@@ -74,7 +75,7 @@ def write_results(
     state = checkpoints.restore(step, setup.abstract)
     variables = state.variables()
     workdir.results.mkdir(parents=True, exist_ok=True)
-    text = Console(record=True, width=120, quiet=True)
+    text = Console(file=io.StringIO(), width=110)
     console.print(f"Best on validation: step {step}, sum of mean Dice {score:.4f}.")
     for split, cases in (("val", setup.dataset.val), ("test", setup.dataset.test)):
         if not len(cases):
@@ -85,7 +86,7 @@ def write_results(
         table = result_table(evaluation, f"{split}: step {step}, threshold {threshold}")
         console.print(table)
         text.print(table)
-    (workdir.results / "table.txt").write_text(text.export_text())
+    (workdir.results / "table.txt").write_text(text.file.getvalue())
     draw_overlays(setup, variables, setup.dataset.val, workdir.overlays, overlays, threshold)
     save_weights(workdir.weights, setup.network, setup.fields, jax.device_get(variables))
     console.print(

@@ -70,7 +70,7 @@ def train_step(
         opt_state=opt_state,
         ema_params=ema_params,
     )
-    return new_state, parts | {"grad_norm": optax.global_norm(grads)}
+    return new_state, parts | {"grad_norm": optax.tree.norm(grads)}
 
 
 def unpack(batch: Batch) -> tuple[Array, Array]:

@@ -1,8 +1,8 @@
 """What a scanner does to an anatomy: speckle, blur, motion, uneven illumination, shadows."""
 
 import numpy as np
-from scipy.special import expit
 from scipy import ndimage
+from scipy.special import expit
 
 from s2a_jax.data.synthesis.parameters import EyeParameters
 from s2a_jax.data.synthesis.render import Drawing, largest_region

@@ -1,0 +1,67 @@
+"""A trained network as users hold it: load, predict, save."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from s2a_jax import S2ANet
+from s2a_jax.errors import UserError
+from s2a_jax.models.build import build_network, network_fields
+
+
+@pytest.fixture(scope="module")
+def model():
+    fields = network_fields({"name": "s2anet", "variant": "tiny", "dtype": "float32"}, 32)
+    module = build_network("s2anet", fields)
+    init = jax.jit(lambda key: module.init(key, jnp.zeros((1, 32, 32, 1)), train=False))
+    return S2ANet("s2anet", fields, jax.device_get(init(jax.random.key(0))))
+
+
+@pytest.mark.parametrize("shape", [(50, 70), (32, 32), (20, 90)])
+def test_masks_have_the_images_size(model, shape):
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    rv, faz = model.predict(image)
+    assert rv.shape == faz.shape == shape
+    assert rv.dtype == faz.dtype == bool
+
+
+def test_kinds_of_arrays_agree(model):
+    grey = np.random.default_rng(0).integers(0, 256, (32, 32), np.uint8)
+    expected = model.predict_proba(grey)["rv"]
+    for image in (
+        np.repeat(grey[..., None], 3, axis=-1),
+        grey.astype(np.uint16) * 257,
+        (grey / 255).astype(np.float64),
+    ):
+        np.testing.assert_allclose(model.predict_proba(image)["rv"], expected, atol=1e-5)
+    assert 0 <= expected.min() <= expected.max() <= 1
+
+
+@pytest.mark.parametrize("image", [np.zeros(5), np.zeros((4, 4, 2)), np.full((4, 4), np.nan)])
+def test_what_is_no_image_is_refused(model, image):
+    with pytest.raises(UserError):
+        model.predict(image)
+
+
+def test_exported_weights_predict_the_same(model, tmp_path):
+    image = np.random.default_rng(1).uniform(size=(32, 32))
+    model.save(tmp_path / "weights.safetensors")
+    loaded = S2ANet.load_from_checkpoint(tmp_path / "weights.safetensors")
+    np.testing.assert_array_equal(
+        loaded.predict_proba(image)["faz"], model.predict_proba(image)["faz"]
+    )
+
+
+def test_paths_without_weights_are_named(tmp_path):
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(b"no weights")
+    for path in (tmp_path / "nothing", tmp_path, damaged):
+        with pytest.raises(UserError, match=str(path)):
+            S2ANet.load_from_checkpoint(path)
+
+
+def test_weights_of_another_network_are_refused(model):
+    other = model.fields | {"hidden": 64}
+    with pytest.raises(UserError, match="not those of the network"):
+        S2ANet("s2anet", other, model.variables)

@@ -1,0 +1,238 @@
+"""Whole runs through the public commands, at their shortest."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+ROOT = Path(__file__).parent.parent
+TRAIN = ["main.py", "--config", "configs/synthetic.py:smoke", "--config.log.every_steps=1"]
+PREDICT = ["-m", "s2a_jax", "predict"]
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """A folder for the synthetic eyes and the compilation cache of all runs."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="session")
+def command(shared):
+    def start(*arguments, **options):
+        environment = os.environ | {
+            "XLA_FLAGS": "--xla_backend_optimization_level=0",
+            "JAX_COMPILATION_CACHE_DIR": str(shared / "xla"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
+        }
+        return subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            **options,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def run(command, shared):
+    """Runs a command; returns its exit code and what it printed."""
+
+    def run(*arguments):
+        if arguments[0] == "main.py":
+            arguments = (*arguments, f"--config.data.synthetic.root={shared / 'eyes'}")
+        process = command(*arguments)
+        output, _ = process.communicate(timeout=280)
+        return process.returncode, output
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(run, shared):
+    """The workdir of a finished run."""
+    workdir = shared / "trained"
+    code, output = run(*TRAIN, "--workdir", workdir)
+    assert code == 0, output
+    return workdir
+
+
+def test_training_leaves_everything(trained):
+    assert json.loads((trained / "config.json").read_text())["train"]["epochs"] == 2
+    rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    losses = [row for row in rows if "loss" in row]
+    assert [row["step"] for row in losses] == [1, 2, 3, 4]
+    assert losses[0]["alpha"] < losses[-1]["alpha"]
+    assert any((trained / "tensorboard").iterdir())
+    assert len(list((trained / "overlays").glob("*.png"))) == 2
+    assert "FAZ" in (trained / "results" / "table.txt").read_text()
+    with (trained / "results" / "test.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [row["id"] for row in table] == ["test0000", "test0001"]
+    assert all(0 <= float(row["rv_dice"]) <= 1 for row in table)
+
+
+def test_evaluation_of_a_workdir_gives_the_same_numbers(run, trained, shared):
+    copy = shared / "copy"
+    shutil.copytree(trained, copy)
+    shutil.rmtree(copy / "results")
+    code, output = run("main.py", "--mode=evaluate", "--config", TRAIN[2],
+                       "--config.log.every_steps=1", "--workdir", copy)  # fmt: skip
+    assert code == 0, output
+    name = "results/test.csv"
+    assert (copy / name).read_text() == (trained / name).read_text()
+
+
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(run, command, trained, shared):
+    workdir = shared / "interrupted"
+    arguments = (*TRAIN, "--workdir", workdir)
+    process = command(*arguments, f"--config.data.synthetic.root={shared / 'eyes'}")
+    metrics = workdir / "metrics.jsonl"
+    deadline = time.monotonic() + 200
+    while not metrics.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert "The same command goes on from there" in output
+
+    code, output = run(*arguments)
+    assert code == 0, output
+    assert "Resuming from step" in output
+    ours = load_file(workdir / "weights.safetensors")
+    theirs = load_file(trained / "weights.safetensors")
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+    steps = [json.loads(line) for line in metrics.read_text().splitlines()]
+    assert [row["step"] for row in steps if "loss" in row] == [1, 2, 3, 4]
+
+
+def test_prediction_from_workdir_checkpoint_and_export(run, trained, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 70), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "eye.png")
+    checkpoint = max((trained / "checkpoints").iterdir(), key=lambda path: path.name)
+    masks = []
+    for i, weights in enumerate((trained, checkpoint, trained / "weights.safetensors")):
+        out = tmp_path / str(i)
+        code, output = run(*PREDICT, "--weights", weights, "--out", out, tmp_path / "eye.png")
+        assert code == 0, output
+        masks.append(np.array(Image.open(out / "eye_rv.png")))
+        assert Image.open(out / "eye_overlay.png").size == (70, 50)
+    assert masks[0].shape == (50, 70)
+    assert set(np.unique(masks[0])) <= {0, 255}
+    assert (masks[0] == masks[2]).all()
+
+
+def _octa500(folder):
+    """A tiny tree of train and val folders."""
+    for split in ("train", "val"):
+        for kind in ("images", "masks"):
+            (folder / split / kind).mkdir(parents=True)
+        for i in range(2):
+            pixels = np.zeros((32, 32), np.uint8)
+            Image.fromarray(pixels).save(folder / split / "images" / f"{split}{i}.png")
+            pixels[:8], pixels[20:] = 255, 100
+            Image.fromarray(pixels).save(folder / split / "masks" / f"{split}{i}.png")
+    return folder
+
+
+OCTA = ["main.py", "--config", "configs/octa500.py:smoke"]
+
+
+def _wrong_mask_size(folder):
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(folder / "train/masks/train0.png")
+    return "train0.png"
+
+
+def _wrong_mask_values(folder):
+    Image.fromarray(np.full((32, 32), 7, np.uint8)).save(folder / "train/masks/train1.png")
+    return "train1.png"
+
+
+def _truncated_image(folder):
+    path = folder / "val/images/val0.png"
+    path.write_bytes(path.read_bytes()[:40])
+    return "val0.png"
+
+
+def _empty(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+    return str(folder)
+
+
+def _missing(folder):
+    shutil.rmtree(folder)
+    return "configs/synthetic.py"
+
+
+@pytest.mark.parametrize(
+    "spoil", [_wrong_mask_size, _wrong_mask_values, _truncated_image, _empty, _missing]
+)
+def test_bad_data_is_one_sentence(run, tmp_path, spoil):
+    root, workdir = _octa500(tmp_path / "octa500"), tmp_path / "run"
+    named = spoil(root)
+    code, output = run(*OCTA, f"--config.data.root={root}", "--workdir", workdir)
+    _assert_refused(code, output, named)
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--config.train.epoch=3"], "config.train.epochs"),
+        (["--config.model.variant=huge"], "config.model.variant"),
+        (["--config.augment.crop=50"], "config.augment.crop"),
+        (["--config.mesh.fsdp=3"], "config.mesh"),
+        (["--config.objective.balance=best"], "config.objective.balance"),
+        (["--config.data.size=100"], "config.data.size"),
+    ],
+)
+def test_bad_fields_are_one_sentence(run, tmp_path, flags, named):
+    code, output = run(*TRAIN, *flags, "--workdir", tmp_path / "run")
+    _assert_refused(code, output, named)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_workdir_of_another_run_is_refused(run, trained):
+    before = (trained / "config.json").read_text()
+    code, output = run(*TRAIN, "--config.model.hidden=96", "--workdir", trained)
+    _assert_refused(code, output, "config.model.hidden")
+    assert (trained / "config.json").read_text() == before
+
+
+def test_predicting_on_what_is_no_image_is_refused(run, trained, tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+    out = tmp_path / "out"
+    code, output = run(*PREDICT, "--weights", trained, "--out", out, tmp_path / "notes.txt")
+    _assert_refused(code, output, "notes.txt")
+    assert not out.exists()
+
+
+def test_a_diverged_run_says_where(run, shared, tmp_path):
+    code, output = run(
+        *TRAIN, "--config.optimizer.learning_rate=nan", "--workdir", tmp_path / "run"
+    )
+    assert code == 1
+    assert "train00" in output  # names of the batch's cases
+    assert "Traceback" not in output
+
+
+def _assert_refused(code, output, named):
+    assert code == 2, output
+    assert named in output
+    assert "Traceback" not in output
+    assert len(output.strip().splitlines()) == 1, output

@@ -1,0 +1,134 @@
+"""The step on one device, on eight, and for machines that are not here."""
+
+import functools
+
+import jax
+import numpy as np
+import optax
+import pytest
+from jax.sharding import AxisType, Mesh
+
+from s2a_jax.errors import UserError
+from s2a_jax.models.s2anet import S2ANet
+from s2a_jax.objectives.joint import Objective
+from s2a_jax.training.augmentation import Augmentation
+from s2a_jax.training.sharding import (
+    batch_sharding,
+    check_divisible,
+    make_mesh,
+    put_batch,
+    replicated,
+)
+from s2a_jax.training.state import abstract_state, create_state
+from s2a_jax.training.step import train_step
+
+SIZE, BATCH = 64, 8
+MODULE = S2ANet(
+    width=8,
+    units=(1, 1, 1),
+    groups=4,
+    hidden=32,
+    num_heads=4,
+    mlp_width=64,
+    dropout_rate=0.1,
+    first_channels=16,
+    decoder_channels=(8, 8, 4, 4),
+    gcem_layers=(1,),
+    grid=(4, 4),
+)
+
+
+def make_step(mesh):
+    """The jitted step as a run builds it, its first state, and a batch."""
+    optimizer = optax.sgd(0.01)
+    init, abstract = abstract_state(MODULE, optimizer, SIZE, mesh, seed=0, ema=True)
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
+    step = jax.jit(
+        functools.partial(
+            train_step,
+            module=MODULE,
+            optimizer=optimizer,
+            objective=Objective(bce_weight=1.0),
+            augmentation=Augmentation(gamma=0.5),
+            steps_per_epoch=1,
+            epochs=5,
+            ema_decay=0.9,
+        ),
+        in_shardings=(shardings, batch_sharding(mesh)),
+        out_shardings=(shardings, replicated(mesh)),
+        donate_argnums=0,
+    )
+    rng = np.random.default_rng(0)
+    batch = {
+        "image": rng.integers(0, 256, (BATCH, SIZE, SIZE), np.uint8),
+        "rv": rng.integers(0, 2, (BATCH, SIZE, SIZE), np.uint8),
+        "faz": rng.integers(0, 2, (BATCH, SIZE, SIZE), np.uint8),
+        "has_rv": np.ones(BATCH, np.float32),
+        "has_faz": (np.arange(BATCH) % 2).astype(np.float32),
+    }
+    return step, init, abstract, put_batch(batch, mesh)
+
+
+def run(mesh, steps=3):
+    step, init, abstract, batch = make_step(mesh)
+    state = create_state(init, abstract)
+    history = []
+    for _ in range(steps):
+        state, metrics = step(state, batch)
+        history.append(jax.device_get(metrics))
+    return state, history, step
+
+
+def one_device_mesh():
+    devices = np.array(jax.devices()[:1]).reshape(1, 1)
+    return Mesh(devices, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+
+
+@pytest.fixture(scope="module")
+def one_device():
+    return run(one_device_mesh())
+
+
+@pytest.mark.parametrize("fsdp", [1, 4])
+def test_eight_devices_compute_what_one_does(one_device, fsdp):
+    state, history, _ = run(make_mesh(fsdp=fsdp))
+    expected, expected_history, _ = one_device
+    for ours, theirs in zip(history, expected_history, strict=True):
+        np.testing.assert_allclose(ours["loss"], theirs["loss"], atol=1e-5)
+    for ours, theirs in zip(jax.tree.leaves(state), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_fsdp_splits_large_arrays():
+    _, _, abstract, _ = make_step(make_mesh(fsdp=4))
+    large = [leaf for leaf in jax.tree.leaves(abstract.params) if leaf.size >= 4096]
+    assert large
+    assert all(leaf.sharding.shard_shape(leaf.shape) != leaf.shape for leaf in large)
+
+
+def test_nothing_is_compiled_again_from_epoch_to_epoch(one_device):
+    _, _, step = one_device  # three epochs of one step
+    assert step._cache_size() == 1
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_step_lowers_for_accelerators(platform):
+    step, _, abstract, batch = make_step(make_mesh(fsdp=4))
+    exported = jax.export.export(step, platforms=[platform])(abstract, batch)
+    assert exported.nr_devices == 8
+    assert exported.platforms == (platform,)
+
+
+def test_alpha_follows_the_epoch(one_device):
+    _, history, _ = one_device
+    for epoch, row in enumerate(history):
+        ratio = (row["loss_rv"] - row["loss_faz"]) / (row["loss_rv"] + row["loss_faz"])
+        expected = 0.1 + 0.8 * np.sin(epoch / 5 * np.pi / 2) + 0.1 * ratio
+        np.testing.assert_allclose(row["alpha"], expected, atol=1e-6)
+
+
+def test_impossible_meshes_and_batches_are_refused():
+    with pytest.raises(UserError, match="config.mesh"):
+        make_mesh(fsdp=3)
+    with pytest.raises(UserError, match="train.batch_size=6"):
+        check_divisible(6, make_mesh(), "config.train.batch_size")
