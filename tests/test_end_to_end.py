@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -21,23 +20,12 @@ PREDICT = ["-m", "s2a_jax", "predict"]
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory):
-    """A folder for the synthetic eyes and the compilation cache of all runs."""
-    return tmp_path_factory.mktemp("shared")
-
-
-@pytest.fixture(scope="session")
-def command(shared):
+def command(run_environment):
     def start(*arguments, **options):
-        environment = os.environ | {
-            "XLA_FLAGS": "--xla_backend_optimization_level=0",
-            "JAX_COMPILATION_CACHE_DIR": str(shared / "xla"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
-        }
         return subprocess.Popen(
             [sys.executable, *map(str, arguments)],
             cwd=ROOT,
-            env=environment,
+            env=run_environment,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

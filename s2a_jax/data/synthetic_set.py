@@ -27,7 +27,7 @@ _FEW = 8  # eyes that are made faster than processes start
 def synthetic_folder(root: str | Path, size: int, seed: int, counts: dict[str, int]) -> Path:
     """The folder of a synthetic set; makes the set if it is not there yet.
 
-    It has the layout {train,val,test}/{images,masks} with masks of 0 / 100 (FAZ) / 255 (vessel), and
+    It has the layout {train,val,test}/{images,masks}, masks of 0, 100 (FAZ) and 255 (vessel), and
     appears only when it is complete. An eye depends on the seed, its split and its number alone.
 
     Args:

@@ -129,7 +129,7 @@ def result_table(evaluation: Evaluation, title: str) -> Table:
 
 
 def write_csv(evaluation: Evaluation, path: Path) -> None:
-    """One row for each case: its id and every metric of every task, empty where there is no mask."""
+    """One row a case: its id and every metric of every task, empty where there is no mask."""
     columns = [f"{task}_{metric}" for task in TASKS for metric in METRICS]
     with path.open("w", newline="") as file:
         writer = csv.writer(file)

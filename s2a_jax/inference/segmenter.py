@@ -8,9 +8,9 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
+from s2a_jax.convert.weights import load_weights, save_weights
 from s2a_jax.data.images import to_unit_float
 from s2a_jax.errors import UserError
-from s2a_jax.inference.weights import load_weights, save_weights
 from s2a_jax.models.build import build_network
 from s2a_jax.training.checkpoint import Checkpoints, restore_variables
 from s2a_jax.training.step import predict_step

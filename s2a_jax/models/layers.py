@@ -29,7 +29,7 @@ def uniform_bias_init(fan_in: int) -> Callable[..., Array]:
 
 
 class Conv(nn.Module):
-    """Square convolution with PyTorch's padding and initial values.  [B, H, W, C] -> [B, H', W', F].
+    """Square convolution with PyTorch's padding and initial values: [B, H, W, C] -> [B, H', W', F].
 
     Attributes:
         features: output channels F.

@@ -128,10 +128,7 @@ class Augmentation:
 
 
 def sample_bilinear(image: Array, coordinates: Array) -> Array:
-    """Interpolates at fractional pixels, zero outside.  [H, W, C], [..., 2] (row, column) -> [..., C].
-
-    Gradients do not flow to `coordinates` in a useful way; nothing here needs them.
-    """
+    """Interpolates [H, W, C] at (row, column) pixels [..., 2], zero outside.  -> [..., C]."""
     height, width, _ = image.shape
     padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
     row = jnp.clip(coordinates[..., 0] + 1, 0, height + 1)

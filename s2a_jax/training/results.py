@@ -8,12 +8,12 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from s2a_jax.convert.weights import save_weights
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.pipeline import record
 from s2a_jax.evaluation.evaluate import TASKS, result_table, write_csv
 from s2a_jax.evaluation.metrics import scores
 from s2a_jax.evaluation.pictures import save_comparison
-from s2a_jax.inference.weights import save_weights
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.setup import Setup
 from s2a_jax.training.workdir import Workdir

@@ -10,7 +10,7 @@ class MetricWriter:
     """Appends rows of scalars to a JSON-lines file and to TensorBoard events.
 
     Args:
-        jsonl: the file; rows of steps after `step` are dropped, since a resumed run makes them again.
+        jsonl: the file; rows after `step` are dropped, since a resumed run makes them again.
         events: folder of the TensorBoard events.
         step: the step that the run goes on from.
     """

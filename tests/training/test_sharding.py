@@ -128,7 +128,7 @@ def test_alpha_follows_the_epoch(one_device):
 
 
 def test_impossible_meshes_and_batches_are_refused():
-    with pytest.raises(UserError, match="config.mesh"):
+    with pytest.raises(UserError, match="config\\.mesh"):
         make_mesh(fsdp=3)
-    with pytest.raises(UserError, match="train.batch_size=6"):
+    with pytest.raises(UserError, match="batch_size=6"):
         check_divisible(6, make_mesh(), "config.train.batch_size")

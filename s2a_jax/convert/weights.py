@@ -48,7 +48,7 @@ def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
     try:
         with safe_open(path, framework="np") as file:
             description = (file.metadata() or {}).get(_KEY)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is no readable safetensors file: {error}.") from error
     if description is None:

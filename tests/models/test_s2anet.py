@@ -1,0 +1,105 @@
+"""The network: size, shapes, precision, and parts on other features."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from s2a_jax.models.context import GCEM, LCEM
+from s2a_jax.models.layers import BatchNorm, upsample2x_align_corners
+from s2a_jax.models.s2anet import VARIANTS, S2ANet
+
+TINY = VARIANTS["tiny"] | {"grid": (2, 2)}
+
+
+def parameters(module, size):
+    shapes = jax.eval_shape(
+        lambda: module.init(jax.random.key(0), jnp.zeros((1, size, size, 1)), train=False)
+    )
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+
+
+@pytest.fixture(scope="module")
+def variables():
+    module = S2ANet(**TINY)
+    init = jax.jit(lambda key: module.init(key, jnp.zeros((1, 32, 32, 1)), train=False))
+    return init(jax.random.key(0))
+
+
+def test_base_has_the_references_parameters():
+    assert round(parameters(S2ANet(), 304) / 1e6, 2) == 99.81
+
+
+def test_blocks_that_are_not_decoded_are_not_built(variables):
+    blocks = {k for k in variables["params"]["encoder"]["transformer"] if k.startswith("block_")}
+    assert blocks == {"block_0", "block_1"}
+
+
+def test_any_multiple_of_16_and_nothing_else(variables):
+    module = S2ANet(**TINY)
+    logits = jax.jit(lambda x: module.apply(variables, x, train=False))(jnp.ones((2, 48, 80, 1)))
+    assert {task: z.shape for task, z in logits.items()} == {
+        "rv": (2, 48, 80, 1),
+        "faz": (2, 48, 80, 1),
+    }
+    with pytest.raises(ValueError, match="multiples of 16"):
+        module.apply(variables, jnp.ones((1, 40, 48, 1)), train=False)
+
+
+def test_bfloat16_computes_close_to_float32_with_float32_logits(variables):
+    x = jax.random.uniform(jax.random.key(1), (1, 32, 32, 1))
+    exact = S2ANet(**TINY).apply(variables, x, train=False)
+    rough = S2ANet(**TINY, dtype=jnp.bfloat16).apply(variables, x, train=False)
+    assert rough["rv"].dtype == jnp.float32
+    np.testing.assert_allclose(rough["rv"], exact["rv"], atol=0.1)
+
+
+def test_remat_changes_no_gradient(variables):
+    x = jax.random.uniform(jax.random.key(1), (2, 32, 32, 1))
+
+    def gradient(remat):
+        module = S2ANet(**TINY, remat=remat)
+
+        def loss(params):
+            inputs = {"params": params, "batch_stats": variables["batch_stats"]}
+            logits, _ = module.apply(
+                inputs, x, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(2)}
+            )
+            return jnp.mean(logits["rv"] ** 2) + jnp.mean(logits["faz"] ** 2)
+
+        return jax.jit(jax.grad(loss))(variables["params"])
+
+    for ours, theirs in zip(
+        jax.tree.leaves(gradient(True)), jax.tree.leaves(gradient(False)), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_context_modules_take_any_encoders_features():
+    features = {
+        "blocks": (jnp.ones((1, 2, 3, 5)),) * 3,
+        "skips": (jnp.ones((1, 4, 6, 4)), jnp.ones((1, 8, 12, 3))),
+    }
+    for module in (LCEM((0,), 4, (4, 4, 4, 2)), GCEM((1, 2), 4, (4, 4, 4, 2))):
+        logits, _ = module.init_with_output(jax.random.key(0), features, train=False)
+        assert logits.shape == (1, 32, 48, 1)
+
+
+def test_upsampling_aligns_corners():
+    x = np.random.default_rng(0).normal(size=(1, 3, 5, 2)).astype(np.float32)
+
+    def double(row):
+        n = len(row)
+        return np.interp(np.arange(2 * n) * (n - 1) / (2 * n - 1), np.arange(n), row)
+
+    expected = np.apply_along_axis(double, 2, np.apply_along_axis(double, 1, x))
+    np.testing.assert_allclose(upsample2x_align_corners(jnp.asarray(x)), expected, atol=1e-6)
+
+
+def test_running_variance_is_unbiased():
+    x = jax.random.normal(jax.random.key(0), (2, 3, 3, 4))
+    layer = BatchNorm()
+    start = layer.init(jax.random.key(0), x, train=False)
+    _, updated = layer.apply(start, x, train=True, mutable=["batch_stats"])
+    expected = 0.9 + 0.1 * np.var(np.asarray(x), axis=(0, 1, 2), ddof=1)
+    np.testing.assert_allclose(updated["batch_stats"]["var"], expected, rtol=1e-5)
