@@ -42,6 +42,9 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("Stopped at once; the last checkpoint is complete.", file=sys.stderr)
+        return 130
     except NonFiniteLossError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -39,7 +39,7 @@ RECIPES = MappingProxyType(
             "augment.crop": 0,
             "eval.every_epochs": 5,
         },
-        # Random crops and a short cosine schedule: an hour of two CPU cores is enough.
+        # Random crops and a short cosine schedule: half an hour on two CPU cores for 3M.
         "small": _CPU | {"train.epochs": 50, "augment.crop": 192, "eval.every_epochs": 5},
         "tiny": _CPU | {"train.epochs": 60, "augment.crop": 128, "eval.every_epochs": 5},
     }

@@ -54,7 +54,9 @@ def train(config: Any, workdir: Workdir, console: Console) -> int:
         start = checkpoints.latest_step or 0
         state = restore_or_create(setup, checkpoints)
         if start < setup.total_steps:
-            signal = _Run(config, setup, checkpoints, workdir, console).train(state, start)
+            with Interrupt() as interrupt:
+                run = _Run(config, setup, checkpoints, workdir, console)
+                signal = run.train(state, start, interrupt)
             if signal is not None:
                 console.print(
                     f"Stopped by {signal.name} after step {checkpoints.latest_step} of "
@@ -113,13 +115,12 @@ class _Run:
         self.workdir, self.console = workdir, console
         self.pending: list[dict[str, jax.Array]] = []
         self.logged = 0  # step that the newest fetched numbers belong to
-        self.saved = 0  # step of the last checkpoint
         self.images_per_second = 0.0
 
-    def train(self, state: TrainState, start: int) -> Any:
+    def train(self, state: TrainState, start: int, interrupt: Interrupt) -> Any:
         """Steps until the end or a signal, which is returned."""
         setup, config = self.setup, self.config
-        self.logged = self.saved = start
+        self.logged = start
         batches = setup.batches(start)
         batch = next(batches)
         if start:
@@ -149,26 +150,26 @@ class _Run:
             numbers="",
         )  # fmt: skip
         every = config.log.every_steps
-        self.clock = time.perf_counter()
+        self.clock, self.clock_step = time.perf_counter(), start
         try:
-            with Interrupt() as interrupt, progress:
+            with progress:
                 for step in range(start + 1, setup.total_steps + 1):
                     state, metrics = setup.train_step(state, batch)
                     self.pending.append(metrics)
                     epoch, within = divmod(step, setup.steps_per_epoch)
                     if step % every == 0:
-                        numbers = self.fetch(late=every)
+                        numbers = self.fetch(step, late=every)
                         progress.update(bar, numbers=numbers or "", epoch=epoch)
                     progress.update(bar, completed=step)
                     if step == start + 1:
                         jax.block_until_ready(state.step)  # compiled now: let the clock start
-                        self.clock = time.perf_counter()
+                        self.clock, self.clock_step = time.perf_counter(), step
                     is_last = step == setup.total_steps
                     if is_last or (within == 0 and epoch % config.eval.every_epochs == 0):
-                        self.fetch(late=0)
+                        self.fetch(step, late=0)
                         self.validate(state, step, epoch)
                     elif interrupt.signal is not None:
-                        self.fetch(late=0)
+                        self.fetch(step, late=0)
                         self.save(state, step, score=None)
                     if interrupt.signal is not None and not is_last:
                         return interrupt.signal
@@ -178,29 +179,32 @@ class _Run:
         finally:
             self.writer.close()
 
-    def fetch(self, late: int) -> str | None:
-        """Writes the numbers of all steps but the newest `late`; returns a line for the bar."""
+    def fetch(self, step: int, late: int) -> str | None:
+        """Writes the numbers of all steps but the newest `late`; returns a line for the bar.
+
+        Args:
+            step: updates dispatched so far.
+            late: how many of them may still be under way.
+        """
         ready, self.pending = self.pending[: len(self.pending) - late], self.pending[-late:][:late]
         if not ready:
             return None
         rows = jax.device_get(ready)
         now = time.perf_counter()
-        # The clock counts what the devices did since the last fetch, not how late we look at it.
-        if self.logged > self.saved or len(rows) > 1:
-            self.images_per_second = len(rows) * self.config.train.batch_size / (now - self.clock)
-        self.clock = now
+        if done := step - self.clock_step:  # none directly after the clock was set
+            self.images_per_second = done * self.config.train.batch_size / (now - self.clock)
+        self.clock, self.clock_step = now, step
         for row in rows:
             self.logged += 1
             if not np.isfinite([row["loss"], row["grad_norm"]]).all():
                 raise NonFiniteLossError(self.diverged(self.logged, row))
-        step = self.logged
         values = {name: float(value) for name, value in rows[-1].items()}
         values |= {
-            "learning_rate": float(self.setup.schedule(step - 1)),
-            "epoch": (step - 1) // self.setup.steps_per_epoch,
+            "learning_rate": float(self.setup.schedule(self.logged - 1)),
+            "epoch": (self.logged - 1) // self.setup.steps_per_epoch,
             "images_per_second": self.images_per_second,
         }
-        self.writer.write(step, values)
+        self.writer.write(self.logged, values)
         return (
             f"loss {values['loss']:.4f}  rv {values['loss_rv']:.3f}  faz {values['loss_faz']:.3f}"
             f"  alpha {values['alpha']:.3f}  {self.images_per_second:.1f} img/s"
@@ -242,10 +246,9 @@ class _Run:
                 self.config.eval.overlays,
                 self.config.eval.threshold,
             )
-        self.clock = time.perf_counter()
+        self.clock, self.clock_step = time.perf_counter(), step
 
     def save(self, state: TrainState, step: int, score: float | None) -> None:
         """Starts to write a checkpoint."""
         meta = {"network": self.setup.network, "fields": self.setup.fields}
         self.checkpoints.save(step, state, meta, score)
-        self.saved = step

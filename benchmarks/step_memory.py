@@ -1,0 +1,76 @@
+"""Time and peak memory of a training step on this machine.
+
+python -m benchmarks.step_memory --variant base --size 304 --batch 2
+"""
+
+import argparse
+import functools
+import resource
+import time
+
+import jax
+import numpy as np
+
+from s2a_jax.models.build import build_network, network_fields
+from s2a_jax.objectives.joint import Objective
+from s2a_jax.training.augmentation import Augmentation
+from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
+from s2a_jax.training.sharding import make_mesh, put_batch
+from s2a_jax.training.state import abstract_state, create_state
+from s2a_jax.training.step import train_step
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--variant", default="base")
+    parser.add_argument("--size", type=int, default=304, help="side of the images in pixels")
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--steps", type=int, default=2, help="after the first")
+    options = parser.parse_args()
+
+    fields = network_fields(
+        {"name": "s2anet", "variant": options.variant, "dtype": options.dtype}, options.size
+    )
+    module, mesh, config = build_network("s2anet", fields), make_mesh(), OptimizerConfig()
+    optimizer = make_optimizer(config, make_schedule(config, 1, 100))
+    init, abstract = abstract_state(module, optimizer, options.size, mesh, seed=0, ema=False)
+    state = create_state(init, abstract)
+    rng = np.random.default_rng(0)
+    shape = (options.batch, options.size, options.size)
+    batch = {
+        "image": rng.integers(0, 256, shape, np.uint8),
+        "rv": rng.integers(0, 2, shape, np.uint8),
+        "faz": rng.integers(0, 2, shape, np.uint8),
+        "has_rv": np.ones(options.batch, np.float32),
+        "has_faz": np.ones(options.batch, np.float32),
+    }
+    step = jax.jit(
+        functools.partial(
+            train_step,
+            module=module,
+            optimizer=optimizer,
+            objective=Objective(),
+            augmentation=Augmentation(),
+            steps_per_epoch=1,
+            epochs=100,
+        ),
+        donate_argnums=0,
+    )
+    batch = put_batch(batch, mesh)
+    for i in range(options.steps + 1):
+        start = time.perf_counter()
+        state, metrics = jax.block_until_ready(step(state, batch))
+        what = "first step with compilation" if i == 0 else "step"
+        print(f"{what}: {time.perf_counter() - start:.2f} s, loss {float(metrics['loss']):.4f}")
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{options.variant} {shape} {options.dtype} on {jax.devices()[0].device_kind}")
+    print(f"peak memory of the process: {memory:.2f} GiB")
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    if peak := statistics.get("peak_bytes_in_use"):
+        print(f"peak memory of the device: {peak / 2**30:.2f} GiB")
+
+
+if __name__ == "__main__":
+    main()
