@@ -1,5 +1,5 @@
-"""Weights from PyTorch: `from_torch(network, state_dict, **known)`."""
+"""Weights from PyTorch and back: `from_torch(network, state_dict, **known)`, `to_torch`."""
 
-from s2a_jax.convert.torch_weights import from_torch
+from s2a_jax.convert.torch_weights import from_torch, to_torch
 
-__all__ = ["from_torch"]
+__all__ = ["from_torch", "to_torch"]

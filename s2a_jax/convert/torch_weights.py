@@ -1,8 +1,9 @@
-"""State dicts of PyTorch into Flax variables, network by network."""
+"""State dicts of PyTorch into Flax variables and back, network by network."""
 
+import dataclasses
 import logging
 from collections.abc import Mapping
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import flax.linen as nn
@@ -11,14 +12,25 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from s2a_jax.convert import s2anet
+from s2a_jax.convert import jointseg, s2anet, transunet, unet, vaffnet
+from s2a_jax.convert.names import Shapes, rename
 from s2a_jax.errors import UserError
+from s2a_jax.models.build import NETWORKS
 
-NETWORKS = MappingProxyType({"s2anet": s2anet})
-"""Network name -> module with `UNUSED`, `torch_prefix` and `module_from_shapes`."""
+_NAMES: Mapping[str, ModuleType] = MappingProxyType(
+    {
+        "s2anet": s2anet,
+        "unet": unet,
+        "transunet": transunet,
+        "jointseg": jointseg,
+        "vaffnet": vaffnet,
+    }
+)
+"""Network -> module with `UNUSED`, `RULES`, `fields_from_shapes` and possibly `ALIASES`."""
 
 _LEAVES = {
     "kernel": "weight",
+    "transposed_kernel": "weight",
     "scale": "weight",
     "bias": "bias",
     "mean": "running_mean",
@@ -34,58 +46,112 @@ def from_torch(
     """Rebuilds a network and its variables from a PyTorch state dict.
 
     Hyper-parameters are read off the shapes. Keys that the released network holds but never uses
-    are left out, with a log message that counts them.
+    are left out, with a log message that names them.
 
     Args:
-        network: `s2anet`.
+        network: `s2anet`, `unet`, `transunet`, `jointseg` or `vaffnet`.
         state_dict: name -> tensor or array; a leading `module.` is stripped.
-        **known: what shapes do not tell, for example `num_heads=12, dropout_rate=0.1`.
+        **known: fields of the network that shapes do not tell, for example
+            `num_heads=4, groups=8, dropout_rate=0.1`; the published values are assumed otherwise.
 
     Returns:
         The Linen module, and `{"params": ..., "batch_stats": ...}` of NumPy arrays for it, so that
-        `module.apply(variables, x, train=False)` takes NHWC images and returns both logits.
+        `module.apply(variables, x, train=False)` takes NHWC images and returns the logits.
 
     Raises:
-        UserError: an unknown network, or a key that is missing, extra or of another shape.
+        UserError: an unknown network or field, or a key that is missing, extra or of another shape.
     """
-    if network not in NETWORKS:
-        raise UserError(f"Unknown network {network!r}; known: {', '.join(NETWORKS)}.")
-    names = NETWORKS[network]
+    names = _names(network)
     arrays = {name.removeprefix("module."): _to_numpy(t) for name, t in state_dict.items()}
-    unused = [name for name in arrays if names.UNUSED.match(name)]
+    unused = {name for name in arrays if names.UNUSED.match(name)}
     if unused:
         parts = sorted({name.split(".")[0] for name in unused})
-        logger.warning(
-            "Left out %d keys that %s does not use, under: %s",
-            len(unused),
-            network,
-            ", ".join(parts),
-        )
-    arrays = {name: array for name, array in arrays.items() if name not in set(unused)}
-    module = names.module_from_shapes({k: v.shape for k, v in arrays.items()}, **known)
+        message = "Left out %d keys that %s does not use, under: %s"
+        logger.warning(message, len(unused), network, ", ".join(parts))
+    arrays = {name: array for name, array in arrays.items() if name not in unused}
+    shapes = Shapes({name: array.shape for name, array in arrays.items()})
+    allowed = {field.name for field in dataclasses.fields(NETWORKS[network])}
+    if wrong := sorted(known.keys() - allowed):
+        raise UserError(f"The network {network} has no field {wrong[0]!r}.")
+    module = NETWORKS[network](**(names.fields_from_shapes(shapes, known) | known))
 
     image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
     expected = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), image)
     variables = {}
     for path, leaf in flatten_dict(expected, sep="/").items():
-        collection, _, rest = path.partition("/")
-        prefix, _, leaf_name = rest.rpartition("/")
-        if leaf_name in _LEAVES:
-            name = names.torch_prefix(prefix + "/") + _LEAVES[leaf_name]
-        else:
-            name = names.torch_prefix(rest)
-        if name not in arrays:
-            raise UserError(f"The checkpoint lacks the key {name!r}, expected for {rest}.")
-        array = _to_flax_layout(arrays.pop(name))
-        if array.shape != leaf.shape:
-            raise UserError(
-                f"Key {name!r} has shape {array.shape} in Flax's layout, expected {leaf.shape}."
-            )
-        variables[f"{collection}/{rest}"] = array
+        name = _torch_name(names, path)
+        shape = _torch_shape(path, leaf.shape)
+        copies = [_take(arrays, copy, shape, path) for copy in _with_aliases(names, name)]
+        if not all(np.array_equal(copies[0], copy) for copy in copies[1:]):
+            raise UserError(f"{name!r} and its copies differ, although {network} shares them.")
+        variables[path] = _to_flax(path, copies[0])
     if arrays:
         extra = ", ".join(sorted(arrays)[:5])
         raise UserError(f"{len(arrays)} keys have no place in {network}, the first: {extra}.")
     return module, unflatten_dict(variables, sep="/")
+
+
+def to_torch(network: str, variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The state dict that PyTorch's module of a network loads.
+
+    The inverse of `from_torch`, bit for bit; `load_state_dict` takes it as it is once its arrays
+    are tensors.
+
+    Args:
+        network: as for `from_torch`.
+        variables: {"params", "batch_stats"}.
+
+    Returns:
+        PyTorch's name -> array in PyTorch's layout.
+
+    Raises:
+        UserError: an unknown network, or LCEM and GCEM on another network than S2A-Net, for which
+            no PyTorch names exist.
+    """
+    names = _names(network)
+    if network != "s2anet" and "heads" in variables["params"]:
+        raise UserError(
+            f"{network} with heads=context is this package's own: PyTorch has no names for it."
+        )
+    state = {}
+    for path, leaf in flatten_dict(dict(variables), sep="/").items():
+        array = _to_torch_layout(path, np.asarray(leaf))
+        state |= dict.fromkeys(_with_aliases(names, _torch_name(names, path)), array)
+    return state
+
+
+def _names(network: str) -> ModuleType:
+    if network not in _NAMES:
+        raise UserError(f"Unknown network {network!r}; known: {', '.join(_NAMES)}.")
+    return _NAMES[network]
+
+
+def _torch_name(names: ModuleType, path: str) -> str:
+    """PyTorch's name for a Flax path that starts with the collection."""
+    prefix, _, leaf = path.partition("/")[2].rpartition("/")
+    if leaf in _LEAVES:
+        return rename(prefix + "/", names.RULES) + _LEAVES[leaf]
+    return rename(f"{prefix}/{leaf}", names.RULES)
+
+
+def _with_aliases(names: ModuleType, name: str) -> list[str]:
+    """A name, and the names of the copies of the same array."""
+    for prefix, others in getattr(names, "ALIASES", {}).items():
+        if name.startswith(prefix):
+            return [name, *(name.replace(prefix, other) for other in others)]
+    return [name]
+
+
+def _take(
+    arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...], path: str
+) -> np.ndarray:
+    """Removes and returns one array, which must be there and have the shape."""
+    if name not in arrays:
+        raise UserError(f"The checkpoint lacks the key {name!r} of shape {shape} (here {path}).")
+    array = arrays.pop(name)
+    if array.shape != shape:
+        raise UserError(f"Key {name!r} has shape {array.shape}, expected {shape}.")
+    return array
 
 
 def _to_numpy(tensor: Any) -> np.ndarray:
@@ -93,12 +159,34 @@ def _to_numpy(tensor: Any) -> np.ndarray:
     return tensor.detach().cpu().numpy() if hasattr(tensor, "detach") else np.asarray(tensor)
 
 
-def _to_flax_layout(array: np.ndarray) -> np.ndarray:
-    """Convolutions OIHW -> HWIO, linear layers [out, in] -> [in, out], the rest unchanged."""
-    match array.ndim:
-        case 4:
-            return np.ascontiguousarray(array.transpose(2, 3, 1, 0))
-        case 2:
-            return np.ascontiguousarray(array.T)
+def _axes(path: str) -> tuple[int, ...] | None:
+    """The transposition from Flax's layout to PyTorch's; None where they are the same."""
+    match path.rpartition("/")[2]:
+        case "transposed_kernel":
+            return (2, 3, 0, 1)  # [2, 2, in, out] -> [in, out, 2, 2]
+        case "kernel":
+            return (3, 2, 0, 1)  # HWIO -> OIHW; a matrix is transposed
         case _:
-            return array
+            return None
+
+
+def _torch_shape(path: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    axes = _axes(path)
+    if axes is None:
+        return shape
+    return shape[::-1] if len(shape) == 2 else tuple(shape[axis] for axis in axes)
+
+
+def _to_torch_layout(path: str, array: np.ndarray) -> np.ndarray:
+    axes = _axes(path)
+    if axes is None:
+        return array
+    return np.ascontiguousarray(array.T if array.ndim == 2 else array.transpose(axes))
+
+
+def _to_flax(path: str, array: np.ndarray) -> np.ndarray:
+    axes = _axes(path)
+    if axes is None:
+        return array
+    inverse = tuple(int(axis) for axis in np.argsort(axes))
+    return np.ascontiguousarray(array.T if array.ndim == 2 else array.transpose(inverse))

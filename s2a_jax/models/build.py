@@ -8,15 +8,32 @@ from typing import Any
 import flax.linen as nn
 
 from s2a_jax.errors import UserError
-from s2a_jax.models import s2anet
+from s2a_jax.models import jointseg, s2anet, transunet, unet, vaffnet
 
-NETWORKS: Mapping[str, type[nn.Module]] = MappingProxyType({"s2anet": s2anet.S2ANet})
+NETWORKS: Mapping[str, type[nn.Module]] = MappingProxyType(
+    {
+        "s2anet": s2anet.S2ANet,
+        "unet": unet.UNet,
+        "transunet": transunet.TransUNet,
+        "jointseg": jointseg.JointSeg,
+        "vaffnet": vaffnet.VAFFNet,
+    }
+)
 """Network name -> Linen module."""
 
-VARIANTS = MappingProxyType({"s2anet": s2anet.VARIANTS})
+VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "s2anet": s2anet.VARIANTS,
+        "unet": unet.VARIANTS,
+        "transunet": transunet.VARIANTS,
+        "jointseg": jointseg.VARIANTS,
+        "vaffnet": vaffnet.VARIANTS,
+    }
+)
 """Network name -> variant name -> fields that differ from the module's defaults."""
 
 _NOT_HYPER_PARAMETERS = ("parent", "name")
+_CHOICE = ("name", "variant")  # which network, not what it is like
 
 
 def network_fields(config: Mapping[str, Any], size: int) -> dict[str, Any]:
@@ -36,16 +53,21 @@ def network_fields(config: Mapping[str, Any], size: int) -> dict[str, Any]:
     if variant not in VARIANTS[name]:
         known = ", ".join(VARIANTS[name])
         raise UserError(f"config.model.variant={variant!r}: expected one of {known}.")
-    fields = {
+    defaults = {
         field.name: field.default
         for field in dataclasses.fields(NETWORKS[name])
         if field.name not in _NOT_HYPER_PARAMETERS
     }
-    fields |= VARIANTS[name][variant]
-    fields |= {k: v for k, v in config.items() if k in fields and v is not None}
-    fields |= {"grid": (size // 16, size // 16), "dtype": config["dtype"]}
-    fields = _with_tuples(fields)
-    _check(fields)
+    given = {k: v for k, v in config.items() if v is not None and k not in _CHOICE}
+    if foreign := sorted(given.keys() - defaults.keys()):
+        raise UserError(
+            f"config.model.{foreign[0]}: {name} has no such field; it has "
+            f"{', '.join(sorted(defaults))}."
+        )
+    fields = _with_tuples(defaults | VARIANTS[name][variant] | given)
+    if "grid" in fields:
+        fields["grid"] = (size // 16, size // 16)
+    _check(name, fields)
     return fields
 
 
@@ -67,17 +89,30 @@ def _with_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
 
 
-def _check(fields: Mapping[str, Any]) -> None:
+def _check(network: str, fields: Mapping[str, Any]) -> None:
+    """Raises a UserError for values that the network cannot be built with."""
     if fields["dtype"] not in ("float32", "bfloat16"):
         raise UserError(f"config.model.dtype={fields['dtype']!r}: expected float32 or bfloat16.")
     for whole, part in (("hidden", "num_heads"), ("width", "groups")):
-        if fields[part] < 1 or fields[whole] % fields[part]:
+        if part in fields and (fields[part] < 1 or fields[whole] % fields[part]):
             raise UserError(
                 f"config.model.{part}={fields[part]} must divide config.model.{whole}="
                 f"{fields[whole]}."
             )
+    if fields.get("heads", "own") not in ("own", "context"):
+        raise UserError(f"config.model.heads={fields['heads']!r}: expected own or context.")
+    if "widths" in fields and len(fields["widths"]) != 5:
+        raise UserError(f"config.model.widths={fields['widths']}: expected five levels.")
+    if network == "jointseg" and fields["widths"][3] % 16:
+        raise UserError(f"config.model.widths={fields['widths']}: the fourth must divide by 16.")
     for name in ("lcem_layers", "gcem_layers"):
-        if not fields[name] or min(fields[name]) < 0:
+        layers = fields.get(name, (0,))
+        if not layers or min(layers) < 0:
             raise UserError(
-                f"config.model.{name}={fields[name]}: expected at least one block's index >= 0."
+                f"config.model.{name}={layers}: expected at least one block's index >= 0."
+            )
+        if fields.get("heads") == "context" and max(layers) >= fields.get("num_blocks", 1):
+            raise UserError(
+                f"config.model.{name}={layers}: the encoder has {fields['num_blocks']} blocks, "
+                "counted from 0."
             )

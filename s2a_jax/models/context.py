@@ -13,14 +13,16 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from s2a_jax.models.decoder import Decoder
-from s2a_jax.models.layers import Conv
+from s2a_jax.models.layers import Conv, to_logits
 
 
 class Features(TypedDict):
     """What an encoder hands to the context modules.
 
-    `blocks`: maps to choose from, each [B, H/16, W/16, D]; `skips`: maps at 1/8, 1/4 and 1/2 of
-    the image's size, coarse to fine, [B, H/8, W/8, C8], [B, H/4, W/4, C4], [B, H/2, W/2, C2].
+    `blocks`: maps to choose from, early to late, each [B, H/16, W/16, D]; `skips`: maps at 1/8,
+    1/4, 1/2 and, if there is one, 1/1 of the image's size, coarse to fine: [B, H/8, W/8, C8],
+    [B, H/4, W/4, C4], [B, H/2, W/2, C2], [B, H, W, C1]. An encoder for `ContextHeads` is any module
+    that maps an image to such a dict.
     """
 
     blocks: tuple[Array, ...]
@@ -57,8 +59,7 @@ class ContextModule(nn.Module):
             for layer in self.layers
         ]
         fused = jnp.concatenate(decoded, axis=-1)  # [B, H, W, len(layers) * channels[-1]]
-        logits = Conv(1, 3, padding=1, dtype=self.dtype, name="head")(fused)
-        return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+        return Conv(1, 3, padding=1, dtype=self.dtype, name="head")(fused)
 
 
 class LCEM(ContextModule):
@@ -71,3 +72,47 @@ class GCEM(ContextModule):
     """Global context enhancement: the avascular zone's logits from five later blocks."""
 
     layers: tuple[int, ...] = (1, 2, 3, 4, 5)
+
+
+class ContextHeads(nn.Module):
+    """LCEM and GCEM side by side on one encoder's features: the logits of both tasks.
+
+    Attributes:
+        lcem_layers: blocks that LCEM decodes, for the vessels.
+        gcem_layers: blocks that GCEM decodes, for the avascular zone.
+        first_channels: channels of each decoder's first convolution (LCEM).
+        decoder_channels: channels after each doubling of a decoder (LCEM).
+        gcem_first_channels: the same for GCEM; 0 means as for LCEM.
+        gcem_decoder_channels: the same for GCEM; empty means as for LCEM.
+        remat: recompute decoder blocks in the backward pass instead of storing them.
+        dtype: type of the computation; the logits are float32.
+    """
+
+    lcem_layers: tuple[int, ...] = (0,)
+    gcem_layers: tuple[int, ...] = (1, 2, 3, 4, 5)
+    first_channels: int = 512
+    decoder_channels: tuple[int, ...] = (256, 128, 64, 16)
+    gcem_first_channels: int = 0
+    gcem_decoder_channels: tuple[int, ...] = ()
+    remat: bool = False
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool) -> dict[str, Array]:
+        rv = LCEM(
+            self.lcem_layers,
+            self.first_channels,
+            self.decoder_channels,
+            remat=self.remat,
+            dtype=self.dtype,
+            name="lcem",
+        )(features, train=train)
+        faz = GCEM(
+            self.gcem_layers,
+            self.gcem_first_channels or self.first_channels,
+            self.gcem_decoder_channels or self.decoder_channels,
+            remat=self.remat,
+            dtype=self.dtype,
+            name="gcem",
+        )(features, train=train)
+        return to_logits(rv, faz)

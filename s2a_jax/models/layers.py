@@ -18,8 +18,8 @@ KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 """Kernel init of `torch.nn.Conv2d` and `torch.nn.Linear`: uniform in ±1/sqrt(fan_in)."""
 
 
-def uniform_bias_init(fan_in: int) -> Callable[..., Array]:
-    """Bias init of `torch.nn.Conv2d` and `torch.nn.Linear`: uniform in ±1/sqrt(fan_in)."""
+def uniform_init(fan_in: int) -> Callable[..., Array]:
+    """Init of biases in PyTorch's convolutions and linear layers: uniform in ±1/sqrt(fan_in)."""
     bound = 1 / math.sqrt(fan_in)
 
     def init(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
@@ -29,31 +29,36 @@ def uniform_bias_init(fan_in: int) -> Callable[..., Array]:
 
 
 class Conv(nn.Module):
-    """Square convolution with PyTorch's padding and initial values: [B, H, W, C] -> [B, H', W', F].
+    """Convolution with PyTorch's padding and initial values: [B, H, W, C] -> [B, H', W', F].
 
     Attributes:
         features: output channels F.
-        kernel_size: side of the kernel in pixels.
+        kernel_size: (height, width) of the kernel in pixels, or its side.
         strides: step in pixels, the same in both directions.
-        padding: zero pixels on every side; H' = (H + 2 * padding - kernel_size) // strides + 1.
+        padding: (vertical, horizontal) zero pixels on either side, or one number for both;
+            H' = (H + 2 * padding - dilation * (kernel_size - 1) - 1) // strides + 1.
+        dilation: distance in pixels between the kernel's taps.
         use_bias: whether to add a bias.
         standardize: weight standardisation (Qiao et al., 2019): each output filter is brought to
             zero mean and unit (biased) variance, eps 1e-5, before it is applied.
+        kernel_init: initial kernel; PyTorch's default unless given.
         dtype: type of the computation; parameters stay float32 and are standardised in it.
     """
 
     features: int
-    kernel_size: int
+    kernel_size: int | tuple[int, int]
     strides: int = 1
-    padding: int = 0
+    padding: int | tuple[int, int] = 0
+    dilation: int = 1
     use_bias: bool = True
     standardize: bool = False
+    kernel_init: Callable[..., Array] = KERNEL_INIT
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        size, in_features = self.kernel_size, x.shape[-1]
-        kernel = self.param("kernel", KERNEL_INIT, (size, size, in_features, self.features))
+        (height, width), in_features = _pair(self.kernel_size), x.shape[-1]
+        kernel = self.param("kernel", self.kernel_init, (height, width, in_features, self.features))
         if self.standardize:
             mean = kernel.mean(axis=(0, 1, 2), keepdims=True)
             variance = kernel.var(axis=(0, 1, 2), keepdims=True)
@@ -62,13 +67,34 @@ class Conv(nn.Module):
             x.astype(self.dtype),
             kernel.astype(self.dtype),
             (self.strides, self.strides),
-            [(self.padding, self.padding)] * 2,
+            [(pad, pad) for pad in _pair(self.padding)],
+            rhs_dilation=_pair(self.dilation),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
         if self.use_bias:
-            bias_init = uniform_bias_init(size * size * in_features)
+            bias_init = uniform_init(height * width * in_features)
             x = x + self.param("bias", bias_init, (self.features,)).astype(self.dtype)
         return x
+
+
+class ConvTranspose2x2(nn.Module):
+    """`torch.nn.ConvTranspose2d(C, F, 2, stride=2)`.  [B, H, W, C] -> [B, 2H, 2W, F].
+
+    Its taps do not overlap: output pixel (2i + a, 2j + b) is x[i, j] @ transposed_kernel[a, b].
+    """
+
+    features: int
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        batch, height, width, in_features = x.shape
+        # PyTorch takes the fan-in of a transposed kernel from its output channels.
+        init = uniform_init(4 * self.features)
+        kernel = self.param("transposed_kernel", init, (2, 2, in_features, self.features))
+        bias = self.param("bias", init, (self.features,)).astype(self.dtype)
+        x = jnp.einsum("bijc,klcf->bikjlf", x.astype(self.dtype), kernel.astype(self.dtype))
+        return x.reshape(batch, 2 * height, 2 * width, self.features) + bias
 
 
 class Dense(nn.Module):
@@ -90,7 +116,7 @@ class Dense(nn.Module):
     def __call__(self, x: Array) -> Array:
         fan_in = x.shape[-1]
         kernel = self.param("kernel", self.kernel_init, (fan_in, self.features))
-        bias_init = self.bias_init or uniform_bias_init(fan_in)
+        bias_init = self.bias_init or uniform_init(fan_in)
         bias = self.param("bias", bias_init, (self.features,))
         return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype)
 
@@ -132,16 +158,53 @@ class BatchNorm(nn.Module):
 
 
 class ConvBNReLU(nn.Module):
-    """3x3 convolution without bias, batch norm, ReLU.  [B, H, W, C] -> [B, H, W, features]."""
+    """3x3 convolution, batch norm, ReLU.  [B, H, W, C] -> [B, H, W, features]."""
+
+    features: int
+    use_bias: bool = False
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        x = Conv(
+            self.features, 3, padding=1, use_bias=self.use_bias, dtype=self.dtype, name="conv"
+        )(x)
+        x = BatchNorm(dtype=self.dtype, name="bn")(x, train=train)
+        return nn.relu(x)
+
+
+class DoubleConv(nn.Module):
+    """Twice a 3x3 convolution with bias, batch norm, ReLU.  [B, H, W, C] -> [B, H, W, features]."""
 
     features: int
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
-        x = Conv(self.features, 3, padding=1, use_bias=False, dtype=self.dtype, name="conv")(x)
-        x = BatchNorm(dtype=self.dtype, name="bn")(x, train=train)
-        return nn.relu(x)
+        x = ConvBNReLU(self.features, use_bias=True, dtype=self.dtype, name="conv1")(x, train=train)
+        return ConvBNReLU(self.features, use_bias=True, dtype=self.dtype, name="conv2")(
+            x, train=train
+        )
+
+
+def three_channels(x: Array) -> Array:
+    """Checks an image and repeats a single channel.  [..., H, W, 1 or 3] -> [..., H, W, 3].
+
+    Raises:
+        ValueError: H or W is no multiple of 16, or there is another number of channels.
+    """
+    height, width, channels = x.shape[-3:]
+    if height % 16 or width % 16:
+        raise ValueError(f"height and width must be multiples of 16, got {height}x{width}")
+    if channels not in (1, 3):
+        raise ValueError(f"expected 1 or 3 channels, got {channels}")
+    return jnp.repeat(x, 3, axis=-1) if channels == 1 else x
+
+
+def to_logits(rv: Array, faz: Array) -> dict[str, Array]:
+    """Both tasks' logits, in float32 at least.  [B, H, W, 1] twice."""
+    dtype = jnp.promote_types(rv.dtype, jnp.float32)
+    return {"rv": rv.astype(dtype), "faz": faz.astype(dtype)}
 
 
 def upsample2x_align_corners(x: Array) -> Array:
@@ -172,3 +235,7 @@ def _double_axis(x: Array, axis: int) -> Array:
     odd = x + (following - x) * to_next
     doubled = [*x.shape[:axis], 2 * n, *x.shape[axis + 1 :]]
     return jnp.stack([even, odd], axis + 1).reshape(doubled)
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value

@@ -9,46 +9,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from s2a_jax.models.context import GCEM, LCEM, Features
-from s2a_jax.models.resnet import ResNetV2
-from s2a_jax.models.vit import Transformer
-
-
-class HybridEncoder(nn.Module):
-    """CNN and Transformer in a row.  [B, H, W, 3] -> every block's tokens as maps, three skips.
-
-    Attributes: see `S2ANet`; `num_blocks` is the number of Transformer blocks.
-    """
-
-    width: int
-    units: tuple[int, int, int]
-    groups: int
-    hidden: int
-    num_blocks: int
-    num_heads: int
-    mlp_width: int
-    dropout_rate: float
-    grid: tuple[int, int]
-    remat: bool = False
-    dtype: DTypeLike = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Features:
-        x, skips = ResNetV2(
-            self.width, self.units, self.groups, remat=self.remat, dtype=self.dtype, name="resnet"
-        )(x)
-        blocks = Transformer(
-            self.hidden,
-            self.num_blocks,
-            self.num_heads,
-            self.mlp_width,
-            self.dropout_rate,
-            self.grid,
-            remat=self.remat,
-            dtype=self.dtype,
-            name="transformer",
-        )(x, train=train)
-        return Features(blocks=blocks, skips=skips)
+from s2a_jax.models.context import ContextHeads
+from s2a_jax.models.hybrid import HybridEncoder
+from s2a_jax.models.layers import three_channels
 
 
 class S2ANet(nn.Module):
@@ -102,11 +65,6 @@ class S2ANet(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> dict[str, Array]:
-        height, width = x.shape[1:3]
-        if height % 16 or width % 16:
-            raise ValueError(f"height and width must be multiples of 16, got {height}x{width}")
-        if x.shape[-1] == 1:
-            x = jnp.repeat(x, 3, axis=-1)
         features = HybridEncoder(
             self.width,
             self.units,
@@ -120,24 +78,18 @@ class S2ANet(nn.Module):
             remat=self.remat,
             dtype=self.dtype,
             name="encoder",
-        )(x, train=train)
-        rv = LCEM(
+        )(three_channels(x), train=train)
+        return ContextHeads(
             self.lcem_layers,
+            self.gcem_layers,
             self.first_channels,
             self.decoder_channels,
+            self.gcem_first_channels,
+            self.gcem_decoder_channels,
             remat=self.remat,
             dtype=self.dtype,
-            name="lcem",
+            name="heads",
         )(features, train=train)
-        faz = GCEM(
-            self.gcem_layers,
-            self.gcem_first_channels or self.first_channels,
-            self.gcem_decoder_channels or self.decoder_channels,
-            remat=self.remat,
-            dtype=self.dtype,
-            name="gcem",
-        )(features, train=train)
-        return {"rv": rv, "faz": faz}
 
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(

@@ -1,0 +1,90 @@
+"""Deformable 3x3 convolution (arXiv:1703.06211), written for XLA: one wide gather per sample."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+from s2a_jax.models.layers import KERNEL_INIT, Conv
+
+_TAPS = tuple((row - 1, column - 1) for row in range(3) for column in range(3))
+
+
+class DeformableConv3x3(nn.Module):
+    """3x3 convolution without bias whose taps move by learned offsets.  [B, H, W, C] -> [..., F].
+
+    The offsets, in pixels, are a 3x3 convolution of the input that starts with zero weights: the
+    first nine channels move the taps' rows, the last nine their columns. The input is zero-padded
+    by one pixel, and positions are clamped to the padded map.
+
+    Attributes:
+        features: output channels F.
+        dtype: type of the computation; positions are float32 always.
+    """
+
+    features: int
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        in_features = x.shape[-1]
+        offsets = Conv(
+            18,
+            3,
+            padding=1,
+            kernel_init=nn.initializers.zeros,
+            dtype=self.dtype,
+            name="offset",
+        )(x)
+        kernel = self.param("kernel", KERNEL_INIT, (3, 3, in_features, self.features))
+        samples = sample_taps(x.astype(self.dtype), offsets)
+        return jnp.einsum(
+            "bhwkc,kcf->bhwf",
+            samples,
+            kernel.reshape(9, in_features, self.features).astype(self.dtype),
+        )
+
+
+def sample_taps(x: Array, offsets: Array) -> Array:
+    """Bilinear samples at the nine taps around each pixel, moved by its offsets.
+
+    A map whose pixels hold their 2x2 neighbourhood (4C channels) is gathered from, so that a sample
+    costs one contiguous read instead of four: gathers, and the scatters that are their gradients,
+    are paid by the row on a TPU or GPU.
+
+    Args:
+        x: [B, H, W, C].
+        offsets: [B, H, W, 18] in pixels: nine for the rows, nine for the columns.
+
+    Returns:
+        [B, H, W, 9, C], taps in row-major order.
+    """
+    batch, height, width, channels = x.shape
+    padded = jnp.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)))  # one pixel more for the last 2x2
+    corners = [
+        padded[:, row : row + height + 2, column : column + width + 2]
+        for row in (0, 1)
+        for column in (0, 1)
+    ]
+    squares = jnp.concatenate(corners, axis=-1)  # [B, H + 2, W + 2, 4C]
+    squares = squares.reshape(batch, (height + 2) * (width + 2), 4 * channels)
+
+    exact = jnp.promote_types(x.dtype, jnp.float32)  # bfloat16 could not tell pixels apart
+    offsets = offsets.astype(exact)
+    taps = jnp.asarray(_TAPS, exact)
+    rows = jnp.arange(1, height + 1, dtype=exact)[:, None, None] + taps[:, 0]  # of the padded map
+    columns = jnp.arange(1, width + 1, dtype=exact)[None, :, None] + taps[:, 1]
+    rows = jnp.clip(rows + offsets[..., :9], 0, height + 1)  # [B, H, W, 9]
+    columns = jnp.clip(columns + offsets[..., 9:], 0, width + 1)
+    top, left = jnp.floor(rows), jnp.floor(columns)
+    down, right = (rows - top)[..., None], (columns - left)[..., None]
+    index = (top * (width + 2) + left).astype(jnp.int32).reshape(batch, -1)
+
+    gathered = jax.vmap(lambda square, i: square.at[i].get(mode="promise_in_bounds"))(
+        squares, index
+    ).reshape(batch, height, width, 9, 4, channels)
+    weights = jnp.stack(
+        [(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], axis=-2
+    )  # [B, H, W, 9, 4, 1]
+    return jnp.sum(gathered * weights.astype(x.dtype), axis=-2)

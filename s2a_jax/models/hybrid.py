@@ -1,0 +1,58 @@
+"""The hybrid CNN-Transformer encoder of S2A-Net and TransUNet (arXiv:2102.04306)."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+from s2a_jax.models.context import Features
+from s2a_jax.models.resnet import ResNetV2
+from s2a_jax.models.vit import Transformer
+
+
+class HybridEncoder(nn.Module):
+    """CNN and Transformer in a row.  [B, H, W, 3] -> every block's tokens as maps, three skips.
+
+    Attributes:
+        width: channels of the CNN's root; its stages have 4, 8 and 16 times as many.
+        units: bottlenecks in each of the three CNN stages.
+        groups: groups of the CNN's group norms.
+        hidden: width of the tokens.
+        num_blocks: Transformer blocks.
+        num_heads: attention heads; must divide `hidden`.
+        mlp_width: hidden width of the Transformer's MLPs.
+        dropout_rate: dropout of the Transformer, in [0, 1).
+        grid: (H/16, W/16) for which position embeddings are stored; resized for other images.
+        remat: recompute blocks in the backward pass: less memory, about a third more time.
+        dtype: type of the computation.
+    """
+
+    width: int
+    units: tuple[int, int, int]
+    groups: int
+    hidden: int
+    num_blocks: int
+    num_heads: int
+    mlp_width: int
+    dropout_rate: float
+    grid: tuple[int, int]
+    remat: bool = False
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Features:
+        x, skips = ResNetV2(
+            self.width, self.units, self.groups, remat=self.remat, dtype=self.dtype, name="resnet"
+        )(x)
+        blocks = Transformer(
+            self.hidden,
+            self.num_blocks,
+            self.num_heads,
+            self.mlp_width,
+            self.dropout_rate,
+            self.grid,
+            remat=self.remat,
+            dtype=self.dtype,
+            name="transformer",
+        )(x, train=train)
+        return Features(blocks=blocks, skips=skips)
