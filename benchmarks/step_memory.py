@@ -36,7 +36,7 @@ def main() -> None:
     module, mesh, config = build_network("s2anet", fields), make_mesh(), OptimizerConfig()
     optimizer = make_optimizer(config, make_schedule(config, 1, 100))
     init, abstract = abstract_state(module, optimizer, options.size, mesh, seed=0, ema=False)
-    state = create_state(init, abstract)
+    state = create_state(init, abstract, {})
     rng = np.random.default_rng(0)
     shape = (options.batch, options.size, options.size)
     batch = {

@@ -17,11 +17,14 @@ def get_config() -> ConfigDict:
 
     config.model = ConfigDict(
         {
-            "name": "s2anet",
-            "variant": "base",  # base (the reference), small, tiny (both for a CPU)
+            "name": "s2anet",  # s2anet, unet, transunet, jointseg, vaffnet
+            "variant": "base",  # base (as published), small, tiny (both for a CPU)
             "dtype": "float32",  # or bfloat16: of the computation; parameters stay float32
-            "remat": False,  # recompute blocks in the backward pass: less memory, more time
-            # Fields of the network; None: the variant's (s2a_jax/models/s2anet.py tells each).
+            # s2anet, transunet: R50+ViT-B_16.npz to start the encoder from (docs/parity.md).
+            "pretrained": placeholder(str),
+            # Fields of the network; None: the variant's. The network's file below s2a_jax/models
+            # tells each; one that the network does not have is an error.
+            "remat": placeholder(bool),  # recompute blocks in the backward pass: less memory
             "width": placeholder(int),
             "units": placeholder(tuple),
             "groups": placeholder(int),
@@ -35,6 +38,15 @@ def get_config() -> ConfigDict:
             "gcem_decoder_channels": placeholder(tuple),
             "lcem_layers": placeholder(tuple),
             "gcem_layers": placeholder(tuple),
+            "heads": placeholder(str),  # unet, transunet: own, or context for LCEM and GCEM
+            "num_blocks": placeholder(int),  # transunet
+            "widths": placeholder(tuple),  # unet, jointseg
+            "pyramid_features": placeholder(int),  # vaffnet, as all below
+            "gate_features": placeholder(tuple),
+            "head_features": placeholder(int),
+            "junctions": placeholder(bool),
+            "map_features": placeholder(int),
+            "grid_features": placeholder(int),
         }
     )
     config.data = ConfigDict(

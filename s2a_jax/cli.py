@@ -1,4 +1,4 @@
-"""Command line: `python -m s2a_jax predict --weights W --out DIR IMAGE...`."""
+"""Command line: `python -m s2a_jax predict` and `python -m s2a_jax convert`."""
 
 import argparse
 import collections
@@ -32,9 +32,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     predict.add_argument("--out", required=True, type=Path, help="folder for the results")
     predict.add_argument("--threshold", type=float, default=0.5, help="in [0, 1]; default 0.5")
     predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    convert = commands.add_parser(
+        "convert",
+        help="PyTorch weights in and out",
+        description="Reads a state dict of PyTorch (.pth, .pt, .safetensors, .npz) and writes this "
+        "package's weights (.safetensors), or the other way round.",
+    )
+    convert.add_argument("--network", help="s2anet, unet, transunet, jointseg or vaffnet")
+    convert.add_argument("--from", required=True, type=Path, dest="source", metavar="FILE")
+    convert.add_argument("--to", required=True, type=Path, dest="target", metavar="FILE")
+    convert.add_argument(
+        "--known",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a field that shapes do not tell: num_heads=4 (default 12), groups=8 (default 32)",
+    )
     options = parser.parse_args(arguments)
     try:
-        _predict(options.weights, options.out, options.images, options.threshold)
+        if options.command == "convert":
+            from s2a_jax.convert.command import convert as run_convert
+            from s2a_jax.convert.command import parse_known
+
+            known = parse_known(options.known)
+            print(run_convert(options.network, options.source, options.target, known))
+        else:
+            _predict(options.weights, options.out, options.images, options.threshold)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -31,9 +31,7 @@ class Row(NamedTuple):
     tolerance: float
 
 
-def compare(
-    network: str, golden: dict[str, np.ndarray], dtype: Any, **known: Any
-) -> Iterator[Row]:
+def compare(network: str, golden: dict[str, np.ndarray], dtype: Any, **known: Any) -> Iterator[Row]:
     """One row for each golden array: its difference from ours and what is allowed."""
 
     def row(name: str, ours: Any, single_tolerance: float, relative: bool = False) -> Row:

@@ -1,10 +1,13 @@
 """Exported weights: one safetensors file that describes its own network."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
+import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
@@ -36,6 +39,27 @@ def save_weights(
     partial.replace(path)
 
 
+def module_fields(module: nn.Module) -> dict[str, Any]:
+    """The hyper-parameters of a network as JSON values, as `save_weights` takes them."""
+    fields = {
+        field.name: getattr(module, field.name)
+        for field in dataclasses.fields(module)
+        if field.name not in ("parent", "name")
+    }
+    return fields | {"dtype": jnp.dtype(fields["dtype"]).name}
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file was written by `save_weights`."""
+    if path.suffix.lower() != ".safetensors":
+        return False
+    try:
+        with safe_open(path, framework="np") as file:
+            return _KEY in (file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is no readable safetensors file: {error}.") from error
+
+
 def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Reads what `save_weights` wrote.
 
@@ -54,7 +78,8 @@ def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
     if description is None:
         raise UserError(
             f"{path} was not written by s2a_jax: its metadata has no entry {_KEY!r}. Use the "
-            "weights.safetensors of a workdir."
+            "weights.safetensors of a workdir, or bring PyTorch's weights in with "
+            f"python -m s2a_jax convert --network NAME --from {path} --to FILE.safetensors."
         )
     described = json.loads(description)
     return described["network"], described["fields"], unflatten_dict(arrays, sep="/")

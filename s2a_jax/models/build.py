@@ -33,7 +33,7 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 """Network name -> variant name -> fields that differ from the module's defaults."""
 
 _NOT_HYPER_PARAMETERS = ("parent", "name")
-_CHOICE = ("name", "variant")  # which network, not what it is like
+_CHOICE = ("name", "variant", "pretrained")  # which network, not what it is like
 
 
 def network_fields(config: Mapping[str, Any], size: int) -> dict[str, Any]:

@@ -35,8 +35,7 @@ def warn_if_slow(setup: Setup, batch: dict[str, Any], steps: int) -> str | None:
     return (
         f"No accelerator: {steps} steps of {cost['flops'] / 1e9:.0f} GFLOP will take about "
         f"{duration} at the {rate / 1e9:.0f} GFLOP/s measured here. "
-        "--config.model.variant=small is meant for a CPU: OCTA-500 3M takes it about half an hour "
-        "on two cores."
+        "--config.model.variant=small is meant for a CPU."
     )
 
 

@@ -18,7 +18,7 @@ from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.estimate import warn_if_slow
 from s2a_jax.training.interrupt import Interrupt
 from s2a_jax.training.results import draw_overlays, write_results
-from s2a_jax.training.setup import Setup, make_setup
+from s2a_jax.training.setup import Setup, make_setup, read_pretrained
 from s2a_jax.training.state import TrainState, create_state
 from s2a_jax.training.workdir import Workdir
 from s2a_jax.training.writers import MetricWriter
@@ -46,13 +46,17 @@ def train(config: Any, workdir: Workdir, console: Console) -> int:
     if workdir.config.is_file():
         workdir.check(config)  # before the data set is read
     setup = make_setup(config)
+    pretrained = read_pretrained(config.model.pretrained, setup)
     workdir.claim(config)
     for note in setup.dataset.notes:
         console.print(note)
     checkpoints = Checkpoints(workdir.checkpoints)
     try:
         start = checkpoints.latest_step or 0
-        state = restore_or_create(setup, checkpoints)
+        if checkpoints.latest_step is None:
+            state = create_state(setup.init, setup.abstract, pretrained)
+        else:
+            state = checkpoints.restore(checkpoints.latest_step, setup.abstract)
         if start < setup.total_steps:
             with Interrupt() as interrupt:
                 run = _Run(config, setup, checkpoints, workdir, console)
@@ -91,13 +95,6 @@ def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
     finally:
         checkpoints.close()
     return 0
-
-
-def restore_or_create(setup: Setup, checkpoints: Checkpoints) -> TrainState:
-    """The state of the newest checkpoint, or the first one."""
-    if checkpoints.latest_step is None:
-        return create_state(setup.init, setup.abstract)
-    return checkpoints.restore(checkpoints.latest_step, setup.abstract)
 
 
 class _Run:

@@ -3,14 +3,17 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
 import jax
+import numpy as np
 import optax
 from jax import Array
 from jax.sharding import Mesh
 
+from s2a_jax.convert.imagenet import encoder_shapes, pretrained_encoder
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.datasets import Dataset, image_size, load_dataset
 from s2a_jax.data.pipeline import TrainStream, evaluation_batches
@@ -185,3 +188,23 @@ def make_setup(config: Any) -> Setup:
         predict=jax.jit(functools.partial(predict_step, module=module)),
         eval_batch_size=eval_batch_size,
     )
+
+
+def read_pretrained(file: str | None, setup: Setup) -> dict[str, np.ndarray]:
+    """The encoder's parameters that `config.model.pretrained` names; nothing if it is not set.
+
+    Returns:
+        Path below `params/encoder` -> array.
+
+    Raises:
+        UserError: the network has no such encoder, or the file does not fit.
+    """
+    if not file:
+        return {}
+    if "hidden" not in setup.fields:
+        raise UserError(
+            f"config.model.pretrained: {setup.network} has no hybrid encoder; s2anet and transunet "
+            "have."
+        )
+    shapes = encoder_shapes(setup.abstract.params)
+    return pretrained_encoder(Path(file).expanduser(), shapes, setup.fields["grid"])

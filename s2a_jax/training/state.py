@@ -1,12 +1,15 @@
 """What training carries from step to step."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import Array
 from jax.sharding import Mesh
 
@@ -84,11 +87,31 @@ def abstract_state(
     return init, with_shardings
 
 
-def create_state(init: Any, abstract: Any) -> TrainState:
-    """Runs `init` so that every array is born with its sharding."""
+def create_state(init: Any, abstract: Any, pretrained: Mapping[str, np.ndarray]) -> TrainState:
+    """Runs `init` so that every array is born with its sharding.
+
+    Args:
+        init: as from `abstract_state`.
+        abstract: as from `abstract_state`.
+        pretrained: path below `params/encoder` -> values that replace the initial ones.
+    """
     shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
     # Hundreds of small random draws, run once: on a CPU optimising them takes four times as long
     # as everything else here.
     is_cpu = jax.default_backend() == "cpu"
     options = {"xla_backend_optimization_level": 0} if is_cpu else None
-    return jax.jit(init, out_shardings=shardings, compiler_options=options)()
+    state = jax.jit(init, out_shardings=shardings, compiler_options=options)()
+    if not pretrained:
+        return state
+
+    def replace(params: Any) -> Any:
+        flat = flatten_dict(params, sep="/")
+        for path, values in pretrained.items():
+            initial = flat[f"encoder/{path}"]
+            flat[f"encoder/{path}"] = jax.make_array_from_callback(
+                values.shape, initial.sharding, values.__getitem__
+            )
+        return unflatten_dict(flat, sep="/")
+
+    averaged = replace(state.ema_params) if state.ema_params else state.ema_params
+    return state.replace(params=replace(state.params), ema_params=averaged)

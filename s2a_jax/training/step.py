@@ -85,4 +85,4 @@ def predict_step(variables: Any, images: Array, *, module: nn.Module) -> dict[st
     """Probabilities.  [B, H, W] uint8 or float32 in [0, 1] -> {"rv", "faz"}, each [B, H, W]."""
     images = images / 255.0 if images.dtype == jnp.uint8 else images
     logits = module.apply(variables, images[..., None].astype(jnp.float32), train=False)
-    return {task: jax.nn.sigmoid(z[..., 0]) for task, z in logits.items()}
+    return {task: jax.nn.sigmoid(logits[task][..., 0]) for task in ("rv", "faz")}

@@ -71,7 +71,7 @@ def make_step(mesh):
 
 def run(mesh, steps=3):
     step, init, abstract, batch = make_step(mesh)
-    state = create_state(init, abstract)
+    state = create_state(init, abstract, {})
     history = []
     for _ in range(steps):
         state, metrics = step(state, batch)

@@ -1,0 +1,104 @@
+"""ImageNet-21k weights of R50+ViT-B/16 for the hybrid encoder of S2A-Net and TransUNet.
+
+The file is `R50+ViT-B_16.npz` of Google Research's Vision Transformer (Apache 2.0):
+https://storage.googleapis.com/vit_models/imagenet21k/R50+ViT-B_16.npz
+Its arrays have the layout of Flax, and the names of the original implementation in JAX.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from s2a_jax.convert.files import read_npz
+from s2a_jax.convert.names import Rule
+from s2a_jax.errors import UserError
+from s2a_jax.models.vit import resize_positions
+
+_BLOCK = r"Transformer/encoderblock_\1/"
+_RULES: tuple[Rule, ...] = (
+    (r"^resnet/root_(conv|gn)/", r"\1_root/"),
+    (r"^resnet/block(\d)_unit(\d+)/downsample/", r"block\1/unit0\2/conv_proj/"),
+    (r"^resnet/block(\d)_unit(\d+)/", r"block\1/unit0\2/"),
+    (r"^transformer/patch_embedding/", "embedding/"),
+    (r"^transformer/position_embedding$", "Transformer/posembed_input/pos_embedding"),
+    (r"^transformer/norm/", "Transformer/encoder_norm/"),
+    (r"^transformer/block_(\d+)/attention_norm/", _BLOCK + "LayerNorm_0/"),
+    (r"^transformer/block_(\d+)/attention/", _BLOCK + "MultiHeadDotProductAttention_1/"),
+    (r"^transformer/block_(\d+)/mlp_norm/", _BLOCK + "LayerNorm_2/"),
+    (r"^transformer/block_(\d+)/fc1/", _BLOCK + "MlpBlock_3/Dense_0/"),
+    (r"^transformer/block_(\d+)/fc2/", _BLOCK + "MlpBlock_3/Dense_1/"),
+)
+
+logger = logging.getLogger(__name__)
+
+
+def pretrained_encoder(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], grid: tuple[int, int]
+) -> dict[str, np.ndarray]:
+    """Values for all parameters of a hybrid encoder.
+
+    Position embeddings lose the class token's and are resized bilinearly. What the file has beyond
+    the encoder (its classifier, blocks that are not built) is left out, with a log message.
+
+    Args:
+        path: the npz file.
+        shapes: path of every parameter below `params/encoder`, for example
+            `resnet/root_conv/kernel` -> shape.
+        grid: (h, w) of the encoder's position embeddings.
+
+    Returns:
+        The same paths -> float32 arrays.
+
+    Raises:
+        UserError: the file cannot be read, or lacks an array, or has it in another size.
+    """
+    arrays = read_npz(path)
+    values = {}
+    for name, shape in shapes.items():
+        theirs = name
+        for pattern, replacement in _RULES:
+            theirs = re.sub(pattern, replacement, theirs)
+        if theirs not in arrays:
+            raise UserError(
+                f"config.model.pretrained={path} has no array {theirs!r}: expected ImageNet-21k "
+                "weights of R50+ViT-B/16 under their original names."
+            )
+        array = arrays.pop(theirs).astype(np.float32)
+        if name.endswith("position_embedding"):
+            array = _positions(array, grid, path)
+        # Heads are an axis of their own there, and scales of group norms have the rank of images.
+        if array.size != np.prod(shape):
+            raise UserError(
+                f"config.model.pretrained={path}: {theirs!r} has shape {array.shape}, which does "
+                f"not fit {shape} of this network; ImageNet weights are for variant=base."
+            )
+        values[name] = array.reshape(shape)
+    if arrays:
+        parts = sorted({"/".join(name.split("/")[:2]) for name in arrays})
+        logger.warning("Left out %d arrays of %s: %s", len(arrays), path.name, ", ".join(parts))
+    return values
+
+
+def _positions(array: np.ndarray, grid: tuple[int, int], path: Path) -> np.ndarray:
+    """[1, 1 + n * n, D] with the class token first -> [1, h * w, D]."""
+    side = round((array.shape[1] - 1) ** 0.5)
+    if array.ndim != 3 or side * side + 1 != array.shape[1]:
+        raise UserError(
+            f"config.model.pretrained={path}: position embeddings of shape {array.shape} are no "
+            "square grid and a class token."
+        )
+    # On the CPU, and not under a mesh: this happens once, before there is a state.
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        return np.asarray(resize_positions(jnp.asarray(array[:, 1:]), (side, side), grid))
+
+
+def encoder_shapes(params: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Path below `encoder` -> shape, of a network's parameters or their shapes."""
+    leaves = jax.tree_util.tree_leaves_with_path(params["encoder"])
+    return {"/".join(key.key for key in path): leaf.shape for path, leaf in leaves}
