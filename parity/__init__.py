@@ -1,0 +1,1 @@
+"""PyTorch reference of the networks and losses (needs the extra `parity`)."""

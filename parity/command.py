@@ -1,0 +1,22 @@
+"""What the two commands share: one sentence for a user's mistake, exit code 2."""
+
+import importlib.util
+import sys
+from collections.abc import Callable
+
+from s2a_jax.errors import UserError
+
+
+def run(main: Callable[[], None]) -> int:
+    """Runs a command; returns its exit code."""
+    try:
+        if importlib.util.find_spec("torch") is None:
+            raise UserError("The comparison needs PyTorch: pip install -e '.[parity]'.")
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped; what was printed is complete.", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,131 @@
+"""Compares inference on both sides, stage by stage.
+
+    python -m parity.evaluate --network s2anet [--weights x.pth] --images DIR [--out DIR]
+
+prints, for each stage, the largest and the mean absolute difference over all images, and the Dice
+of both sides' masks against each other and against the truth, where there is one.
+"""
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rich.box
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from parity import images
+from parity.command import run
+from s2a_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from parity.stages import Difference
+
+
+def main() -> None:
+    """Parses the flags, compares, prints and writes.
+
+    Raises:
+        UserError: a flag or file that cannot be used.
+    """
+    from parity import sides, stages  # after the check that PyTorch is there
+
+    parser = argparse.ArgumentParser(prog="python -m parity.evaluate", description=__doc__)
+    sides.add_arguments(parser)
+    images.add_arguments(parser, count=4)
+    parser.add_argument("--out", type=Path, help="folder for stages.csv and masks.csv")
+    options = parser.parse_args()
+    if options.out is not None and options.out.is_file():
+        raise UserError(f"--out={options.out} is a file; give a folder.")
+    cases = images.load(options)
+    height, width = cases[0].image.shape
+    pair = sides.build(options, cases[0].image[None])
+
+    by_stage: dict[str, list[Difference]] = {}
+    rows = []
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    errors = Console(stderr=True)
+    for case in track(cases, "Comparing", console=errors, disable=not errors.is_terminal):
+        differences, probability = stages.compare(pair, case.image)
+        for difference in differences:
+            by_stage.setdefault(difference.label, []).append(difference)
+        rows += [_mask_row(case, task, probability) for task in ("rv", "faz")]
+    totals = [_total(found) for found in by_stage.values()]
+    size = f"{height}x{width}"
+    console.print(_stage_table(totals, f"{options.network}, {len(cases)} images, {size}"))
+    console.print(_mask_table(rows))
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        header = ("stage", "largest_difference", "mean_difference", "largest_value")
+        _write_csv(options.out / "stages.csv", header, totals)
+        _write_csv(options.out / "masks.csv", tuple(rows[0]), [tuple(r.values()) for r in rows])
+        console.print(f"Tables: {options.out}")
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    """2 |A and B| / (|A| + |B|) of two bool masks; 1 if both are empty."""
+    total = int(a.sum()) + int(b.sum())
+    return 2 * int((a & b).sum()) / total if total else 1.0
+
+
+def _total(found: "list[Difference]") -> "Difference":
+    return found[0]._replace(
+        largest=max(d.largest for d in found),
+        mean=float(np.mean([d.mean for d in found])),
+        scale=max(d.scale for d in found),
+    )
+
+
+def _mask_row(case: images.Case, task: str, probability: dict[str, np.ndarray]) -> dict[str, Any]:
+    """One image and task: pixels that differ, and three Dice scores (empty without a truth)."""
+    theirs, ours = probability[f"torch_{task}"] >= 0.5, probability[f"jax_{task}"] >= 0.5
+    truth = case.truth.get(task)
+    return {
+        "image": case.name,
+        "task": task,
+        "pixels_that_differ": int((theirs != ours).sum()),
+        "dice_torch_jax": dice(theirs, ours),
+        "dice_torch_truth": "" if truth is None else dice(theirs, truth),
+        "dice_jax_truth": "" if truth is None else dice(ours, truth),
+    }
+
+
+def _stage_table(totals: "list[Difference]", title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=rich.box.SIMPLE)
+    for name in ("stage", "largest difference", "mean difference", "largest value"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    for label, largest, mean, scale in totals:
+        table.add_row(label, f"{largest:.1e}", f"{mean:.1e}", f"{scale:.3g}")
+    return table
+
+
+def _mask_table(rows: list[dict[str, Any]]) -> Table:
+    title = "Dice of the masks at threshold 0.5, mean over the images"
+    table = Table(title=title, title_justify="left", box=rich.box.SIMPLE)
+    names = ("PyTorch and JAX", "PyTorch and truth", "JAX and truth", "pixels that differ")
+    for name in ("task", *names):
+        table.add_column(name, justify="left" if name == "task" else "right")
+    for task in ("rv", "faz"):
+        chosen = [row for row in rows if row["task"] == task]
+        cells = []
+        for key in ("dice_torch_jax", "dice_torch_truth", "dice_jax_truth"):
+            values = [row[key] for row in chosen if row[key] != ""]
+            cells.append(f"{np.mean(values):.6f}" if values else "no masks")
+        differing = sum(row["pixels_that_differ"] for row in chosen)
+        table.add_row(task.upper(), *cells, str(differing))
+    return table
+
+
+def _write_csv(path: Path, header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

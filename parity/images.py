@@ -1,0 +1,92 @@
+"""The images that both sides are compared on: a user's own, or synthetic eyes."""
+
+import argparse
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from s2a_jax.data.folders import images_in
+from s2a_jax.data.images import binary_mask, read_image, resize_image, resize_mask, to_unit_float
+from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
+from s2a_jax.errors import UserError
+
+
+class Case(NamedTuple):
+    """One image with the truth that there is.
+
+    Attributes:
+        name: of the file.
+        image: float32 [H, W] in [0, 1], H and W multiples of 16.
+        truth: {"rv", "faz"} -> bool [H, W]; a task without a mask is not in it.
+    """
+
+    name: str
+    image: np.ndarray
+    truth: dict[str, np.ndarray]
+
+
+def add_arguments(parser: argparse.ArgumentParser, count: int) -> None:
+    """The flags that choose the images; `count` is their default number."""
+    parser.add_argument("--images", type=Path, help="folder of images; default: synthetic eyes")
+    parser.add_argument("--rv", type=Path, help="folder of vessel masks named like the images")
+    parser.add_argument("--faz", type=Path, help="folder of FAZ masks named like the images")
+    parser.add_argument("--count", type=int, default=count, help=f"images; default {count}")
+    parser.add_argument(
+        "--size",
+        type=int,
+        help="side in pixels that images are resized to, a multiple of 16; default: their own, "
+        "and 304 for synthetic eyes",
+    )
+
+
+def load(options: argparse.Namespace) -> list[Case]:
+    """The cases that the flags of `add_arguments` choose.
+
+    Raises:
+        UserError: a flag, folder or file that cannot be used.
+    """
+    if options.count < 1:
+        raise UserError(f"--count={options.count}: expected at least 1.")
+    if options.size is not None and (options.size < 32 or options.size % 16):
+        raise UserError(f"--size={options.size}: expected a multiple of 16, 32 or more.")
+    if options.images is None:
+        if options.rv or options.faz:
+            raise UserError("--rv and --faz are masks of --images; give that folder, too.")
+        return [_synthetic(seed, options.size or 304) for seed in range(options.count)]
+    folders = {"rv": options.rv, "faz": options.faz}
+    for flag, folder in {"images": options.images, **folders}.items():
+        if folder is not None and not folder.is_dir():
+            raise UserError(f"--{flag}={folder}: no such folder.")
+    files = images_in(options.images)
+    if not files:
+        raise UserError(f"--images={options.images}: no images in it.")
+    masks = {task: images_in(folder) for task, folder in folders.items()}
+    return [
+        _read(path, {t: m[name] for t, m in masks.items() if name in m}, options.size)
+        for name, path in list(files.items())[: options.count]
+    ]
+
+
+def _synthetic(seed: int, size: int) -> Case:
+    eye = synthesize_eye(seed, EyeParameters(size=size))
+    truth = {"rv": eye.rv > 0, "faz": eye.faz > 0}
+    return Case(f"eye{seed}", to_unit_float(eye.image), truth)
+
+
+def _read(path: Path, masks: dict[str, Path], size: int | None) -> Case:
+    image = to_unit_float(read_image(path))
+    truth = {}
+    for task, mask_path in masks.items():
+        mask = binary_mask(mask_path)
+        if mask.shape != image.shape:
+            raise UserError(f"{mask_path} is {mask.shape}, but {path} is {image.shape}.")
+        truth[task] = mask
+    if size is not None:
+        image = resize_image(image, (size, size))
+        truth = {task: resize_mask(mask, (size, size)) for task, mask in truth.items()}
+    if image.shape[0] % 16 or image.shape[1] % 16:
+        raise UserError(
+            f"{path} is {image.shape[0]}x{image.shape[1]} pixels, no multiples of 16: give --size."
+        )
+    return Case(path.name, image, {task: mask > 0 for task, mask in truth.items()})

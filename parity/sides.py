@@ -1,0 +1,164 @@
+"""One network on both sides with the same weights."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import numpy as np
+import torch
+
+from parity.networks import NETWORKS
+from s2a_jax.convert import from_torch
+from s2a_jax.convert.command import parse_known
+from s2a_jax.convert.files import read_state_dict
+from s2a_jax.errors import UserError
+from s2a_jax.models.build import VARIANTS
+
+_HYBRID = ("width", "units", "groups", "hidden", "num_heads", "mlp_width", "dropout_rate", "grid")
+_DECODER = ("first_channels", "decoder_channels")
+_TORCH_FIELDS: dict[str, dict[str, str]] = {
+    "s2anet": {
+        name: name
+        for name in (*_HYBRID, *_DECODER, *(f"gcem_{d}" for d in _DECODER), "lcem_layers")
+    }
+    | {"gcem_layers": "gcem_layers"},
+    "unet": {"widths": "widths"},
+    "transunet": {name: name for name in (*_HYBRID, *_DECODER, "num_blocks")},
+    "jointseg": {"widths": "widths"},
+    "vaffnet": {
+        "width": "width",
+        "units": "layers",
+        "pyramid_features": "pyramid",
+        "gate_features": "gate",
+        "head_features": "head",
+        "map_features": "map_width",
+        "grid_features": "grid_width",
+    },
+}
+"""Network -> field of the Flax module -> keyword of the PyTorch module."""
+
+
+class Sides(NamedTuple):
+    """A PyTorch module and a Linen module that compute the same.
+
+    Attributes:
+        network: its name.
+        torch: the PyTorch module, in inference mode.
+        module: the Linen module.
+        variables: {"params", "batch_stats"} of NumPy arrays for it.
+    """
+
+    network: str
+    torch: torch.nn.Module
+    module: nn.Module
+    variables: dict[str, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that choose network and weights."""
+    parser.add_argument("--network", required=True, choices=sorted(NETWORKS))
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="state dict of PyTorch (.pth, .pt, .safetensors, .npz); default: random weights",
+    )
+    parser.add_argument(
+        "--variant",
+        default="base",
+        help="size of a network with random weights: base (default), small or tiny",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the random weights; default 0")
+    parser.add_argument(
+        "--known",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a field that shapes of --weights do not tell: num_heads=4 (default 12)",
+    )
+    parser.add_argument("--threads", type=int, help="threads of PyTorch; default: its own")
+
+
+def build(options: argparse.Namespace, images: np.ndarray) -> Sides:
+    """Both sides as the flags of `add_arguments` ask; dropout is off, so that they can be compared.
+
+    Random weights get the running statistics of one pass over the images, since those of a fresh
+    network would let hardly anything through to the logits.
+
+    Args:
+        options: parsed flags.
+        images: float32 [B, H, W] in [0, 1].
+
+    Raises:
+        UserError: a flag or file that cannot be used.
+    """
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    known = parse_known(options.known)
+    if options.weights is not None:
+        return from_state_dict(options.network, read_state_dict(options.weights), known)
+    variants = VARIANTS[options.network]
+    if options.variant not in variants:
+        raise UserError(f"--variant={options.variant}: expected one of {', '.join(variants)}.")
+    fields = dict(variants[options.variant])
+    if options.network in ("s2anet", "transunet"):
+        height, width = images.shape[1:]
+        fields |= {"grid": (height // 16, width // 16), "dropout_rate": 0.0}
+        told = ("num_heads", "groups", "grid")  # what shapes do not tell, or not always
+        known = {name: fields[name] for name in told if name in fields} | known
+    keywords = _TORCH_FIELDS[options.network]
+    reference = NETWORKS[options.network](
+        **{keywords[name]: value for name, value in fields.items() if name in keywords}
+    )
+    _fit_statistics(reference, options.network, images)
+    return _pair(options.network, reference, known)
+
+
+def from_state_dict(network: str, state: Mapping[str, np.ndarray], known: dict[str, Any]) -> Sides:
+    """Both sides with the weights of a state dict.
+
+    Raises:
+        UserError: the weights are not those of the network.
+    """
+    from_torch(network, state, **known)  # names what is missing, extra or unused
+    state = {name.removeprefix("module."): array for name, array in state.items()}
+    shapes = {name: tuple(array.shape) for name, array in state.items()}
+    reference = NETWORKS[network](
+        **NETWORKS[network].hyper_parameters(shapes, **known | _no_dropout(network))
+    )
+    reference.load_state_dict({k: torch.tensor(v) for k, v in state.items()}, strict=False)
+    return _pair(network, reference, known)
+
+
+def inputs(network: str, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Arguments of a PyTorch network for grey images [B, H, W]: three channels, or three slabs."""
+    rgb = images[:, None].expand(-1, 3, -1, -1)
+    return (rgb, rgb, rgb) if network == "vaffnet" else (rgb,)
+
+
+def _fit_statistics(reference: torch.nn.Module, network: str, images: np.ndarray) -> None:
+    """One pass in training mode that leaves the batch's statistics as the running ones."""
+    norms = [m for m in reference.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None  # a cumulative average, from nothing
+    with torch.no_grad():
+        reference.train()(*inputs(network, torch.from_numpy(images)))
+    for norm in norms:
+        norm.momentum = 0.1
+
+
+def _pair(network: str, reference: torch.nn.Module, known: dict[str, Any]) -> Sides:
+    # Copies: a state dict shares its memory with the module, which may be trained.
+    state = {
+        name: tensor.clone()
+        for name, tensor in reference.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    module, variables = from_torch(network, state, **known | _no_dropout(network))
+    return Sides(network, reference.eval(), module, variables)
+
+
+def _no_dropout(network: str) -> dict[str, float]:
+    return {"dropout_rate": 0.0} if network in ("s2anet", "transunet") else {}

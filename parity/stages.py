@@ -1,0 +1,203 @@
+"""Named stages of both sides: what each computes on one image, from the root to the logits."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import numpy as np
+import torch
+
+from parity.sides import Sides, inputs
+
+_CALL = "__call__"
+_HYBRID = "transformer.embeddings.hybrid_model."
+
+
+class Stage(NamedTuple):
+    """One place to compare.
+
+    Attributes:
+        label: for people.
+        flax: path below `intermediates`.
+        torch: name of the submodule whose output is taken.
+    """
+
+    label: str
+    flax: str
+    torch: str
+
+
+class Difference(NamedTuple):
+    """Of one stage.
+
+    Attributes:
+        label: of the stage.
+        largest: largest absolute difference.
+        mean: mean absolute difference.
+        scale: largest absolute value on PyTorch's side.
+    """
+
+    label: str
+    largest: float
+    mean: float
+    scale: float
+
+
+def compare(sides: Sides, image: np.ndarray) -> tuple[list[Difference], dict[str, np.ndarray]]:
+    """Runs both sides in inference mode on one image.
+
+    Args:
+        sides: both networks.
+        image: float32 [H, W] in [0, 1].
+
+    Returns:
+        The differences of all stages, the last being the outputs, and the probabilities:
+        `torch_rv`, `torch_faz`, `jax_rv`, `jax_faz`, each [H, W].
+    """
+    stages = _stages(sides)
+    theirs, their_outputs = _run_torch(sides, image, [stage.torch for stage in stages])
+    wanted = {stage.flax for stage in stages}
+    ours, our_outputs = _run_jax(sides, image, wanted)
+    differences = []
+    for stage in stages:
+        pairs = zip(ours[stage.flax], theirs[stage.torch], strict=True)
+        differences.append(_difference(stage.label, list(pairs)))
+    for name, logits in our_outputs.items():
+        differences.append(_difference(f"{name} logits", [(logits, their_outputs[name])]))
+    probability = {}
+    for task in ("rv", "faz"):
+        probability[f"jax_{task}"] = _sigmoid(our_outputs[task][0, :, :, 0])
+        probability[f"torch_{task}"] = _sigmoid(their_outputs[task][0, 0])
+    return differences, probability
+
+
+def _run_torch(
+    sides: Sides, image: np.ndarray, names: list[str]
+) -> tuple[dict[str, list[np.ndarray]], dict[str, np.ndarray]]:
+    """Outputs of the named submodules, one for each call, and of the network."""
+    seen: dict[str, list[np.ndarray]] = {name: [] for name in names}
+
+    def hook(name: str) -> Any:
+        def keep(module: torch.nn.Module, inputs: Any, output: Any) -> None:
+            seen[name].append((output[0] if isinstance(output, tuple) else output).numpy())
+
+        return keep
+
+    handles = [sides.torch.get_submodule(name).register_forward_hook(hook(name)) for name in names]
+    try:
+        with torch.inference_mode():
+            outputs = sides.torch.eval()(*inputs(sides.network, torch.from_numpy(image[None])))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen, {name: output.numpy() for name, output in outputs.items()}
+
+
+def _run_jax(
+    sides: Sides, image: np.ndarray, wanted: set[str]
+) -> tuple[dict[str, list[np.ndarray]], dict[str, np.ndarray]]:
+    """The wanted intermediates, one for each call, and the network's outputs."""
+    modules = {path.removesuffix(f"/{_CALL}") for path in wanted}
+
+    def is_wanted(module: nn.Module, method: str) -> bool:
+        return method == _CALL and "/".join(module.path) in modules
+
+    def apply(variables: Any, x: Any) -> Any:
+        outputs, kept = sides.module.apply(
+            variables, x, train=False, mutable=["intermediates"], capture_intermediates=is_wanted
+        )
+        leaves = {path: _at(kept["intermediates"], path) for path in wanted}
+        return outputs, leaves
+
+    outputs, seen = jax.device_get(jax.jit(apply)(sides.variables, image[None, :, :, None]))
+    return {path: list(values) for path, values in seen.items()}, outputs
+
+
+def _at(tree: Any, path: str) -> Any:
+    for part in path.split("/"):
+        tree = tree[part]
+    return tree
+
+
+def _difference(label: str, pairs: list[tuple[np.ndarray, np.ndarray]]) -> Difference:
+    """Ours in NHWC (or tokens) against theirs in NCHW (or tokens)."""
+    gaps, scale = [], 0.0
+    for ours, theirs in pairs:
+        theirs = theirs.transpose(0, 2, 3, 1) if theirs.ndim == 4 else theirs
+        gaps.append(np.abs(ours.astype(np.float64) - theirs))
+        scale = max(scale, float(np.abs(theirs).max()))
+    return Difference(
+        label, max(float(g.max()) for g in gaps), float(np.mean([g.mean() for g in gaps])), scale
+    )
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits.astype(np.float64)))
+
+
+def _stages(sides: Sides) -> list[Stage]:
+    """From the input to the last map before the outputs."""
+    return list(_STAGES[sides.network](sides.module))
+
+
+def _encoder(module: nn.Module, blocks: int) -> Iterator[Stage]:
+    yield Stage("root", "encoder/resnet/root", _HYBRID + "root")
+    for i in (1, 2, 3):
+        yield Stage(f"encoder stage {i}", f"encoder/resnet/block{i}", f"{_HYBRID}body.block{i}")
+    for i in range(blocks):
+        path = f"encoder/transformer/block_{i}/{_CALL}"
+        yield Stage(f"token layer {i}", path, f"transformer.encoder.layer.{i}")
+
+
+def _s2anet(module: nn.Module) -> Iterator[Stage]:
+    yield from _encoder(module, max(*module.lcem_layers, *module.gcem_layers) + 1)
+    for i in module.lcem_layers:
+        path = f"heads/lcem/decoder_{i}/output"
+        yield Stage(f"LCEM decoder {i}", path, f"Multioutput_{i}.decoder")
+    for i in module.gcem_layers:
+        path = f"heads/gcem/decoder_{i}/output"
+        yield Stage(f"GCEM decoder {i}", path, f"Multioutput_{i}_faz.decoder")
+
+
+def _transunet(module: nn.Module) -> Iterator[Stage]:
+    yield from _encoder(module, module.num_blocks)
+    yield Stage("decoder", "decoder/output", "decoder")
+
+
+def _unet(module: nn.Module) -> Iterator[Stage]:
+    for i in range(1, 6):
+        yield Stage(f"encoder level {i}", f"encoder/level{i}/{_CALL}", f"Conv{i}")
+    for i in (4, 3, 2, 1):
+        yield Stage(f"decoder level {i}", f"decoder/level{i}/{_CALL}", f"Up_conv{i + 1}")
+
+
+def _jointseg(module: nn.Module) -> Iterator[Stage]:
+    for i in range(1, 6):
+        yield Stage(f"encoder level {i}", f"level{i}/{_CALL}", f"conv{i}")
+    for i in (4, 3, 2, 1):
+        yield Stage(f"FAZ alignment {i}", f"faz{i}_fam/{_CALL}", f"faz_fam{10 - i}")
+        yield Stage(f"FAZ decoder level {i}", f"faz{i}_conv/{_CALL}", f"faz_conv{10 - i}")
+    yield Stage("RV fusion", f"rv4_msf/{_CALL}", "rv_attention")
+    for i in (3, 2, 1):
+        yield Stage(f"RV decoder level {i}", f"rv{i}_conv/{_CALL}", f"rv_conv{10 - i}")
+
+
+def _vaffnet(module: nn.Module) -> Iterator[Stage]:
+    yield Stage("first batch norm", f"first_bn/{_CALL}", "firstbn_1")
+    for i, units in enumerate(module.units, start=1):
+        path = f"pyramid/stage{i}_unit{units - 1}/{_CALL}"
+        yield Stage(f"encoder stage {i}", path, f"encoder{i}")
+    yield Stage("pyramid top", f"pyramid/top/{_CALL}", "toplayer")
+    for task, name in (("faz", "FAZ"), ("rv", "vessel")):
+        yield Stage(f"{task} gate", f"gate_{task}/vote/{_CALL}", f"gate_conv_{name}.9")
+
+
+_STAGES = {
+    "s2anet": _s2anet,
+    "unet": _unet,
+    "transunet": _transunet,
+    "jointseg": _jointseg,
+    "vaffnet": _vaffnet,
+}
+"""Network -> its stages."""
