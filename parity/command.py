@@ -7,11 +7,15 @@ from collections.abc import Callable
 from s2a_jax.errors import UserError
 
 
+def need_torch() -> None:
+    """Raises a UserError if PyTorch is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        raise UserError("This comparison needs PyTorch: pip install -e '.[parity]'.")
+
+
 def run(main: Callable[[], None]) -> int:
     """Runs a command; returns its exit code."""
     try:
-        if importlib.util.find_spec("torch") is None:
-            raise UserError("The comparison needs PyTorch: pip install -e '.[parity]'.")
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -19,7 +19,7 @@ from rich.progress import track
 from rich.table import Table
 
 from parity import images
-from parity.command import run
+from parity.command import need_torch, run
 from s2a_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def main() -> None:
     Raises:
         UserError: a flag or file that cannot be used.
     """
-    from parity import sides, stages  # after the check that PyTorch is there
+    need_torch()
+    from parity import sides, stages
 
     parser = argparse.ArgumentParser(prog="python -m parity.evaluate", description=__doc__)
     sides.add_arguments(parser)

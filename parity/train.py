@@ -21,7 +21,7 @@ import numpy as np
 from rich.console import Console
 
 from parity import images
-from parity.command import run
+from parity.command import need_torch, run
 from s2a_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def main() -> None:
     Raises:
         UserError: a flag or file that cannot be used.
     """
+    need_torch()
     from parity import sides
 
     parser = argparse.ArgumentParser(prog="python -m parity.train", description=__doc__)

@@ -118,7 +118,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "decoder_channels": (64, 48, 32, 16),
         },
         "tiny": {
-            "widths": (8, 16, 24, 32, 48),
+            "widths": (8, 16, 32, 64, 128),
             "first_channels": 32,
             "decoder_channels": (24, 16, 12, 8),
         },

@@ -1,16 +1,17 @@
-"""Compares this package with golden arrays of a PyTorch original, in one table.
+"""Compares the package with golden arrays of a PyTorch original, in one table.
 
 A golden file is an npz with `state/<name>` (a state dict under PyTorch's names), `input` or
 `input_0..2` (NCHW), and what the original computed from them: `eval/*` (inference), `train/*`
 (batch statistics), `stats/*` (running statistics after it); for S2A-Net also `target_*`,
 `train/losses`, `grad/*`, and `trajectory/*` (eight Adam updates).
 
-    python tests/golden.py s2anet.npz unet.npz ... [--double]
+    python -m parity.golden s2anet.npz unet.npz ... [--double]
 
 prints the table for such files and fails if anything lies outside its tolerance. The file's name is
-the network's.
+the network's. This needs no PyTorch.
 """
 
+import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +22,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from parity.command import run
 from s2a_jax.convert import from_torch, to_torch
+from s2a_jax.convert.files import read_npz
 from s2a_jax.objectives.joint import Objective
 
 
 class Row(NamedTuple):
+    """One golden array: its name, the largest difference of ours, and what is allowed."""
+
     name: str
     difference: float
     tolerance: float
@@ -150,22 +155,29 @@ def _nchw(array: Any) -> np.ndarray:
     return np.asarray(array).transpose(0, 3, 1, 2)
 
 
-def main(arguments: list[str]) -> int:
-    """Prints the comparison with the files."""
-    double = "--double" in arguments
-    jax.config.update("jax_enable_x64", double)
-    dtype = jnp.float64 if double else jnp.float32
+def main() -> None:
+    """Prints the comparison with the files.
+
+    Raises:
+        UserError: a file that cannot be read, or that is not called like a network.
+    """
+    parser = argparse.ArgumentParser(prog="python -m parity.golden", description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--double", action="store_true", help="compute in float64")
+    options = parser.parse_args()
+    jax.config.update("jax_enable_x64", options.double)
+    dtype = jnp.float64 if options.double else jnp.float32
     rows = []
-    for path in (Path(argument) for argument in arguments if not argument.startswith("--")):
-        with np.load(path, allow_pickle=False) as file:
-            rows += compare(path.stem, dict(file), dtype)
+    for path in options.files:
+        rows += compare(path.stem, read_npz(path), dtype)
     outside = [row for row in rows if not row.difference <= row.tolerance]
     for row in rows:
         mark = "  <-- outside" if row in outside else ""
         print(f"{row.name:85s} {row.difference:9.1e} <= {row.tolerance:.0e}{mark}")
     print(f"{len(rows)} arrays, {len(outside)} outside their tolerance")
-    return 1 if outside else 0
+    if outside:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(main))
