@@ -17,6 +17,12 @@ SUFFIXES = (".pth", ".pt", ".safetensors", ".npz")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys that training scripts commonly save a state dict under, beside other things."""
 
+_PICKLED = """{path} holds a pickled module or other objects, not a state dict, and loading it \
+would run whatever code is in it. Where its classes are defined, re-save it:
+    import torch
+    model = torch.load({name!r}, map_location='cpu', weights_only=False)
+    torch.save(model.state_dict(), 'state_{stem}.pth')"""
+
 
 def read_state_dict(path: Path) -> dict[str, np.ndarray]:
     """Reads PyTorch's name -> array.
@@ -84,16 +90,10 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
     torch = _import_torch(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{path} holds a pickled module or other objects, not a state dict, and loading it "
-            "would run whatever code is in it. Where its classes are defined, re-save it:\n"
-            "    import torch\n"
-            f"    model = torch.load({path.name!r}, map_location='cpu', weights_only=False)\n"
-            f"    torch.save(model.state_dict(), 'state_{path.stem}.pth')"
-        ) from error
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
+        if "Unsupported global" in str(error):
+            raise UserError(_PICKLED.format(path=path, name=path.name, stem=path.stem)) from error
+        reason = (str(error) or type(error).__name__).splitlines()[-1]
         raise UserError(f"{path} is no readable file of PyTorch: {reason}") from error
     for key in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):

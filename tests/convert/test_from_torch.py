@@ -1,74 +1,81 @@
-"""PyTorch weights: golden agreement, and clear errors."""
+"""PyTorch weights: clear errors, and what is read off the shapes."""
 
 import logging
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from fixtures_s2anet import FILE, GROUPS
-from golden import compare_s2anet
+from references import KNOWN, reference, state_of
 
-from s2a_jax.convert import from_torch
+from s2a_jax.convert import from_torch, to_torch
 from s2a_jax.errors import UserError
 
-KNOWN = {"num_heads": 4, "groups": GROUPS}
-
-
-@pytest.fixture(scope="module")
-def golden():
-    with np.load(FILE, allow_pickle=False) as file:
-        return dict(file)
+UNUSED = {
+    "s2anet": ["Multioutput_3.decoder.conv_more.0.weight", "Multioutput_0_faz.decoder.x",
+               "decoder.blocks.0.conv1.1.bias", "segmentation_head.0.weight",
+               "transformer.encoder.layer.6.ffn.fc1.bias"],
+    "jointseg": ["faz_fsm5.conv.weight"],
+    "vaffnet": ["cat_conv.weight"],
+    "unet": ["Conv1.conv.1.num_batches_tracked"],
+}  # fmt: skip
 
 
 @pytest.fixture
-def state(golden):
-    return {k.removeprefix("state/"): v for k, v in golden.items() if k.startswith("state/")}
-
-
-def test_everything_agrees_with_the_golden_arrays(golden):
-    rows = list(compare_s2anet(golden, jnp.float32, GROUPS))
-    kinds = {row.name.split("/")[0] for row in rows}
-    assert kinds == {"eval", "train", "stats", "grad", "trajectory"}
-    assert not [row for row in rows if not row.difference <= row.tolerance]
+def state():
+    return state_of(reference("s2anet"))
 
 
 def test_hyper_parameters_are_read_off_the_shapes(state):
-    module, _ = from_torch("s2anet", state, **KNOWN)
+    module, _ = from_torch("s2anet", state, **KNOWN["s2anet"])
     assert (module.width, module.units, module.hidden) == (8, (1, 2, 1), 16)
     assert (module.lcem_layers, module.gcem_layers) == ((0,), (1, 2))
     assert module.decoder_channels == (8, 6, 4, 4)
     assert module.grid == (2, 2)
 
 
-def test_unused_keys_are_left_out_and_told(state, caplog):
-    state = {f"module.{name}": array for name, array in state.items()}
-    state["module.Multioutput_3.decoder.conv_more.0.weight"] = np.zeros(1)
-    state["module.decoder.blocks.0.conv1.1.num_batches_tracked"] = np.zeros(())
+@pytest.mark.parametrize("network", UNUSED)
+def test_unused_keys_are_left_out_and_told(network, caplog):
+    state = {f"module.{name}": array for name, array in state_of(reference(network)).items()}
+    state |= {f"module.{name}": np.zeros(1) for name in UNUSED[network]}
     with caplog.at_level(logging.WARNING):
-        module, _ = from_torch("s2anet", state, **KNOWN)
-    assert module.lcem_layers == (0,)
-    assert "2 keys" in caplog.text
+        _, variables = from_torch(network, state, **KNOWN[network])
+    assert f"{len(UNUSED[network])} keys" in caplog.text
+    assert not set(UNUSED[network]) & to_torch(network, variables).keys()
 
 
 @pytest.mark.parametrize(
     ("spoil", "named"),
     [
-        (lambda s: s.pop("segmentation_head_2.0.bias"), r"segmentation_head_2\.0\.bias"),
+        (lambda s: s.pop("segmentation_head_2.0.bias"), r"segmentation_head_2\.0\.bias.*\(1,\)"),
         (lambda s: s.update(extra=np.zeros(1)), "extra"),
         (
             lambda s: s.update({"segmentation_head_2.0.weight": np.zeros((2, 4, 3, 3))}),
-            r"segmentation_head_2\.0\.weight",
+            r"segmentation_head_2\.0\.weight.*\(2, 4, 3, 3\).*\(1, 4, 3, 3\)",
         ),
+        (lambda s: s.clear(), "no S2A-Net checkpoint"),
     ],
 )
-def test_wrong_keys_are_named(state, spoil, named):
+def test_wrong_keys_are_named_with_both_shapes(state, spoil, named):
     spoil(state)
     with pytest.raises(UserError, match=named):
-        from_torch("s2anet", state, **KNOWN)
+        from_torch("s2anet", state, **KNOWN["s2anet"])
+
+
+def test_copies_of_a_shared_layer_must_agree():
+    state = state_of(reference("vaffnet"))
+    state["firstbn_2.weight"] = state["firstbn_2.weight"] + 1
+    with pytest.raises(UserError, match=r"firstbn_1\.weight"):
+        from_torch("vaffnet", state)
 
 
 def test_what_shapes_cannot_tell_is_asked_for(state):
     with pytest.raises(UserError, match="num_heads"):
         from_torch("s2anet", state)
+    with pytest.raises(UserError, match="no field 'heads_number'"):
+        from_torch("s2anet", state, heads_number=3)
     with pytest.raises(UserError, match="resnet"):
         from_torch("resnet", state)
+
+
+def test_context_heads_on_other_networks_have_no_names_in_torch():
+    with pytest.raises(UserError, match="heads=context"):
+        to_torch("unet", {"params": {"heads": {}}})

@@ -12,22 +12,11 @@ from s2a_jax.models.s2anet import VARIANTS, S2ANet
 TINY = VARIANTS["tiny"] | {"grid": (2, 2)}
 
 
-def parameters(module, size):
-    shapes = jax.eval_shape(
-        lambda: module.init(jax.random.key(0), jnp.zeros((1, size, size, 1)), train=False)
-    )
-    return sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
-
-
 @pytest.fixture(scope="module")
 def variables():
     module = S2ANet(**TINY)
     init = jax.jit(lambda key: module.init(key, jnp.zeros((1, 32, 32, 1)), train=False))
     return init(jax.random.key(0))
-
-
-def test_base_has_the_references_parameters():
-    assert round(parameters(S2ANet(), 304) / 1e6, 2) == 99.81
 
 
 def test_blocks_that_are_not_decoded_are_not_built(variables):
@@ -48,8 +37,12 @@ def test_any_multiple_of_16_and_nothing_else(variables):
 
 def test_bfloat16_computes_close_to_float32_with_float32_logits(variables):
     x = jax.random.uniform(jax.random.key(1), (1, 32, 32, 1))
-    exact = S2ANet(**TINY).apply(variables, x, train=False)
-    rough = S2ANet(**TINY, dtype=jnp.bfloat16).apply(variables, x, train=False)
+
+    def logits(dtype):
+        module = S2ANet(**TINY, dtype=dtype)
+        return jax.jit(lambda x: module.apply(variables, x, train=False))(x)
+
+    exact, rough = logits(jnp.float32), logits(jnp.bfloat16)
     assert rough["rv"].dtype == jnp.float32
     np.testing.assert_allclose(rough["rv"], exact["rv"], atol=0.1)
 
@@ -81,7 +74,9 @@ def test_context_modules_take_any_encoders_features():
         "skips": (jnp.ones((1, 4, 6, 4)), jnp.ones((1, 8, 12, 3))),
     }
     for module in (LCEM((0,), 4, (4, 4, 4, 2)), GCEM((1, 2), 4, (4, 4, 4, 2))):
-        logits, _ = module.init_with_output(jax.random.key(0), features, train=False)
+        logits, _ = jax.eval_shape(
+            lambda key, m=module: m.init_with_output(key, features, train=False), jax.random.key(0)
+        )
         assert logits.shape == (1, 32, 48, 1)
 
 

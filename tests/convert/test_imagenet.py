@@ -1,0 +1,121 @@
+"""ImageNet weights of R50+ViT-B/16, from a small file under the original names."""
+
+import jax
+import numpy as np
+import optax
+import pytest
+from flax.traverse_util import flatten_dict
+
+from s2a_jax.convert.imagenet import encoder_shapes, pretrained_encoder
+from s2a_jax.errors import UserError
+from s2a_jax.models.build import build_network, network_fields
+from s2a_jax.training.sharding import make_mesh
+from s2a_jax.training.state import abstract_state, create_state
+
+WIDTH, HIDDEN, HEADS, MLP = 8, 48, 4, 96  # of the tiny variants
+UNITS = (1, 1, 2)
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    """Three Transformer blocks on a 3x3 grid, a classifier, and everything under its own name."""
+    shapes = {"conv_root/kernel": (7, 7, 3, WIDTH)}
+    shapes |= {f"gn_root/{leaf}": (1, 1, 1, WIDTH) for leaf in ("scale", "bias")}
+    channels = WIDTH
+    for stage, units in enumerate(UNITS, start=1):
+        inner, out = WIDTH * 2 ** (stage - 1), 4 * WIDTH * 2 ** (stage - 1)
+        for unit in range(1, units + 1):
+            name = f"block{stage}/unit{unit:02d}/"
+            shapes[name + "conv1/kernel"] = (1, 1, channels, inner)
+            shapes[name + "conv2/kernel"] = (3, 3, inner, inner)
+            shapes[name + "conv3/kernel"] = (1, 1, inner, out)
+            norms = {"gn1": inner, "gn2": inner, "gn3": out}
+            if unit == 1:
+                shapes[name + "conv_proj/kernel"] = (1, 1, channels, out)
+                norms["gn_proj"] = out
+            for norm, n in norms.items():
+                shapes |= {f"{name}{norm}/{leaf}": (1, 1, 1, n) for leaf in ("scale", "bias")}
+            channels = out
+    shapes |= {"embedding/kernel": (1, 1, channels, HIDDEN), "embedding/bias": (HIDDEN,)}
+    shapes["Transformer/posembed_input/pos_embedding"] = (1, 1 + 9, HIDDEN)
+    size = HIDDEN // HEADS
+    for block in range(3):
+        name = f"Transformer/encoderblock_{block}/"
+        for norm in ("LayerNorm_0", "LayerNorm_2"):
+            shapes |= {f"{name}{norm}/{leaf}": (HIDDEN,) for leaf in ("scale", "bias")}
+        for part in ("query", "key", "value"):
+            attention = f"{name}MultiHeadDotProductAttention_1/{part}/"
+            shapes |= {
+                attention + "kernel": (HIDDEN, HEADS, size),
+                attention + "bias": (HEADS, size),
+            }
+        attention = f"{name}MultiHeadDotProductAttention_1/out/"
+        shapes |= {attention + "kernel": (HEADS, size, HIDDEN), attention + "bias": (HIDDEN,)}
+        for dense, (n, m) in {"Dense_0": (HIDDEN, MLP), "Dense_1": (MLP, HIDDEN)}.items():
+            mlp = f"{name}MlpBlock_3/{dense}/"
+            shapes |= {mlp + "kernel": (n, m), mlp + "bias": (m,)}
+    shapes |= {f"Transformer/encoder_norm/{leaf}": (HIDDEN,) for leaf in ("scale", "bias")}
+    shapes |= {"cls": (1, 1, HIDDEN), "head/kernel": (HIDDEN, 10), "head/bias": (10,)}
+    rng = np.random.default_rng(0)
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+@pytest.fixture
+def file(arrays, tmp_path):
+    np.savez(tmp_path / "R50+ViT-B_16.npz", **arrays)
+    return tmp_path / "R50+ViT-B_16.npz"
+
+
+def state_parts(network):
+    fields = network_fields({"name": network, "variant": "tiny", "dtype": "float32"}, 64)
+    module = build_network(network, fields)
+    parts = abstract_state(module, optax.sgd(0.1), 64, make_mesh(fsdp=4), seed=0, ema=True)
+    return fields, *parts
+
+
+@pytest.mark.parametrize("network", ["s2anet", "transunet"])
+def test_the_encoder_starts_from_the_file(arrays, file, network):
+    fields, init, abstract = state_parts(network)
+    values = pretrained_encoder(file, encoder_shapes(abstract.params), fields["grid"])
+    state = create_state(init, abstract, values)
+    params = flatten_dict(state.params["encoder"], sep="/")
+    assert values.keys() == params.keys()
+    assert all(np.array_equal(params[name], values[name]) for name in values)
+    assert state.ema_params["encoder"]["resnet"]["root_conv"]["kernel"].sharding == (
+        abstract.params["encoder"]["resnet"]["root_conv"]["kernel"].sharding
+    )
+
+    attention = "MultiHeadDotProductAttention_1/out/kernel"
+    expected = arrays[f"Transformer/encoderblock_1/{attention}"].reshape(HIDDEN, HIDDEN)
+    np.testing.assert_array_equal(params["transformer/block_1/attention/out/kernel"], expected)
+    np.testing.assert_array_equal(
+        params["resnet/block3_unit1/downsample/kernel"], arrays["block3/unit01/conv_proj/kernel"]
+    )
+    np.testing.assert_array_equal(
+        params["resnet/block2_unit1/gn_proj/scale"], arrays["block2/unit01/gn_proj/scale"].ravel()
+    )
+    grid = arrays["Transformer/posembed_input/pos_embedding"][0, 1:].reshape(3, 3, HIDDEN)
+    resized = params["transformer/position_embedding"].reshape(4, 4, HIDDEN)
+    np.testing.assert_allclose(
+        resized, jax.image.resize(grid, (4, 4, HIDDEN), "bilinear"), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda a: a.pop("gn_root/scale"), "gn_root/scale"),
+        (lambda a: a.update({"embedding/kernel": np.zeros((1, 1, 3, 5))}), "embedding/kernel"),
+        (
+            lambda a: a.update({"Transformer/posembed_input/pos_embedding": np.zeros((1, 9, 48))}),
+            "class token",
+        ),
+    ],
+)
+def test_other_files_are_refused(arrays, tmp_path, spoil, named):
+    arrays = dict(arrays)
+    spoil(arrays)
+    np.savez(tmp_path / "x.npz", **arrays)
+    fields, _, abstract = state_parts("s2anet")
+    with pytest.raises(UserError, match=named):
+        pretrained_encoder(tmp_path / "x.npz", encoder_shapes(abstract.params), fields["grid"])

@@ -1,0 +1,78 @@
+"""All five networks: sizes, shapes, and what is special to each."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from s2a_jax.errors import UserError
+from s2a_jax.models.build import NETWORKS, VARIANTS, build_network, network_fields
+from s2a_jax.models.vaffnet import VAFFNet
+
+MILLIONS = {
+    "s2anet": 99.812,
+    "unet": 31.044,
+    "transunet": 105.403,
+    "jointseg": 9.424,
+    "vaffnet": 28.651,
+}
+
+
+def shapes_of(module, size, channels=1):
+    image = jax.ShapeDtypeStruct((1, size, size, channels), jnp.float32)
+    return jax.eval_shape(
+        lambda x: module.init_with_output(jax.random.key(0), x, train=False), image
+    )
+
+
+@pytest.mark.parametrize("network", MILLIONS)
+def test_full_size_has_the_stated_parameters(network):
+    _, variables = shapes_of(NETWORKS[network](), 304)
+    count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    assert round(count / 1e6, 3) == MILLIONS[network]
+
+
+@pytest.mark.parametrize("network", MILLIONS)
+@pytest.mark.parametrize("variant", ["base", "small", "tiny"])
+def test_every_variant_gives_both_tasks_logits(network, variant):
+    fields = network_fields({"name": network, "variant": variant, "dtype": "bfloat16"}, 64)
+    module = build_network(network, fields)
+    for channels in (1, 3):
+        logits, _ = shapes_of(module, 64, channels)
+        assert {task: z.shape for task, z in logits.items()} == dict.fromkeys(
+            ("rv", "faz"), (1, 64, 64, 1)
+        )
+        assert {z.dtype for z in logits.values()} == {jnp.dtype("float32")}
+    with pytest.raises(ValueError, match="multiples of 16"):
+        shapes_of(module, 40)
+
+
+@pytest.mark.parametrize("network", ["unet", "transunet"])
+def test_context_heads_through_the_configuration(network):
+    config = {"name": network, "variant": "tiny", "dtype": "float32", "heads": "context"}
+    logits, variables = shapes_of(build_network(network, network_fields(config, 32)), 32)
+    assert logits["faz"].shape == (1, 32, 32, 1)
+    assert set(variables["params"]) == {"encoder", "heads"}
+    assert set(variables["params"]["heads"]) == {"lcem", "gcem"}
+
+
+def test_fields_of_other_networks_are_refused():
+    config = {"name": "unet", "variant": "tiny", "dtype": "float32", "hidden": 96}
+    with pytest.raises(UserError, match=r"config\.model\.hidden: unet has no such field"):
+        network_fields(config, 32)
+    config = {"name": "transunet", "variant": "tiny", "dtype": "float32", "heads": "context"}
+    with pytest.raises(UserError, match=r"gcem_layers=\(5,\)"):
+        network_fields(config | {"gcem_layers": (5,)}, 32)
+
+
+def test_a_single_slab_is_fed_three_times():
+    module = VAFFNet(**VARIANTS["vaffnet"]["tiny"], junctions=True)
+    slab = jax.random.uniform(jax.random.key(0), (1, 32, 32, 1))
+    variables = jax.jit(lambda: module.init(jax.random.key(1), slab, train=False))()
+    apply = jax.jit(lambda x: module.apply(variables, x, train=False))
+    one, three = apply(slab), apply(jnp.stack([slab] * 3, axis=3))
+    assert one["junction_grid"].shape == (1, 4, 4, 6)
+    for name, logits in one.items():
+        np.testing.assert_allclose(logits, three[name], atol=1e-5)
+    others = apply(jnp.stack([slab, 1 - slab, slab], axis=3))
+    assert not np.allclose(others["rv"], three["rv"], atol=1e-5)
