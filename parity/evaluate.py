@@ -8,6 +8,7 @@ of both sides' masks against each other and against the truth, where there is on
 
 import argparse
 import csv
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,16 @@ if TYPE_CHECKING:
     from parity.stages import Difference
 
 
+_HEADER = (
+    "stage",
+    "largest_difference",
+    "mean_difference",
+    "largest_value",
+    "torch_float32_to_float64",
+    "jax_float32_to_float64",
+)
+
+
 def main() -> None:
     """Parses the flags, compares, prints and writes.
 
@@ -38,6 +49,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m parity.evaluate", description=__doc__)
     sides.add_arguments(parser)
     images.add_arguments(parser, count=4)
+    parser.add_argument(
+        "--rounding",
+        action="store_true",
+        help="also run PyTorch in double precision, to see how far rounding takes either side",
+    )
     parser.add_argument("--out", type=Path, help="folder for stages.csv and masks.csv")
     options = parser.parse_args()
     if options.out is not None and options.out.is_file():
@@ -51,7 +67,7 @@ def main() -> None:
     console = Console(width=None if sys.stdout.isatty() else 110)
     errors = Console(stderr=True)
     for case in track(cases, "Comparing", console=errors, disable=not errors.is_terminal):
-        differences, probability = stages.compare(pair, case.image)
+        differences, probability = stages.compare(pair, case.image, rounding=options.rounding)
         for difference in differences:
             by_stage.setdefault(difference.label, []).append(difference)
         rows += [_mask_row(case, task, probability) for task in ("rv", "faz")]
@@ -61,8 +77,7 @@ def main() -> None:
     console.print(_mask_table(rows))
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
-        header = ("stage", "largest_difference", "mean_difference", "largest_value")
-        _write_csv(options.out / "stages.csv", header, totals)
+        _write_csv(options.out / "stages.csv", _HEADER, totals)
         _write_csv(options.out / "masks.csv", tuple(rows[0]), [tuple(r.values()) for r in rows])
         console.print(f"Tables: {options.out}")
 
@@ -78,6 +93,8 @@ def _total(found: "list[Difference]") -> "Difference":
         largest=max(d.largest for d in found),
         mean=float(np.mean([d.mean for d in found])),
         scale=max(d.scale for d in found),
+        torch_rounding=max(d.torch_rounding for d in found),
+        jax_rounding=max(d.jax_rounding for d in found),
     )
 
 
@@ -97,10 +114,18 @@ def _mask_row(case: images.Case, task: str, probability: dict[str, np.ndarray]) 
 
 def _stage_table(totals: "list[Difference]", title: str) -> Table:
     table = Table(title=title, title_justify="left", box=rich.box.SIMPLE)
-    for name in ("stage", "largest difference", "mean difference", "largest value"):
-        table.add_column(name, justify="left" if name == "stage" else "right")
-    for label, largest, mean, scale in totals:
-        table.add_row(label, f"{largest:.1e}", f"{mean:.1e}", f"{scale:.3g}")
+    names = ["stage", "largest difference", "mean difference", "largest value"]
+    rounding = not math.isnan(totals[0].torch_rounding)
+    if rounding:
+        names += ["PyTorch's rounding", "JAX's rounding"]
+    for name in names:
+        left = name == "stage"
+        table.add_column(name, justify="left" if left else "right", no_wrap=left)
+    for total in totals:
+        cells = [f"{total.largest:.1e}", f"{total.mean:.1e}", f"{total.scale:.3g}"]
+        if rounding:
+            cells += [f"{total.torch_rounding:.1e}", f"{total.jax_rounding:.1e}"]
+        table.add_row(total.label, *cells)
     return table
 
 

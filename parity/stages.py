@@ -1,5 +1,7 @@
 """Named stages of both sides: what each computes on one image, from the root to the logits."""
 
+import copy
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -11,6 +13,7 @@ import torch
 from parity.sides import Sides, inputs
 
 _CALL = "__call__"
+_OUT = "outputs/"
 _HYBRID = "transformer.embeddings.hybrid_model."
 
 
@@ -36,46 +39,63 @@ class Difference(NamedTuple):
         largest: largest absolute difference.
         mean: mean absolute difference.
         scale: largest absolute value on PyTorch's side.
+        torch_rounding: largest difference of PyTorch from PyTorch in double precision; NaN if that
+            was not asked for.
+        jax_rounding: the same of JAX.
     """
 
     label: str
     largest: float
     mean: float
     scale: float
+    torch_rounding: float
+    jax_rounding: float
 
 
-def compare(sides: Sides, image: np.ndarray) -> tuple[list[Difference], dict[str, np.ndarray]]:
+def compare(
+    sides: Sides, image: np.ndarray, *, rounding: bool = False
+) -> tuple[list[Difference], dict[str, np.ndarray]]:
     """Runs both sides in inference mode on one image.
 
     Args:
         sides: both networks.
         image: float32 [H, W] in [0, 1].
+        rounding: whether to run PyTorch in double precision, too.
 
     Returns:
         The differences of all stages, the last being the outputs, and the probabilities:
         `torch_rv`, `torch_faz`, `jax_rv`, `jax_faz`, each [H, W].
     """
     stages = _stages(sides)
-    theirs, their_outputs = _run_torch(sides, image, [stage.torch for stage in stages])
-    wanted = {stage.flax for stage in stages}
-    ours, our_outputs = _run_jax(sides, image, wanted)
+    names = [stage.torch for stage in stages]
+    theirs = _run_torch(sides.network, sides.torch, image, names)
+    ours = _run_jax(sides, image, {stage.flax for stage in stages})
+    exact = theirs
+    if rounding:
+        double = copy.deepcopy(sides.torch).double()
+        exact = _run_torch(sides.network, double, image.astype(np.float64), names)
+    pairs = [(stage.label, stage.flax, stage.torch) for stage in stages]
+    pairs += [(f"{k.removeprefix(_OUT)} logits", k, k) for k in ours if k.startswith(_OUT)]
     differences = []
-    for stage in stages:
-        pairs = zip(ours[stage.flax], theirs[stage.torch], strict=True)
-        differences.append(_difference(stage.label, list(pairs)))
-    for name, logits in our_outputs.items():
-        differences.append(_difference(f"{name} logits", [(logits, their_outputs[name])]))
+    for label, flax, torch_name in pairs:
+        difference = _difference(label, ours[flax], theirs[torch_name])
+        if rounding:
+            difference = difference._replace(
+                torch_rounding=_largest(theirs[torch_name], exact[torch_name]),
+                jax_rounding=_difference(label, ours[flax], exact[torch_name]).largest,
+            )
+        differences.append(difference)
     probability = {}
     for task in ("rv", "faz"):
-        probability[f"jax_{task}"] = _sigmoid(our_outputs[task][0, :, :, 0])
-        probability[f"torch_{task}"] = _sigmoid(their_outputs[task][0, 0])
+        probability[f"jax_{task}"] = _sigmoid(ours[_OUT + task][0][0, :, :, 0])
+        probability[f"torch_{task}"] = _sigmoid(theirs[_OUT + task][0][0, 0])
     return differences, probability
 
 
 def _run_torch(
-    sides: Sides, image: np.ndarray, names: list[str]
-) -> tuple[dict[str, list[np.ndarray]], dict[str, np.ndarray]]:
-    """Outputs of the named submodules, one for each call, and of the network."""
+    network: str, module: torch.nn.Module, image: np.ndarray, names: list[str]
+) -> dict[str, list[np.ndarray]]:
+    """Outputs of the named submodules, one for each call, and of the network below `_OUT`."""
     seen: dict[str, list[np.ndarray]] = {name: [] for name in names}
 
     def hook(name: str) -> Any:
@@ -84,20 +104,18 @@ def _run_torch(
 
         return keep
 
-    handles = [sides.torch.get_submodule(name).register_forward_hook(hook(name)) for name in names]
+    handles = [module.get_submodule(name).register_forward_hook(hook(name)) for name in names]
     try:
         with torch.inference_mode():
-            outputs = sides.torch.eval()(*inputs(sides.network, torch.from_numpy(image[None])))
+            outputs = module.eval()(*inputs(network, torch.from_numpy(image[None])))
     finally:
         for handle in handles:
             handle.remove()
-    return seen, {name: output.numpy() for name, output in outputs.items()}
+    return seen | {_OUT + name: [output.numpy()] for name, output in outputs.items()}
 
 
-def _run_jax(
-    sides: Sides, image: np.ndarray, wanted: set[str]
-) -> tuple[dict[str, list[np.ndarray]], dict[str, np.ndarray]]:
-    """The wanted intermediates, one for each call, and the network's outputs."""
+def _run_jax(sides: Sides, image: np.ndarray, wanted: set[str]) -> dict[str, list[np.ndarray]]:
+    """The wanted intermediates, one for each call, and the network's outputs below `_OUT`."""
     modules = {path.removesuffix(f"/{_CALL}") for path in wanted}
 
     def is_wanted(module: nn.Module, method: str) -> bool:
@@ -108,10 +126,10 @@ def _run_jax(
             variables, x, train=False, mutable=["intermediates"], capture_intermediates=is_wanted
         )
         leaves = {path: _at(kept["intermediates"], path) for path in wanted}
-        return outputs, leaves
+        return leaves | {_OUT + name: (output,) for name, output in outputs.items()}
 
-    outputs, seen = jax.device_get(jax.jit(apply)(sides.variables, image[None, :, :, None]))
-    return {path: list(values) for path, values in seen.items()}, outputs
+    seen = jax.device_get(jax.jit(apply)(sides.variables, image[None, :, :, None]))
+    return {path: list(values) for path, values in seen.items()}
 
 
 def _at(tree: Any, path: str) -> Any:
@@ -120,16 +138,23 @@ def _at(tree: Any, path: str) -> Any:
     return tree
 
 
-def _difference(label: str, pairs: list[tuple[np.ndarray, np.ndarray]]) -> Difference:
+def _difference(label: str, ours: list[np.ndarray], theirs: list[np.ndarray]) -> Difference:
     """Ours in NHWC (or tokens) against theirs in NCHW (or tokens)."""
-    gaps, scale = [], 0.0
-    for ours, theirs in pairs:
-        theirs = theirs.transpose(0, 2, 3, 1) if theirs.ndim == 4 else theirs
-        gaps.append(np.abs(ours.astype(np.float64) - theirs))
-        scale = max(scale, float(np.abs(theirs).max()))
+    theirs = [array.transpose(0, 2, 3, 1) if array.ndim == 4 else array for array in theirs]
+    means = [np.abs(a.astype(np.float64) - b).mean() for a, b in zip(ours, theirs, strict=True)]
     return Difference(
-        label, max(float(g.max()) for g in gaps), float(np.mean([g.mean() for g in gaps])), scale
+        label,
+        _largest(ours, theirs),
+        float(np.mean(means)),
+        max(float(np.abs(array).max()) for array in theirs),
+        math.nan,
+        math.nan,
     )
+
+
+def _largest(some: list[np.ndarray], others: list[np.ndarray]) -> float:
+    pairs = zip(some, others, strict=True)
+    return max(float(np.abs(a.astype(np.float64) - b).max()) for a, b in pairs)
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
