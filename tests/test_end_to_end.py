@@ -84,6 +84,18 @@ def test_evaluation_of_a_workdir_gives_the_same_numbers(run, trained, shared):
     assert (copy / name).read_text() == (trained / name).read_text()
 
 
+def test_another_network_trains_and_predicts(run, tmp_path):
+    workdir = tmp_path / "unet"
+    code, output = run(*TRAIN, "--config.model.name=unet", "--workdir", workdir)
+    assert code == 0, output
+    assert "unet tiny" in output
+    Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "eye.png")
+    code, output = run(
+        *PREDICT, "--weights", workdir, "--out", tmp_path / "out", tmp_path / "eye.png"
+    )
+    assert code == 0, output
+
+
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(run, command, trained, shared):
     workdir = shared / "interrupted"
     arguments = (*TRAIN, "--workdir", workdir)
@@ -187,6 +199,8 @@ def test_bad_data_is_one_sentence(run, tmp_path, spoil):
         (["--config.mesh.fsdp=3"], "config.mesh"),
         (["--config.objective.balance=best"], "config.objective.balance"),
         (["--config.data.size=100"], "config.data.size"),
+        (["--config.model.pretrained=nowhere.npz"], "nowhere.npz"),
+        (["--config.model.name=unet", "--config.model.hidden=8"], "config.model.hidden"),
     ],
 )
 def test_bad_fields_are_one_sentence(run, tmp_path, flags, named):

@@ -3,42 +3,56 @@
 import numpy as np
 import pytest
 import torch
-from references import reference, state_of
+from references import KNOWN, reference, state_of
 
 from s2a_jax import S2ANet
 from s2a_jax.cli import main
 from s2a_jax.convert.files import read_state_dict, write_state_dict
 
-KNOWN = ["--known", "num_heads=4", "--known", "groups=4", "--known", "dropout_rate=0"]
+
+def state_dict(network):
+    return {k: v.astype(np.float32) for k, v in state_of(reference(network)).items()}
 
 
-@pytest.fixture(scope="module")
-def state():
-    return {k: v.astype(np.float32) for k, v in state_of(reference("s2anet")).items()}
+def known(network):
+    return [f"--known={name}={value}" for name, value in KNOWN[network].items()]
 
 
 def convert(*arguments):
     return main(["convert", *map(str, arguments)])
 
 
-@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors", ".npz"])
-def test_there_and_back_is_exact(state, tmp_path, suffix):
+@pytest.mark.parametrize(
+    ("network", "suffix"),
+    [
+        ("s2anet", ".pth"),
+        ("unet", ".pt"),
+        ("transunet", ".safetensors"),
+        ("jointseg", ".npz"),
+        ("vaffnet", ".pth"),
+    ],
+)
+def test_there_and_back_is_exact_and_predicts(tmp_path, network, suffix):
+    state = state_dict(network)
     source, ours, back = (tmp_path / n for n in ("a" + suffix, "ours.safetensors", "b" + suffix))
     write_state_dict(source, state)
-    assert convert("--network", "s2anet", "--from", source, "--to", ours, *KNOWN) == 0
+    flags = ("--network", network, *known(network))
+    assert convert("--from", source, "--to", ours, *flags) == 0
     assert convert("--from", ours, "--to", back) == 0
     again = read_state_dict(back)
     assert again.keys() == state.keys()
     assert all(np.array_equal(again[name], state[name]) for name in state)
-    rv, faz = S2ANet.load_from_checkpoint(ours).predict(np.zeros((40, 50), np.uint8))
+    model = S2ANet.load_from_checkpoint(ours)
+    assert model.network == network
+    rv, faz = model.predict(np.zeros((40, 50), np.uint8))
     assert rv.shape == faz.shape == (40, 50)
 
 
-def test_a_state_dict_within_a_training_checkpoint(state, tmp_path):
-    tensors = {f"module.{name}": torch.tensor(array) for name, array in state.items()}
+def test_a_state_dict_within_a_training_checkpoint(tmp_path):
+    tensors = {f"module.{k}": torch.tensor(v) for k, v in state_dict("unet").items()}
     torch.save({"epoch": 3, "state_dict": tensors}, tmp_path / "a.pth")
     ours = tmp_path / "ours.safetensors"
-    assert convert("--network", "s2anet", "--from", tmp_path / "a.pth", "--to", ours, *KNOWN) == 0
+    assert convert("--network", "unet", "--from", tmp_path / "a.pth", "--to", ours) == 0
 
 
 def test_a_pickled_module_is_refused_with_the_way_out(tmp_path, capsys):
@@ -64,9 +78,9 @@ def test_a_pickled_module_is_refused_with_the_way_out(tmp_path, capsys):
         (["--network", "s2anet", "--from", "bad.pth", "--to", "x.safetensors"], "bad.pth"),
     ],
 )
-def test_mistakes_are_one_sentence(state, tmp_path, monkeypatch, capsys, arguments, named):
+def test_mistakes_are_one_sentence(tmp_path, monkeypatch, capsys, arguments, named):
     monkeypatch.chdir(tmp_path)
-    np.savez("a.npz", **state)
+    np.savez("a.npz", **state_dict("s2anet"))
     for name in ("bad.npz", "bad.pth"):
         (tmp_path / name).write_bytes(b"not an archive")
     assert convert(*arguments) == 2
