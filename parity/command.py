@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from s2a_jax.errors import UserError
 
@@ -11,6 +12,14 @@ def need_torch() -> None:
     """Raises a UserError if PyTorch is not installed."""
     if importlib.util.find_spec("torch") is None:
         raise UserError("This comparison needs PyTorch: pip install -e '.[parity]'.")
+
+
+def make_folder(out: Path) -> None:
+    """Makes the folder for results, before the work whose results they are."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out={out} cannot be a folder for results: {error}.") from error
 
 
 def run(main: Callable[[], None]) -> int:

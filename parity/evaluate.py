@@ -20,8 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 from parity import images
-from parity.command import need_torch, run
-from s2a_jax.errors import UserError
+from parity.command import make_folder, need_torch, run
 
 if TYPE_CHECKING:
     from parity.stages import Difference
@@ -56,8 +55,8 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help="folder for stages.csv and masks.csv")
     options = parser.parse_args()
-    if options.out is not None and options.out.is_file():
-        raise UserError(f"--out={options.out} is a file; give a folder.")
+    if options.out is not None:
+        make_folder(options.out)
     cases = images.load(options)
     height, width = cases[0].image.shape
     pair = sides.build(options, cases[0].image[None])
@@ -76,7 +75,6 @@ def main() -> None:
     console.print(_stage_table(totals, f"{options.network}, {len(cases)} images, {size}"))
     console.print(_mask_table(rows))
     if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
         _write_csv(options.out / "stages.csv", _HEADER, totals)
         _write_csv(options.out / "masks.csv", tuple(rows[0]), [tuple(r.values()) for r in rows])
         console.print(f"Tables: {options.out}")

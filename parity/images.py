@@ -62,6 +62,9 @@ def load(options: argparse.Namespace) -> list[Case]:
     if not files:
         raise UserError(f"--images={options.images}: no images in it.")
     masks = {task: images_in(folder) for task, folder in folders.items()}
+    for task, found in masks.items():
+        if folders[task] is not None and not files.keys() & found.keys():
+            raise UserError(f"--{task}={folders[task]}: no mask has the name of an image.")
     return [
         _read(path, {t: m[name] for t, m in masks.items() if name in m}, options.size)
         for name, path in list(files.items())[: options.count]

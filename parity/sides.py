@@ -66,7 +66,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--variant",
-        default="base",
         help="size of a network with random weights: base (default), small or tiny",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random weights; default 0")
@@ -98,16 +97,20 @@ def build(options: argparse.Namespace, images: np.ndarray) -> Sides:
     torch.manual_seed(options.seed)
     known = parse_known(options.known)
     if options.weights is not None:
+        if options.variant is not None:
+            raise UserError("--variant is for random weights; --weights tell their own size.")
         return from_state_dict(options.network, read_state_dict(options.weights), known)
-    variants = VARIANTS[options.network]
-    if options.variant not in variants:
-        raise UserError(f"--variant={options.variant}: expected one of {', '.join(variants)}.")
-    fields = dict(variants[options.variant])
+    if known:
+        raise UserError("--known is for --weights; random weights follow --variant.")
+    variants, variant = VARIANTS[options.network], options.variant or "base"
+    if variant not in variants:
+        raise UserError(f"--variant={variant}: expected one of {', '.join(variants)}.")
+    fields = dict(variants[variant])
     if options.network in ("s2anet", "transunet"):
         height, width = images.shape[1:]
         fields |= {"grid": (height // 16, width // 16), "dropout_rate": 0.0}
         told = ("num_heads", "groups", "grid")  # what shapes do not tell, or not always
-        known = {name: fields[name] for name in told if name in fields} | known
+        known = {name: fields[name] for name in told if name in fields}
     keywords = _TORCH_FIELDS[options.network]
     reference = NETWORKS[options.network](
         **{keywords[name]: value for name, value in fields.items() if name in keywords}

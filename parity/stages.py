@@ -1,6 +1,7 @@
 """Named stages of both sides: what each computes on one image, from the root to the logits."""
 
 import copy
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -116,20 +117,23 @@ def _run_torch(
 
 def _run_jax(sides: Sides, image: np.ndarray, wanted: set[str]) -> dict[str, list[np.ndarray]]:
     """The wanted intermediates, one for each call, and the network's outputs below `_OUT`."""
+    x = image[None, :, :, None]
+    seen = jax.device_get(_apply(sides.variables, x, sides.module, frozenset(wanted)))
+    return {path: list(values) for path, values in seen.items()}
+
+
+@functools.partial(jax.jit, static_argnames=("module", "wanted"))
+def _apply(variables: Any, x: Any, module: nn.Module, wanted: frozenset[str]) -> Any:
     modules = {path.removesuffix(f"/{_CALL}") for path in wanted}
 
-    def is_wanted(module: nn.Module, method: str) -> bool:
-        return method == _CALL and "/".join(module.path) in modules
+    def is_wanted(submodule: nn.Module, method: str) -> bool:
+        return method == _CALL and "/".join(submodule.path) in modules
 
-    def apply(variables: Any, x: Any) -> Any:
-        outputs, kept = sides.module.apply(
-            variables, x, train=False, mutable=["intermediates"], capture_intermediates=is_wanted
-        )
-        leaves = {path: _at(kept["intermediates"], path) for path in wanted}
-        return leaves | {_OUT + name: (output,) for name, output in outputs.items()}
-
-    seen = jax.device_get(jax.jit(apply)(sides.variables, image[None, :, :, None]))
-    return {path: list(values) for path, values in seen.items()}
+    outputs, kept = module.apply(
+        variables, x, train=False, mutable=["intermediates"], capture_intermediates=is_wanted
+    )
+    leaves = {path: _at(kept["intermediates"], path) for path in wanted}
+    return leaves | {_OUT + name: (output,) for name, output in outputs.items()}
 
 
 def _at(tree: Any, path: str) -> Any:

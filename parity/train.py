@@ -21,7 +21,7 @@ import numpy as np
 from rich.console import Console
 
 from parity import images
-from parity.command import need_torch, run
+from parity.command import make_folder, need_torch, run
 from s2a_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,8 +57,6 @@ def main() -> None:
     options = parser.parse_args()
     if options.steps < 1 or options.batch < 1:
         raise UserError("--steps and --batch: expected at least 1.")
-    if options.out.is_file():
-        raise UserError(f"--out={options.out} is a file; give a folder.")
     cases = images.load(options)
     shapes = {case.image.shape for case in cases}
     if len(shapes) > 1:
@@ -66,9 +64,9 @@ def main() -> None:
     if incomplete := [case.name for case in cases if len(case.truth) < 2]:
         raise UserError(f"{incomplete[0]} lacks a mask: give --rv and --faz for all --images.")
     ((height, width),) = shapes
+    make_folder(options.out)
     pair = sides.build(options, np.stack([case.image for case in cases[: options.batch]]))
 
-    options.out.mkdir(parents=True, exist_ok=True)
     console = Console(width=None if sys.stdout.isatty() else 110)
     console.print(
         f"{options.network}: {options.steps} steps of Adam, learning rate {options.learning_rate}, "
@@ -146,7 +144,7 @@ def train_torch(
 
 
 def train_jax(pair: "Sides", rate: float, steps: int) -> Iterator[np.ndarray]:
-    """The same with the training step of this package; the state ends in `pair.variables`."""
+    """The same with the training step of this package."""
     import jax
 
     from s2a_jax.objectives.joint import Objective

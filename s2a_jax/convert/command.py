@@ -46,11 +46,7 @@ def convert(network: str | None, source: Path, target: Path, known: Mapping[str,
         raise UserError(f"--to={target}: this package's weights are .safetensors files.")
     module, variables = from_torch(network, read_state_dict(source), **known)
     fields = module_fields(module)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        save_weights(target, network, fields, variables)
-    except OSError as error:
-        raise UserError(f"Cannot write {target}: {error}.") from error
+    save_weights(target, network, fields, variables)
     return f"{network} {fields} -> {target}"
 
 

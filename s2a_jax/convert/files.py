@@ -1,8 +1,12 @@
-"""Weights on disk under PyTorch's names: .pth, .pt, .safetensors and .npz. Nothing is unpickled."""
+"""Weights on disk under PyTorch's names: .pth, .pt, .safetensors and .npz.
 
-import pickle
+No file can run code: PyTorch's are read by its loader for tensors and plain containers alone
+(`weights_only=True`), npz without pickle.
+"""
+
+import contextlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +41,8 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
             return _read_torch(path)
         case ".safetensors":
             try:
-                return load_file(path)
-            except (SafetensorError, OSError) as error:
+                return {name: to_numpy(array) for name, array in load_file(path).items()}
+            except (SafetensorError, OSError, TypeError, KeyError) as error:
                 raise UserError(f"{path} is no readable safetensors file: {error}.") from error
         case ".npz":
             return read_npz(path)
@@ -55,7 +59,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, AttributeError, TypeError) as error:
         raise UserError(f"{path} is no readable npz file of plain arrays: {error}.") from error
 
 
@@ -70,10 +74,7 @@ def write_state_dict(path: Path, state: Mapping[str, np.ndarray]) -> None:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UserError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}.")
-    # The ending stays, for numpy.savez would append its own.
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as partial:
         if suffix == ".safetensors":
             save_file({k: np.ascontiguousarray(v) for k, v in state.items()}, partial)
         elif suffix == ".npz":
@@ -81,16 +82,47 @@ def write_state_dict(path: Path, state: Mapping[str, np.ndarray]) -> None:
         else:
             torch = _import_torch(path)
             torch.save({k: torch.tensor(np.asarray(v)) for k, v in state.items()}, partial)
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A place to write a file to; it moves to `path` once it is complete, and else vanishes.
+
+    Raises:
+        UserError: it cannot be written; `path` is as it was.
+    """
+    # The ending stays, for numpy.savez would append its own.
+    partial = path.with_name(f".partial-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
         partial.replace(path)
-    except OSError as error:
+    except (OSError, SafetensorError, RuntimeError) as error:  # PyTorch raises the last
         raise UserError(f"Cannot write {path}: {error}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def to_numpy(tensor: Any) -> np.ndarray:
+    """A tensor of PyTorch (told by `detach`, without importing it) or an array, as an array.
+
+    16-bit floats become float32: the parameters here are, whatever the file held.
+    """
+    if hasattr(tensor, "detach"):
+        tensor = tensor.detach().cpu()
+        if tensor.is_floating_point() and tensor.element_size() < 4:
+            tensor = tensor.float()  # NumPy has no bfloat16
+        return tensor.numpy()
+    array = np.asarray(tensor)
+    return array.astype(np.float32) if array.dtype.name in ("float16", "bfloat16") else array
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
     torch = _import_torch(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
+    except Exception as error:  # what is no file of PyTorch makes its loader raise almost anything
         if "Unsupported global" in str(error):
             raise UserError(_PICKLED.format(path=path, name=path.name, stem=path.stem)) from error
         reason = (str(error) or type(error).__name__).splitlines()[-1]
@@ -98,16 +130,14 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
     for key in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
-    if not isinstance(content, Mapping) or not all(torch.is_tensor(v) for v in content.values()):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(name, str) and torch.is_tensor(tensor) for name, tensor in content.items()
+    ):
         raise UserError(
             f"{path} is no state dict: expected a mapping from names to tensors, or one under the "
             f"key {', '.join(_WRAPPERS)}."
         )
-    narrow = (torch.float16, torch.bfloat16)  # NumPy has no bfloat16
-    return {
-        name: (tensor.float() if tensor.dtype in narrow else tensor).numpy()
-        for name, tensor in content.items()
-    }
+    return {name: to_numpy(tensor) for name, tensor in content.items()}
 
 
 def _import_torch(path: Path) -> Any:

@@ -23,8 +23,8 @@ from s2a_jax.models.vit import resize_positions
 _BLOCK = r"Transformer/encoderblock_\1/"
 _RULES: tuple[Rule, ...] = (
     (r"^resnet/root_(conv|gn)/", r"\1_root/"),
-    (r"^resnet/block(\d)_unit(\d+)/downsample/", r"block\1/unit0\2/conv_proj/"),
-    (r"^resnet/block(\d)_unit(\d+)/", r"block\1/unit0\2/"),
+    (r"^resnet/block(\d)_unit(\d+)/downsample/", r"block\1/unit\2/conv_proj/"),
+    (r"^resnet/block(\d)_unit(\d+)/", r"block\1/unit\2/"),
     (r"^transformer/patch_embedding/", "embedding/"),
     (r"^transformer/position_embedding$", "Transformer/posembed_input/pos_embedding"),
     (r"^transformer/norm/", "Transformer/encoder_norm/"),
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 def pretrained_encoder(
-    path: Path, shapes: Mapping[str, tuple[int, ...]], grid: tuple[int, int]
+    path: Path, shapes: Mapping[str, tuple[int, ...]], grid: tuple[int, int], num_heads: int
 ) -> dict[str, np.ndarray]:
     """Values for all parameters of a hybrid encoder.
 
@@ -51,6 +51,7 @@ def pretrained_encoder(
         shapes: path of every parameter below `params/encoder`, for example
             `resnet/root_conv/kernel` -> shape.
         grid: (h, w) of the encoder's position embeddings.
+        num_heads: heads of its attention.
 
     Returns:
         The same paths -> float32 arrays.
@@ -58,7 +59,8 @@ def pretrained_encoder(
     Raises:
         UserError: the file cannot be read, or lacks an array, or has it in another size.
     """
-    arrays = read_npz(path)
+    # Both spellings are in circulation: block1/unit1 and block1/unit01.
+    arrays = {re.sub(r"/unit0+", "/unit", name): array for name, array in read_npz(path).items()}
     values = {}
     for name, shape in shapes.items():
         theirs = name
@@ -73,10 +75,13 @@ def pretrained_encoder(
         if name.endswith("position_embedding"):
             array = _positions(array, grid, path)
         # Heads are an axis of their own there, and scales of group norms have the rank of images.
-        if array.size != np.prod(shape):
+        is_projection = "/attention/" in name and name.endswith("/kernel")
+        has_other_heads = is_projection and array.shape[0 if "/out/" in name else 1] != num_heads
+        if array.size != np.prod(shape) or has_other_heads:
             raise UserError(
                 f"config.model.pretrained={path}: {theirs!r} has shape {array.shape}, which does "
-                f"not fit {shape} of this network; ImageNet weights are for variant=base."
+                f"not fit {shape} in {num_heads} heads of this network; ImageNet weights are for "
+                "variant=base."
             )
         values[name] = array.reshape(shape)
     if arrays:

@@ -25,6 +25,24 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+def check_layers(heads: Mapping[str, Any]) -> None:
+    """Checks that the parameters of `heads` are of blocks for which the released code has names.
+
+    Its checkpoints hold one decoder for vessels, of block 0, and the FAZ's of blocks 1 to 5, in
+    this order; any other could be written but not told from what it never uses.
+
+    Raises:
+        UserError: blocks that are not these.
+    """
+    for name, blocks in (("lcem", (0,)), ("gcem", (1, 2, 3, 4, 5))):
+        built = [int(key.split("_")[1]) for key in heads[name] if key.startswith("decoder_")]
+        if not set(built) <= set(blocks):
+            raise UserError(
+                f"{name}_layers={tuple(sorted(built))}: PyTorch's S2A-Net has names only for "
+                f"blocks {', '.join(map(str, blocks))}. Keep such weights as .safetensors of ours."
+            )
+
+
 def fields_from_shapes(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of the network that a checkpoint's shapes describe.
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import re
 from collections.abc import Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -13,9 +14,11 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from s2a_jax.convert import jointseg, s2anet, transunet, unet, vaffnet
+from s2a_jax.convert.files import to_numpy
 from s2a_jax.convert.names import Shapes, rename
+from s2a_jax.convert.weights import module_fields
 from s2a_jax.errors import UserError
-from s2a_jax.models.build import NETWORKS
+from s2a_jax.models.build import NETWORKS, check_fields
 
 _NAMES: Mapping[str, ModuleType] = MappingProxyType(
     {
@@ -62,18 +65,23 @@ def from_torch(
         UserError: an unknown network or field, or a key that is missing, extra or of another shape.
     """
     names = _names(network)
-    arrays = {name.removeprefix("module."): _to_numpy(t) for name, t in state_dict.items()}
+    arrays = {name.removeprefix("module."): to_numpy(t) for name, t in state_dict.items()}
     unused = {name for name in arrays if names.UNUSED.match(name)}
+    counters = {name for name in unused if name.endswith(".num_batches_tracked")}
     if unused:
-        parts = sorted({name.split(".")[0] for name in unused})
-        message = "Left out %d keys that %s does not use, under: %s"
-        logger.warning(message, len(unused), network, ", ".join(parts))
+        parts = {_unused_part(name) for name in unused - counters}
+        listed = ", ".join(
+            sorted(parts) + ["counters of batches (num_batches_tracked)"] * bool(counters)
+        )
+        message = "Left out %d keys that %s does not use: %s"
+        logger.warning(message, len(unused), network, listed)
     arrays = {name: array for name, array in arrays.items() if name not in unused}
     shapes = Shapes({name: array.shape for name, array in arrays.items()})
     allowed = {field.name for field in dataclasses.fields(NETWORKS[network])}
-    if wrong := sorted(known.keys() - allowed):
+    if wrong := sorted(known.keys() - (allowed - {"parent", "name"})):
         raise UserError(f"The network {network} has no field {wrong[0]!r}.")
     module = NETWORKS[network](**(names.fields_from_shapes(shapes, known) | known))
+    check_fields(network, module_fields(module), prefix="")
 
     image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
     expected = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), image)
@@ -106,18 +114,27 @@ def to_torch(network: str, variables: Mapping[str, Any]) -> dict[str, np.ndarray
 
     Raises:
         UserError: an unknown network, or LCEM and GCEM on another network than S2A-Net, for which
-            no PyTorch names exist.
+            no PyTorch names exist, or S2A-Net with blocks in another order or place than the
+            released one's.
     """
     names = _names(network)
     if network != "s2anet" and "heads" in variables["params"]:
         raise UserError(
             f"{network} with heads=context is this package's own: PyTorch has no names for it."
         )
+    if network == "s2anet":
+        s2anet.check_layers(variables["params"]["heads"])
     state = {}
     for path, leaf in flatten_dict(dict(variables), sep="/").items():
         array = _to_torch_layout(path, np.asarray(leaf))
         state |= dict.fromkeys(_with_aliases(names, _torch_name(names, path)), array)
     return state
+
+
+def _unused_part(name: str) -> str:
+    """The module of a key, with its index where it has one: `transformer.encoder.layer.6`."""
+    indexed = re.match(r"[^.]+(?:\.[a-z]+)*\.\d+(?=\.)", name)
+    return indexed.group() if indexed and name.startswith("transformer") else name.split(".")[0]
 
 
 def _names(network: str) -> ModuleType:
@@ -152,11 +169,6 @@ def _take(
     if array.shape != shape:
         raise UserError(f"Key {name!r} has shape {array.shape}, expected {shape}.")
     return array
-
-
-def _to_numpy(tensor: Any) -> np.ndarray:
-    """A tensor of PyTorch (told by `detach`, without importing it) or an array, as an array."""
-    return tensor.detach().cpu().numpy() if hasattr(tensor, "detach") else np.asarray(tensor)
 
 
 def _axes(path: str) -> tuple[int, ...] | None:

@@ -13,6 +13,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from s2a_jax.convert.files import written_whole
 from s2a_jax.errors import UserError
 
 _KEY = "s2a_jax"  # of the file's metadata: JSON with `network` and `fields`
@@ -28,15 +29,17 @@ def save_weights(
         network: name of the network.
         fields: its hyper-parameters, JSON values.
         variables: {"params", "batch_stats"}.
+
+    Raises:
+        UserError: the file cannot be written.
     """
     arrays = {
         name: np.ascontiguousarray(array)
         for name, array in flatten_dict(dict(variables), sep="/").items()
     }
     description = json.dumps({"network": network, "fields": dict(fields)})
-    partial = path.with_name(path.name + ".partial")
-    save_file(arrays, partial, metadata={_KEY: description})
-    partial.replace(path)
+    with written_whole(path) as partial:
+        save_file(arrays, partial, metadata={_KEY: description})
 
 
 def module_fields(module: nn.Module) -> dict[str, Any]:

@@ -64,10 +64,12 @@ def network_fields(config: Mapping[str, Any], size: int) -> dict[str, Any]:
             f"config.model.{foreign[0]}: {name} has no such field; it has "
             f"{', '.join(sorted(defaults))}."
         )
-    fields = _with_tuples(defaults | VARIANTS[name][variant] | given)
+    fields = _with_tuples(defaults | {"dtype": "float32"} | VARIANTS[name][variant] | given)
     if "grid" in fields:
         fields["grid"] = (size // 16, size // 16)
-    _check(name, fields)
+    if fields["dtype"] not in ("float32", "bfloat16"):
+        raise UserError(f"config.model.dtype={fields['dtype']!r}: expected float32 or bfloat16.")
+    check_fields(name, fields, prefix="config.model.")
     return fields
 
 
@@ -89,30 +91,57 @@ def _with_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
 
 
-def _check(network: str, fields: Mapping[str, Any]) -> None:
-    """Raises a UserError for values that the network cannot be built with."""
-    if fields["dtype"] not in ("float32", "bfloat16"):
-        raise UserError(f"config.model.dtype={fields['dtype']!r}: expected float32 or bfloat16.")
+def check_fields(network: str, fields: Mapping[str, Any], prefix: str) -> None:
+    """Checks that a network can be built with these values and gives logits of the image's size.
+
+    Args:
+        network: its name.
+        fields: every field of the network.
+        prefix: what stands before a field's name in messages.
+
+    Raises:
+        UserError: a value of another type or range, or fields that do not fit together.
+    """
+
+    def require(holds: bool, name: str, expected: str) -> None:
+        if not holds:
+            raise UserError(f"{prefix}{name}={fields[name]!r}: expected {expected}.")
+
+    for field in dataclasses.fields(NETWORKS[network]):
+        name, default = field.name, field.default
+        value = fields.get(name)
+        if type(default) is int:
+            least = 0 if name == "gcem_first_channels" else 1
+            require(type(value) is int and value >= least, name, f"a whole number >= {least}")
+        elif isinstance(default, tuple):
+            least = 0 if name in ("lcem_layers", "gcem_layers") else 1
+            whole = isinstance(value, tuple) and all(type(v) is int and v >= least for v in value)
+            require(whole, name, f"whole numbers >= {least}")
+        elif isinstance(default, bool):
+            require(isinstance(value, bool), name, "true or false")
+    for name in ("decoder_channels", "gcem_decoder_channels"):
+        channels = fields.get(name, ())
+        may_be_empty = name not in fields or name.startswith("gcem")  # then as LCEM's
+        fits = len(channels) == 4 or (may_be_empty and not channels)
+        require(fits, name, "four numbers, one for each doubling from 1/16 of the image's size")
+    if "units" in fields:
+        stages = 4 if network == "vaffnet" else 3
+        require(len(fields["units"]) == stages, "units", f"{stages} stages")
+    if "dropout_rate" in fields:
+        require(0 <= fields["dropout_rate"] < 1, "dropout_rate", "a share in [0, 1)")
+    require(fields.get("heads", "own") in ("own", "context"), "heads", "own or context")
+    if "widths" in fields:
+        require(len(fields["widths"]) == 5, "widths", "five levels")
+        divides = network != "jointseg" or fields["widths"][3] % 16 == 0
+        require(divides, "widths", "a fourth number that divides by 16")
     for whole, part in (("hidden", "num_heads"), ("width", "groups")):
-        if part in fields and (fields[part] < 1 or fields[whole] % fields[part]):
-            raise UserError(
-                f"config.model.{part}={fields[part]} must divide config.model.{whole}="
-                f"{fields[whole]}."
-            )
-    if fields.get("heads", "own") not in ("own", "context"):
-        raise UserError(f"config.model.heads={fields['heads']!r}: expected own or context.")
-    if "widths" in fields and len(fields["widths"]) != 5:
-        raise UserError(f"config.model.widths={fields['widths']}: expected five levels.")
-    if network == "jointseg" and fields["widths"][3] % 16:
-        raise UserError(f"config.model.widths={fields['widths']}: the fourth must divide by 16.")
+        if part in fields:
+            divides = fields[whole] % fields[part] == 0
+            require(divides, part, f"a divisor of {whole}={fields[whole]}")
     for name in ("lcem_layers", "gcem_layers"):
         layers = fields.get(name, (0,))
-        if not layers or min(layers) < 0:
-            raise UserError(
-                f"config.model.{name}={layers}: expected at least one block's index >= 0."
-            )
-        if fields.get("heads") == "context" and max(layers) >= fields.get("num_blocks", 1):
-            raise UserError(
-                f"config.model.{name}={layers}: the encoder has {fields['num_blocks']} blocks, "
-                "counted from 0."
-            )
+        ascends = layers == tuple(sorted(set(layers))) and layers
+        require(bool(ascends), name, "blocks' indices >= 0, at least one, ascending")
+        if fields.get("heads") == "context":
+            blocks = fields.get("num_blocks", 1)
+            require(max(layers) < blocks, name, f"indices below {blocks}, the encoder's blocks")

@@ -37,7 +37,7 @@ class ContextModule(nn.Module):
         first_channels: channels of each decoder's first convolution.
         channels: channels after each of a decoder's doublings.
         remat: recompute decoder blocks in the backward pass instead of storing them.
-        dtype: type of the computation; the logits are float32.
+        dtype: type of the computation and of the logits.
     """
 
     layers: tuple[int, ...]

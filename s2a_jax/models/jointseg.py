@@ -81,8 +81,10 @@ class SpatialAttention(nn.Module):
         query = project((1, 3), (0, 1), "query")
         key = project((3, 1), (1, 0), "key")
         value = Conv(channels, 1, dtype=self.dtype, name="value")(x)
-        scores = jnp.einsum("bqc,bkc->bqk", query, key)
-        weights = jax.nn.softmax(scores.astype(jnp.promote_types(scores.dtype, jnp.float32)))
+        # Accumulated and kept in float32 where the operands are bfloat16.
+        precise = jnp.promote_types(query.dtype, jnp.float32)
+        scores = jnp.einsum("bqc,bkc->bqk", query, key, preferred_element_type=precise)
+        weights = jax.nn.softmax(scores)
         attended = jnp.einsum(
             "bqk,bkc->bqc", weights.astype(self.dtype), value.reshape(batch, -1, channels)
         )

@@ -153,7 +153,7 @@ class BatchNorm(nn.Module):
         else:
             mean, var = running_mean.value, running_var.value
         factor = scale * lax.rsqrt(var + self.epsilon)
-        # Two fused multiply-adds per pixel whatever the mode: the statistics are folded first.
+        # One fused multiply-add per pixel whatever the mode: the statistics are folded first.
         return (x * factor + (bias - mean * factor)).astype(self.dtype)
 
 

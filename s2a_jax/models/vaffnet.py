@@ -165,6 +165,8 @@ class VAFFNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> dict[str, Array]:
+        if x.ndim == 5 and x.shape[3] != 3:
+            raise ValueError(f"expected three slabs [B, H, W, 3, C], got {x.shape}")
         slabs = [x] * 3 if x.ndim == 4 else [x[:, :, :, i] for i in range(3)]
 
         first_bn = BatchNorm(dtype=self.dtype, name="first_bn")

@@ -39,8 +39,10 @@ class SelfAttention(nn.Module):
             return heads.reshape(batch, tokens, self.num_heads, head_size)
 
         query, key, value = project("query"), project("key"), project("value")
-        scores = jnp.einsum("bqkd,bskd->bkqs", query, key) / head_size**0.5
-        weights = jax.nn.softmax(scores.astype(jnp.promote_types(scores.dtype, jnp.float32)))
+        # Accumulated and kept in float32 where the operands are bfloat16.
+        precise = jnp.promote_types(query.dtype, jnp.float32)
+        scores = jnp.einsum("bqkd,bskd->bkqs", query, key, preferred_element_type=precise)
+        weights = jax.nn.softmax(scores / head_size**0.5)
         attended = jnp.einsum("bkqs,bskd->bqkd", weights.astype(self.dtype), value)
         return Dense(width, dtype=self.dtype, name="out")(attended.reshape(batch, tokens, width))
 

@@ -115,7 +115,7 @@ def make_setup(config: Any) -> Setup:
     size = image_size(config.data)
     augmentation = Augmentation(**config.augment)
     side = augmentation.crop or size
-    if side > size or side % 16:
+    if not 16 <= side <= size or side % 16:
         raise UserError(
             f"config.augment.crop={side}: expected 0 or a multiple of 16 up to the images' {size}."
         )
@@ -207,4 +207,5 @@ def read_pretrained(file: str | None, setup: Setup) -> dict[str, np.ndarray]:
             "have."
         )
     shapes = encoder_shapes(setup.abstract.params)
-    return pretrained_encoder(Path(file).expanduser(), shapes, setup.fields["grid"])
+    fields = setup.fields
+    return pretrained_encoder(Path(file).expanduser(), shapes, fields["grid"], fields["num_heads"])

@@ -74,6 +74,16 @@ def test_what_shapes_cannot_tell_is_asked_for(state):
         from_torch("s2anet", state, heads_number=3)
     with pytest.raises(UserError, match="resnet"):
         from_torch("resnet", state)
+    with pytest.raises(UserError, match="num_heads='two': expected a whole number"):
+        from_torch("s2anet", state, **KNOWN["s2anet"] | {"num_heads": "two"})
+
+
+def test_only_the_released_blocks_have_names_in_torch(state):
+    _, variables = from_torch("s2anet", state, **KNOWN["s2anet"])
+    gcem = variables["params"]["heads"]["gcem"]
+    gcem["decoder_6"] = gcem.pop("decoder_2")
+    with pytest.raises(UserError, match=r"gcem_layers=\(1, 6\)"):
+        to_torch("s2anet", variables)
 
 
 def test_context_heads_on_other_networks_have_no_names_in_torch():

@@ -25,7 +25,7 @@ def arrays():
     for stage, units in enumerate(UNITS, start=1):
         inner, out = WIDTH * 2 ** (stage - 1), 4 * WIDTH * 2 ** (stage - 1)
         for unit in range(1, units + 1):
-            name = f"block{stage}/unit{unit:02d}/"
+            name = f"block{stage}/unit{unit}/"
             shapes[name + "conv1/kernel"] = (1, 1, channels, inner)
             shapes[name + "conv2/kernel"] = (3, 3, inner, inner)
             shapes[name + "conv3/kernel"] = (1, 1, inner, out)
@@ -76,7 +76,7 @@ def state_parts(network):
 @pytest.mark.parametrize("network", ["s2anet", "transunet"])
 def test_the_encoder_starts_from_the_file(arrays, file, network):
     fields, init, abstract = state_parts(network)
-    values = pretrained_encoder(file, encoder_shapes(abstract.params), fields["grid"])
+    values = pretrained_encoder(file, encoder_shapes(abstract.params), fields["grid"], HEADS)
     state = create_state(init, abstract, values)
     params = flatten_dict(state.params["encoder"], sep="/")
     assert values.keys() == params.keys()
@@ -89,10 +89,10 @@ def test_the_encoder_starts_from_the_file(arrays, file, network):
     expected = arrays[f"Transformer/encoderblock_1/{attention}"].reshape(HIDDEN, HIDDEN)
     np.testing.assert_array_equal(params["transformer/block_1/attention/out/kernel"], expected)
     np.testing.assert_array_equal(
-        params["resnet/block3_unit1/downsample/kernel"], arrays["block3/unit01/conv_proj/kernel"]
+        params["resnet/block3_unit1/downsample/kernel"], arrays["block3/unit1/conv_proj/kernel"]
     )
     np.testing.assert_array_equal(
-        params["resnet/block2_unit1/gn_proj/scale"], arrays["block2/unit01/gn_proj/scale"].ravel()
+        params["resnet/block2_unit1/gn_proj/scale"], arrays["block2/unit1/gn_proj/scale"].ravel()
     )
     grid = arrays["Transformer/posembed_input/pos_embedding"][0, 1:].reshape(3, 3, HIDDEN)
     resized = params["transformer/position_embedding"].reshape(4, 4, HIDDEN)
@@ -118,4 +118,19 @@ def test_other_files_are_refused(arrays, tmp_path, spoil, named):
     np.savez(tmp_path / "x.npz", **arrays)
     fields, _, abstract = state_parts("s2anet")
     with pytest.raises(UserError, match=named):
-        pretrained_encoder(tmp_path / "x.npz", encoder_shapes(abstract.params), fields["grid"])
+        pretrained_encoder(
+            tmp_path / "x.npz", encoder_shapes(abstract.params), fields["grid"], HEADS
+        )
+
+
+def test_units_may_be_numbered_with_two_digits(arrays, file, tmp_path):
+    np.savez(tmp_path / "x.npz", **{k.replace("/unit", "/unit0"): a for k, a in arrays.items()})
+    fields, _, abstract = state_parts("s2anet")
+    rest = encoder_shapes(abstract.params), fields["grid"], HEADS
+    expected, values = (
+        pretrained_encoder(file, *rest),
+        pretrained_encoder(tmp_path / "x.npz", *rest),
+    )
+    assert all(np.array_equal(values[name], expected[name]) for name in expected)
+    with pytest.raises(UserError, match="in 6 heads"):
+        pretrained_encoder(file, *rest[:2], 6)
