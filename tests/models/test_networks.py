@@ -65,6 +65,23 @@ def test_fields_of_other_networks_are_refused():
         network_fields(config | {"gcem_layers": (5,)}, 32)
 
 
+@pytest.mark.parametrize(
+    ("network", "field", "value"),
+    [
+        ("s2anet", "decoder_channels", (8, 8, 8)),  # logits of half the image's size otherwise
+        ("s2anet", "gcem_layers", (2, 1)),
+        ("s2anet", "dropout_rate", 1.5),
+        ("transunet", "num_blocks", 0),
+        ("unet", "widths", (0, 8, 16, 32, 64)),
+        ("vaffnet", "units", (1, 1, 1)),
+        ("vaffnet", "junctions", 3),
+    ],
+)
+def test_values_that_make_no_network_are_refused(network, field, value):
+    with pytest.raises(UserError, match=rf"config\.model\.{field}="):
+        network_fields({"name": network, "variant": "tiny", field: value}, 64)
+
+
 def test_a_single_slab_is_fed_three_times():
     module = VAFFNet(**VARIANTS["vaffnet"]["tiny"], junctions=True)
     slab = jax.random.uniform(jax.random.key(0), (1, 32, 32, 1))
