@@ -51,10 +51,13 @@ def get_config() -> ConfigDict:
     )
     config.data = ConfigDict(
         {
-            "name": "octa500",  # octa500 or synthetic
-            "root": "data/octa500",  # octa500: folder of the data set; synthetic: of the cache
-            "subset": "3M",  # octa500: 3M (3x3 mm, 304 px) or 6M (6x6 mm, 400 px)
-            "size": 0,  # side in pixels, a multiple of 16; 0: the subset's own (304 or 400)
+            "name": "octa500",  # octa500, rose or synthetic
+            "root": "data/octa500",  # folder of the data set
+            # octa500: 3M (3x3 mm, 304 px) or 6M (6x6 mm, 400 px); rose: 1, 2, O, Z or H.
+            "subset": "3M",
+            # rose: SVC, DVC or SVC_DVC of 1; SCC, WRCC or DCC of O, Z, H; None: the first.
+            "slab": placeholder(str),
+            "size": 0,  # side in pixels, a multiple of 16; 0: the subset's own
             # Share of training cases that are drawn from another source, in [0, 1).
             "mixture": {"synthetic": 0.0},
             "synthetic": {

@@ -129,10 +129,10 @@ def _read(files: CaseFiles, size: int) -> _Case:
         rv, faz = combined_mask(files.combined)
         _check_size(files.combined, rv, files.image, image)
     if files.rv is not None:
-        rv = binary_mask(files.rv)
+        rv = binary_mask(files.rv, files.threshold)
         _check_size(files.rv, rv, files.image, image)
     if files.faz is not None:
-        faz = binary_mask(files.faz)
+        faz = binary_mask(files.faz, files.threshold)
         _check_size(files.faz, faz, files.image, image)
     native_size = image.shape
     if native_size != (size, size):

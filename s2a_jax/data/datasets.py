@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from s2a_jax.data.cases import CaseSet, concatenate, load_cases
+from s2a_jax.data.rose import ROSE_SIZES, list_rose
 from s2a_jax.data.sources import Listing, list_octa500, list_split_folders
 from s2a_jax.data.synthetic_set import synthetic_folder
 from s2a_jax.errors import UserError
 
-NATIVE_SIZES = {"3M": 304, "6M": 400}
-"""Side in pixels of OCTA-500's subsets."""
+NATIVE_SIZES = {"octa500": {"3M": 304, "6M": 400}, "rose": ROSE_SIZES}
+"""Data set -> subset -> side of its images in pixels."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,9 +46,11 @@ def image_size(config: Mapping[str, Any]) -> int:
     Raises:
         UserError: it is no positive multiple of 16, or the subset is unknown.
     """
-    if config["subset"] not in NATIVE_SIZES:
-        raise UserError(f"config.data.subset={config['subset']!r}: expected '3M' or '6M'.")
-    size = config["size"] or NATIVE_SIZES[config["subset"]]
+    sizes = NATIVE_SIZES.get(config["name"], NATIVE_SIZES["octa500"])
+    if config["subset"] not in sizes:
+        expected = ", ".join(sizes)
+        raise UserError(f"config.data.subset={config['subset']!r}: expected one of {expected}.")
+    size = config["size"] or sizes[config["subset"]]
     if size < 32 or size % 16:
         raise UserError(f"config.data.size={size}: expected a multiple of 16, at least 32.")
     return size
@@ -66,13 +69,17 @@ def load_dataset(config: Mapping[str, Any]) -> Dataset:
     share = config["mixture"]["synthetic"]
     if not 0 <= share < 1:
         raise UserError(f"config.data.mixture.synthetic={share}: expected a share in [0, 1).")
+    if config["slab"] is not None and config["name"] != "rose":
+        raise UserError(f"config.data.slab={config['slab']!r}: only ROSE has slabs to choose from.")
     match config["name"]:
         case "octa500":
             listing = list_octa500(config["root"], config["subset"])
+        case "rose":
+            listing = list_rose(config["root"], config["subset"], config["slab"])
         case "synthetic":
             listing = _synthetic(config["synthetic"], size)
         case other:
-            raise UserError(f"config.data.name={other!r}: expected 'octa500' or 'synthetic'.")
+            raise UserError(f"config.data.name={other!r}: expected octa500, rose or synthetic.")
     splits = {
         split: load_cases([case for case in listing.cases if case.split == split], size)
         for split in ("train", "val", "test")

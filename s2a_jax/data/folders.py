@@ -26,6 +26,7 @@ class CaseFiles:
       rv: the vessel mask, or None.
       faz: the mask of the foveal avascular zone, or None.
       combined: one mask of both (0, 100 FAZ, 255 vessel); then `rv` and `faz` are None.
+      threshold: `rv` and `faz` are inside from this value on; None: they hold two values alone.
     """
 
     id: str
@@ -34,6 +35,7 @@ class CaseFiles:
     rv: Path | None
     faz: Path | None
     combined: Path | None
+    threshold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,14 @@ class Listing:
 class SplitFiles:
     """The images of one split and their masks, each by the image's stem.
 
-    The masks may be those of more images. `combined` is as in `CaseFiles`.
+    The masks may be those of more images. `combined` and `threshold` are as in `CaseFiles`.
     """
 
     images: dict[str, Path]
     rv: dict[str, Path] = field(default_factory=dict)
     faz: dict[str, Path] = field(default_factory=dict)
     combined: dict[str, Path] = field(default_factory=dict)
+    threshold: int | None = None
 
 
 def pair_splits(folder: Path, layout: str, groups: dict[str, SplitFiles]) -> Listing:
@@ -139,7 +142,8 @@ def _cases(files: SplitFiles, split: str) -> list[CaseFiles]:
                 f"one {rv or faz}; keep one kind."
             )
         if rv or faz or combined:
-            cases.append(CaseFiles(stem, split, files.images[stem], rv, faz, combined))
+            image, threshold = files.images[stem], files.threshold
+            cases.append(CaseFiles(stem, split, image, rv, faz, combined, threshold))
     return cases
 
 

@@ -94,8 +94,13 @@ def read_label(path: str | Path) -> np.ndarray:
     return rgb[..., 0]
 
 
-def binary_mask(path: str | Path) -> np.ndarray:
+def binary_mask(path: str | Path, threshold: int | None = None) -> np.ndarray:
     """Reads the mask of one structure, saved as {0, 1} or {0, 255}.
+
+    Args:
+      path: as `read_label`.
+      threshold: for masks with grey edges: inside is what reaches this value. A mask of 0 and 1
+        is never thresholded.
 
     Returns:
       bool [H, W], true inside the structure.
@@ -106,6 +111,8 @@ def binary_mask(path: str | Path) -> np.ndarray:
     label = read_label(path)
     if label.max() == 1:
         return label == 1
+    if threshold is not None:
+        return label >= threshold
     _check_values(label, (0, 255), path, "only 0 and 255, or only 0 and 1")
     return label == 255
 

@@ -16,6 +16,7 @@ from s2a_jax.data.folders import (
     images_in,
     pair_splits,
 )
+from s2a_jax.data.layouts import SplitLayout, existing_folder, has_layout, list_splits
 from s2a_jax.errors import UserError
 
 __all__ = ["OCTA500_IDS", "SPLITS", "CaseFiles", "Listing", "list_octa500", "list_split_folders"]
@@ -38,31 +39,15 @@ _SUBSET_OF_NAME = {
     for subset, digit in (("3M", 3), ("6M", 6))
     for alias in (f"octa{digit}mm", f"octa{digit}m", f"{digit}mm", f"{digit}m")
 }
-_SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
-_DEPTH = 2  # how far below the given root a data set or subset folder may lie
 _HELP = (
     "Get OCTA-500 from IEEE DataPort (search for OCTA-500) or its authors' page, unpack it and "
     "pass --config.data.root=DIR; to try the program without any data, run "
     "`python main.py --config configs/synthetic.py --workdir runs/demo`."
 )
+_DEPTH = 2  # how far below the given root a data set or subset folder may lie
 
 
-@dataclass(frozen=True)
-class _SplitLayout:
-    """Names inside each split folder; a mask is <folder>/<stem><suffix>.<extension>."""
-
-    name: str
-    image: str
-    rv: tuple[str, str] | None = None
-    faz: tuple[str, str] | None = None
-    combined: tuple[str, str] | None = None
-
-
-_OURS = _SplitLayout(
+_OURS = SplitLayout(
     "{train,val,test}/{images,masks}, masks/<stem>.png or masks/<stem>_rv.png and <stem>_faz.png",
     image="images",
     rv=("masks", "_rv"),
@@ -71,17 +56,17 @@ _OURS = _SplitLayout(
 )
 _SPLIT_LAYOUTS = (
     _OURS,
-    _SplitLayout(
+    SplitLayout(
         "{train,val,test}/{image,label_RV,label_FAZ}",
         image="image",
         rv=("label_RV", ""),
         faz=("label_FAZ", ""),
     ),
-    _SplitLayout("{train,val,test}/{image,label}, vessels only", image="image", rv=("label", "")),
-    _SplitLayout(
+    SplitLayout("{train,val,test}/{image,label}, vessels only", image="image", rv=("label", "")),
+    SplitLayout(
         "{train,test}/{img,gt_VES,gt_FAZ}", image="img", rv=("gt_VES", ""), faz=("gt_FAZ", "")
     ),
-    _SplitLayout("{train,valid,test}/{img,gt}", image="img", combined=("gt", "")),
+    SplitLayout("{train,valid,test}/{img,gt}", image="img", combined=("gt", "")),
 )
 _NEW_RELEASE = "OCTA-500, new release (Label/GT_LargeVessel, Label/GT_FAZ)"
 _OLD_RELEASE = "OCTA-500, old release (GroundTruth)"
@@ -99,7 +84,7 @@ class _Found:
     folder: Path
     subset: str | None  # None: nothing tells
     slab: Path | None = None
-    layout: _SplitLayout | None = None
+    layout: SplitLayout | None = None
 
 
 def list_octa500(root: str | Path, subset: str) -> Listing:
@@ -119,10 +104,10 @@ def list_octa500(root: str | Path, subset: str) -> Listing:
     """
     if subset not in OCTA500_IDS:
         raise UserError(f"The OCTA-500 subset {subset!r} is unknown; choose 3M or 6M.")
-    root = _existing(root)
+    root = existing_folder(root, _HELP)
     found = _choose(_search(root), root, subset)
     if found.layout is not None:
-        return _list_splits(found.folder, found.layout)
+        return list_splits(found.folder, found.layout)
     layout, files = _files_by_id(found)
     return pair_splits(found.folder, layout, _by_official_split(files, found, subset))
 
@@ -135,25 +120,10 @@ def list_split_folders(root: str | Path) -> Listing:
     Raises:
       UserError: no such folder, no train split, or two files for one image or mask.
     """
-    root = _existing(root)
-    if not _is_split_layout(root, _OURS):
+    root = existing_folder(root, _HELP)
+    if not has_layout(root, _OURS):
         raise UserError(f"{root} has no train/images and train/masks; expected {_OURS.name}.")
-    return _list_splits(root, _OURS)
-
-
-def _existing(root: str | Path) -> Path:
-    root = Path(root).expanduser().absolute()
-    if not root.is_dir():
-        raise UserError(f"The data folder {root} does not exist or is not a folder. {_HELP}")
-    try:
-        is_empty = not any(root.iterdir())
-    except PermissionError:
-        raise UserError(
-            f"The data folder {root} may not be opened; change its access rights."
-        ) from None
-    if is_empty:
-        raise UserError(f"The data folder {root} is empty. {_HELP}")
-    return root
+    return list_splits(root, _OURS)
 
 
 def _search(root: Path) -> list[_Found]:
@@ -167,7 +137,7 @@ def _search(root: Path) -> list[_Found]:
             if slab is not None:
                 by_id.append(_Found(folder, subset or _subset_of_ids(slab), slab=slab))
             for layout in _SPLIT_LAYOUTS:
-                if _is_split_layout(folder, layout):
+                if has_layout(folder, layout):
                     by_folder.append(_Found(folder, subset, layout=layout))
                     break
         level = [child for folder in level for child in folders_in(folder)]
@@ -259,30 +229,3 @@ def _by_official_split(files: SplitFiles, found: _Found, subset: str) -> dict[st
         }
         groups[split] = SplitFiles(images, files.rv, files.faz, files.combined)
     return groups
-
-
-def _is_split_layout(folder: Path, layout: _SplitLayout) -> bool:
-    """Whether any split folder has the images and one kind of masks of `layout`."""
-    masks = [mask[0] for mask in (layout.rv, layout.faz, layout.combined) if mask is not None]
-    return any(
-        child_folder(split, layout.image) and any(child_folder(split, mask) for mask in masks)
-        for names in _SPLIT_NAMES.values()
-        if (split := child_folder(folder, *names)) is not None
-    )
-
-
-def _list_splits(folder: Path, layout: _SplitLayout) -> Listing:
-    places = ((layout.image, ""), layout.rv, layout.faz, layout.combined)
-    groups = {}
-    for split, names in _SPLIT_NAMES.items():
-        home = child_folder(folder, *names)
-        groups[split] = SplitFiles(*(_files_at(home, place) for place in places))
-    return pair_splits(folder, layout.name, groups)
-
-
-def _files_at(home: Path | None, place: tuple[str, str] | None) -> dict[str, Path]:
-    """The files of a `_SplitLayout` entry in one split's folder, where both exist."""
-    if home is None or place is None:
-        return {}
-    name, suffix = place
-    return images_in(child_folder(home, name), suffix)

@@ -1,0 +1,24 @@
+"""S2A-Net on ROSE.
+
+    python main.py --config configs/rose.py --config.data.root=DIR --workdir runs/rose
+
+trains the reference's own set-up, as `configs/octa500.py` does, on ROSE-Z (512 px, vessels and
+FAZ). Others: `--config.data.subset=1` (304 px) or `2` (512 px), vessels alone; `O` (304 px) or `H`
+(512 px), vessels and FAZ. The projection is the superficial one; `--config.data.slab` chooses
+another. Prints Dice of both on the test split; no result is stated here, for none was measured.
+
+`configs/rose.py:smoke` is the shortest possible run, for trying things out.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import default
+
+
+def get_config(mode: str = "") -> ConfigDict:
+    """The configuration; `mode` is `smoke` or nothing."""
+    config = default.get_config()
+    config.data.name = "rose"
+    config.data.root = "data/rose"
+    config.data.subset = "Z"
+    return default.shrink(config) if default.is_smoke(mode) else config

@@ -1,0 +1,98 @@
+"""Layouts in which every split has a folder of its own, and how to list them."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from s2a_jax.data.folders import Listing, SplitFiles, child_folder, images_in, pair_splits
+from s2a_jax.errors import UserError
+
+_SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+
+
+@dataclass(frozen=True)
+class SplitLayout:
+    """Names inside each split folder; a mask is <folder>/<stem><suffix>.<extension>.
+
+    Attributes:
+      name: the layout, for people.
+      image: folder of the images below the split's; it may be nested (`img/SCC`) and may hold
+        `{split}`, the split's own folder name.
+      rv, faz, combined: folder and suffix of each kind of mask, or None.
+      threshold: masks are inside from this value on; None: they hold two values alone.
+    """
+
+    name: str
+    image: str
+    rv: tuple[str, str] | None = None
+    faz: tuple[str, str] | None = None
+    combined: tuple[str, str] | None = None
+    threshold: int | None = None
+
+
+def existing_folder(root: str | Path, remedy: str) -> Path:
+    """The absolute path of a folder that can be read and is not empty.
+
+    Args:
+      root: the folder; `~` is the home folder.
+      remedy: what to do otherwise, a sentence.
+
+    Raises:
+      UserError: it is missing, no folder, empty, or may not be opened.
+    """
+    root = Path(root).expanduser().absolute()
+    if not root.is_dir():
+        raise UserError(f"The data folder {root} does not exist or is not a folder. {remedy}")
+    try:
+        is_empty = not any(root.iterdir())
+    except PermissionError:
+        raise UserError(
+            f"The data folder {root} may not be opened; change its access rights."
+        ) from None
+    if is_empty:
+        raise UserError(f"The data folder {root} is empty. {remedy}")
+    return root
+
+
+def has_layout(folder: Path, layout: SplitLayout) -> bool:
+    """Whether any split folder has the images and one kind of masks of `layout`."""
+    masks = [mask[0] for mask in (layout.rv, layout.faz, layout.combined) if mask is not None]
+    return any(
+        _inner(split, layout.image) and any(_inner(split, mask) for mask in masks)
+        for names in _SPLIT_NAMES.values()
+        if (split := child_folder(folder, *names)) is not None
+    )
+
+
+def list_splits(folder: Path, layout: SplitLayout) -> Listing:
+    """Lists a folder that has the layout.
+
+    Raises:
+      UserError: as `pair_splits`, or two files for one image or mask.
+    """
+    places = ((layout.image, ""), layout.rv, layout.faz, layout.combined)
+    groups = {}
+    for split, names in _SPLIT_NAMES.items():
+        home = child_folder(folder, *names)
+        files = SplitFiles(*(_files_at(home, place) for place in places))
+        groups[split] = replace(files, threshold=layout.threshold)
+    return pair_splits(folder, layout.name, groups)
+
+
+def _files_at(home: Path | None, place: tuple[str, str] | None) -> dict[str, Path]:
+    """The files of a layout's entry in one split's folder, where both exist."""
+    if home is None or place is None:
+        return {}
+    name, suffix = place
+    return images_in(_inner(home, name), suffix)
+
+
+def _inner(split: Path, path: str) -> Path | None:
+    """The folder at `path` in a split's folder, or None."""
+    folder: Path | None = split
+    for part in path.replace("{split}", split.name).split("/"):
+        folder = None if folder is None else child_folder(folder, part)
+    return folder
