@@ -55,7 +55,8 @@ def get_config() -> ConfigDict:
             "root": "data/octa500",  # folder of the data set
             # octa500: 3M (3x3 mm, 304 px) or 6M (6x6 mm, 400 px); rose: 1, 2, O, Z or H.
             "subset": "3M",
-            # rose: SVC, DVC or SVC_DVC of 1; SCC, WRCC or DCC of O, Z, H; None: the first.
+            # Which projection; None: the first. octa500: ILM_OPL, FULL, OPL_BM;
+            # rose: SVC, DVC, SVC_DVC of 1, or SCC, WRCC, DCC of O, Z, H.
             "slab": placeholder(str),
             "size": 0,  # side in pixels, a multiple of 16; 0: the subset's own
             # Share of training cases that are drawn from another source, in [0, 1).

@@ -69,13 +69,13 @@ def load_dataset(config: Mapping[str, Any]) -> Dataset:
     share = config["mixture"]["synthetic"]
     if not 0 <= share < 1:
         raise UserError(f"config.data.mixture.synthetic={share}: expected a share in [0, 1).")
-    if config["slab"] is not None and config["name"] != "rose":
-        raise UserError(f"config.data.slab={config['slab']!r}: only ROSE has slabs to choose from.")
     match config["name"]:
         case "octa500":
-            listing = list_octa500(config["root"], config["subset"])
+            listing = list_octa500(config["root"], config["subset"], config["slab"])
         case "rose":
             listing = list_rose(config["root"], config["subset"], config["slab"])
+        case "synthetic" if config["slab"] is not None:
+            raise UserError(f"config.data.slab={config['slab']!r}: synthetic eyes have one slab.")
         case "synthetic":
             listing = _synthetic(config["synthetic"], size)
         case other:

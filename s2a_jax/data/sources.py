@@ -44,6 +44,7 @@ _HELP = (
     "pass --config.data.root=DIR; to try the program without any data, run "
     "`python main.py --config configs/synthetic.py --workdir runs/demo`."
 )
+_SLABS = ("ILM_OPL", "FULL", "OPL_BM")
 _DEPTH = 2  # how far below the given root a data set or subset folder may lie
 
 
@@ -87,7 +88,7 @@ class _Found:
     layout: SplitLayout | None = None
 
 
-def list_octa500(root: str | Path, subset: str) -> Listing:
+def list_octa500(root: str | Path, subset: str, slab: str | None = None) -> Listing:
     """Finds OCTA-500 in any of its usual layouts.
 
     The releases by id are split as their authors do. A val split that is absent is made from the
@@ -97,16 +98,25 @@ def list_octa500(root: str | Path, subset: str) -> Listing:
     Args:
       root: the data set's folder, its parent, or a subset's folder.
       subset: "3M" or "6M".
+      slab: of the releases, the layers that are projected: "ILM_OPL" (the superficial ones; also
+        None), "FULL" or "OPL_BM".
 
     Raises:
-      UserError: nothing or several data sets recognised, the subset or its train split is absent,
-        ids outside the official ranges, or two files for one image or mask.
+      UserError: an unknown subset or slab, a slab of split folders, nothing or several data sets
+        recognised, the subset or its train split is absent, ids outside the official ranges, or two files for one image or mask.
     """
     if subset not in OCTA500_IDS:
         raise UserError(f"The OCTA-500 subset {subset!r} is unknown; choose 3M or 6M.")
+    if slab not in (None, *_SLABS):
+        raise UserError(f"config.data.slab={slab!r}: OCTA-500 has {', '.join(_SLABS)}.")
     root = existing_folder(root, _HELP)
-    found = _choose(_search(root), root, subset)
+    found = _choose(_search(root, slab or _SLABS[0]), root, subset)
     if found.layout is not None:
+        if slab is not None:
+            raise UserError(
+                f"config.data.slab={slab!r}: {found.folder} has the layout {found.layout.name}, "
+                "in which there is one kind of image; leave it out."
+            )
         return list_splits(found.folder, found.layout)
     layout, files = _files_by_id(found)
     return pair_splits(found.folder, layout, _by_official_split(files, found, subset))
@@ -126,14 +136,14 @@ def list_split_folders(root: str | Path) -> Listing:
     return list_splits(root, _OURS)
 
 
-def _search(root: Path) -> list[_Found]:
+def _search(root: Path, slab_name: str) -> list[_Found]:
     """All recognised folders: releases by id before split folders, then by depth."""
     by_id, by_folder = [], []
     level = [root]
     for _ in range(_DEPTH + 1):
         for folder in level:
             subset = _SUBSET_OF_NAME.get(fold_name(folder.name))
-            slab = _slab(folder)
+            slab = _slab(folder, slab_name)
             if slab is not None:
                 by_id.append(_Found(folder, subset or _subset_of_ids(slab), slab=slab))
             for layout in _SPLIT_LAYOUTS:
@@ -169,10 +179,10 @@ def _rank(found: _Found, root: Path) -> tuple[bool, int]:
     return found.layout is not None, len(found.folder.relative_to(root).parts)
 
 
-def _slab(folder: Path) -> Path | None:
-    """The folder of OCTA(ILM_OPL) images in a subset's folder."""
+def _slab(folder: Path, name: str) -> Path | None:
+    """The folder of one slab's images, OCTA(<name>), in a subset's folder."""
     maps = child_folder(folder, "Projection Maps")
-    slab = None if maps is None else child_folder(maps, "OCTA(ILM_OPL)")
+    slab = None if maps is None else child_folder(maps, f"OCTA({name})")
     return slab if slab is not None and images_in(slab) else None
 
 

@@ -49,6 +49,27 @@ def test_new_release(tmp_path, subset_folder, maps):
     assert "4 of 5 cases have no FAZ mask." in listing.notes
 
 
+def test_another_slab(tmp_path):
+    new_release(tmp_path)
+    assert [case.image.parent.name for case in list_octa500(tmp_path, "3M", "ILM_OPL").cases] == [
+        "OCTA(ILM_OPL)"
+    ] * len(IDS_3M)
+    put(tmp_path / "OCTA_3mm/Projection Maps/OCTA(FULL)", IDS_3M)
+    full = list_octa500(tmp_path, "3M", "FULL")
+    assert {case.image.parent.name for case in full.cases} == {"OCTA(FULL)"}
+    assert splits_of(full) == OFFICIAL_3M
+    with pytest.raises(UserError, match="'DVC': OCTA-500 has ILM_OPL, FULL, OPL_BM"):
+        list_octa500(tmp_path, "3M", "DVC")
+
+
+def test_split_folders_have_no_slabs(tmp_path):
+    for split in ("train", "val"):
+        put(tmp_path / split / "images", ["a"], "png")
+        put(tmp_path / split / "masks", ["a"], "png")
+    with pytest.raises(UserError, match=r"'FULL'.*one kind of image"):
+        list_octa500(tmp_path, "3M", "FULL")
+
+
 def test_both_subsets_by_their_ids(tmp_path):
     new_release(tmp_path)
     new_release(tmp_path, "OCTA_6mm", IDS_6M)
