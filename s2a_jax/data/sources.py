@@ -103,7 +103,8 @@ def list_octa500(root: str | Path, subset: str, slab: str | None = None) -> List
 
     Raises:
       UserError: an unknown subset or slab, a slab of split folders, nothing or several data sets
-        recognised, the subset or its train split is absent, ids outside the official ranges, or two files for one image or mask.
+        recognised, the subset or its train split is absent, ids outside the
+        official ranges, or two files for one image or mask.
     """
     if subset not in OCTA500_IDS:
         raise UserError(f"The OCTA-500 subset {subset!r} is unknown; choose 3M or 6M.")
