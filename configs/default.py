@@ -64,6 +64,7 @@ def get_config() -> ConfigDict:
             "synthetic": {
                 "root": "data/synthetic",  # where synthetic eyes are cached
                 "seed": 0,
+                "field_mm": (3.0, 3.0),  # side of the field of view, drawn per eye in this range
                 "train": 96,  # number of eyes
                 "val": 8,
                 "test": 24,

@@ -106,7 +106,12 @@ def _synthetic(config: Mapping[str, Any], size: int) -> Listing:
     for split, least in (("train", 1), ("val", 1), ("test", 0)):
         if counts[split] < least:
             raise UserError(f"config.data.synthetic.{split}={counts[split]}: at least {least}.")
-    folder = synthetic_folder(config["root"], size, config["seed"], counts)
+    low, high = field_mm = tuple(config["field_mm"])
+    if not 2 <= low <= high <= 7:
+        raise UserError(
+            f"config.data.synthetic.field_mm={field_mm}: expected 2 <= low <= high <= 7."
+        )
+    folder = synthetic_folder(config["root"], size, config["seed"], counts, field_mm)
     return dataclasses.replace(list_split_folders(folder), layout=f"Synthetic eyes in {folder}")
 
 

@@ -18,13 +18,19 @@ from s2a_jax.data.images import FAZ_VALUE, RV_VALUE
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
 
-VERSION = 1
+VERSION = 2
 """Of the generator: raised whenever the eyes of a seed change, so that no old cache is read."""
 
 _FEW = 8  # eyes that are made faster than processes start
 
 
-def synthetic_folder(root: str | Path, size: int, seed: int, counts: dict[str, int]) -> Path:
+def synthetic_folder(
+    root: str | Path,
+    size: int,
+    seed: int,
+    counts: dict[str, int],
+    field_mm: tuple[float, float] = (3.0, 3.0),
+) -> Path:
     """The folder of a synthetic set; makes the set if it is not there yet.
 
     It has the layout {train,val,test}/{images,masks}, masks of 0, 100 (FAZ) and 255 (vessel), and
@@ -32,15 +38,18 @@ def synthetic_folder(root: str | Path, size: int, seed: int, counts: dict[str, i
 
     Args:
         root: folder of all synthetic sets.
-        size: side in pixels; the eyes are 3x3 mm.
+        size: side in pixels.
         seed: of the set.
         counts: {"train", "val", "test"} -> number of eyes.
+        field_mm: smallest and largest side of the field of view, mm; each eye's logarithm is
+            drawn uniformly, so that one set can hold the pixel pitches of several devices.
 
     Raises:
         UserError: the folder cannot be written.
     """
     name = "-".join(f"{split}{n}" for split, n in counts.items())
-    folder = Path(root).absolute() / f"v{VERSION}-{size}px-seed{seed}-{name}"
+    field = "-".join(f"{side:g}" for side in dict.fromkeys(field_mm))
+    folder = Path(root).absolute() / f"v{VERSION}-{size}px-{field}mm-seed{seed}-{name}"
     if folder.is_dir():
         return folder
     try:
@@ -57,7 +66,7 @@ def synthetic_folder(root: str | Path, size: int, seed: int, counts: dict[str, i
         for split in counts:
             for kind in ("images", "masks"):
                 (partial_folder / split / kind).mkdir(parents=True)
-        for _ in _map(partial(_write_eye, seed, EyeParameters(size=size)), jobs):
+        for _ in _map(partial(_write_eye, seed, size, field_mm), jobs):
             pass
         partial_folder.rename(folder)
     except BaseException:
@@ -68,8 +77,12 @@ def synthetic_folder(root: str | Path, size: int, seed: int, counts: dict[str, i
     return folder
 
 
-def _write_eye(seed: int, parameters: EyeParameters, job: tuple[Path, str, int, int]) -> None:
+def _write_eye(
+    seed: int, size: int, field_mm: tuple[float, float], job: tuple[Path, str, int, int]
+) -> None:
     folder, split, code, number = job
+    draw = np.random.default_rng((seed, code, number, 1)).uniform(*np.log(field_mm))
+    parameters = EyeParameters(size=size, field_mm=round(float(np.exp(draw)), 3))
     eye = synthesize_eye((seed, code, number), parameters)
     mask = np.zeros(eye.image.shape, np.uint8)
     mask[eye.faz], mask[eye.rv] = FAZ_VALUE, RV_VALUE

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
+from s2a_jax.data.synthesis import EyeParameters, stream_eyes, synthesize_eye
 from s2a_jax.data.synthesis.vessels import draw_faz, grow_vessels
 
 SMALL = EyeParameters(size=128)
@@ -50,8 +50,8 @@ def test_masks_are_disjoint_and_faz_is_one_region(eyes):
 
 def test_vessel_share(eyes):
     shares = [eye.rv.mean() for eye in eyes]
-    assert min(shares) > 0.04
-    assert max(shares) < 0.12
+    assert min(shares) > 0.03
+    assert max(shares) < 0.13
     assert 0.05 < np.mean(shares) < 0.10
 
 
@@ -98,3 +98,43 @@ def test_trees_taper_and_stay_out_of_the_faz():
     assert {True, False} == set(trees.artery.tolist())
     assert trees.radius_um.min() > 2.0
     assert trees.radius_um.max() < 80.0
+
+
+def test_labels_agree_with_each_other(eyes):
+    for eye in eyes:
+        np.testing.assert_array_equal(eye.vessel_class > 0, eye.rv)
+        assert {1, 2} <= set(np.unique(eye.vessel_class))
+        assert np.mean(eye.rv[eye.centreline]) > 0.97
+        # Every labelled pixel is near an axis: no farther than the widest vessel's radius.
+        # (At the border the axis may lie outside.)
+        far = ndimage.distance_transform_edt(~eye.centreline)
+        far = (far * eye.rv)[20:-20, 20:-20]
+        assert far.max() < 2 + eye.radius_um.max() / (3000 / 304)
+        assert eye.radius_um[eye.centreline].min() >= EyeParameters().label_radius_um
+        assert not eye.capillaries[eye.faz].mean() > 0.1
+
+
+def test_a_wider_field_shows_more_of_the_same_eye():
+    # 6 mm at 256 px has the pitch of 3 mm at 128 px: its middle shows the same vessels.
+    near = synthesize_eye(4, dataclasses.replace(SMALL, motion_shifts=0.0))
+    wide = synthesize_eye(4, EyeParameters(size=256, field_mm=6.0, motion_shifts=0.0))
+    middle = wide.rv[64:192, 64:192]
+    assert 2 * np.sum(middle & near.rv) / (middle.sum() + near.rv.sum()) > 0.95
+
+
+def test_deep_slab_shows_a_larger_avascular_zone(eyes):
+    for eye in eyes:
+        ring = ndimage.binary_dilation(eye.faz, iterations=3) & ~eye.faz & ~eye.rv
+        far = ndimage.binary_dilation(eye.faz, iterations=60) & ~eye.rv
+        far &= ~ndimage.binary_dilation(eye.faz, iterations=45)
+        assert eye.deep[ring].mean() < 0.8 * eye.deep[far].mean()
+
+
+def test_stream_goes_on_where_it_stopped_with_any_number_of_processes():
+    first = stream_eyes(3, SMALL, processes=0)
+    for _ in range(2):
+        next(first)
+    third = next(first)
+    other = stream_eyes(3, SMALL, start=2, processes=1)
+    np.testing.assert_array_equal(next(other).image, third.image)
+    other.close()

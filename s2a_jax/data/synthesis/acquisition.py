@@ -5,7 +5,7 @@ from scipy import ndimage
 from scipy.special import expit
 
 from s2a_jax.data.synthesis.parameters import EyeParameters
-from s2a_jax.data.synthesis.render import Drawing, largest_region
+from s2a_jax.data.synthesis.render import Drawing
 
 _HAZE_MM = 0.05  # sd of the light scattered out of focus
 
@@ -15,35 +15,49 @@ def acquire(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images a drawn eye.
 
-    Only saccades displace pixels, and they displace the masks alike; rows that would come from
-    outside the field repeat its edge.
+    Only saccades displace pixels; `displaced` moves the labels alike.
 
     Returns:
-        The image [H, W] uint8 and the masks rv and faz [H, W] bool, disjoint.
+        The superficial and the deep image, both [H, W] uint8, and the column of the anatomy that
+        every pixel shows, [H, W] int.
     """
     size, pitch = parameters.size, parameters.field_mm / parameters.size
-    bed = drawing.capillaries * _modulation(rng, parameters)
-    flow = np.maximum(0.85 * bed, drawing.vessels)
-
-    blur = 1e-3 * rng.uniform(*parameters.resolution_um)
+    modulation = _modulation(rng, parameters)
+    blur = 1e-3 * rng.uniform(*parameters.resolution_um) / pitch
     if rng.uniform() < parameters.resolution_loss_probability:
         blur *= 2
-    signal = ndimage.gaussian_filter(flow, blur / pitch)
     haze = rng.uniform(*parameters.haze)
-    signal = (1 - haze) * signal + haze * ndimage.gaussian_filter(bed, _HAZE_MM / pitch)
-    signal *= _shading(rng, parameters)
-
+    shading = _shading(rng, parameters)
     columns = _saccades(rng, parameters)
-    signal, rv, faz = (
-        np.take_along_axis(field, columns, axis=1) for field in (signal, drawing.rv, drawing.faz)
-    )
     floor = rng.uniform(*parameters.noise_floor)
-    image = (signal + floor) * _speckle(rng, rng.uniform(*parameters.speckle), size, pitch)
-    image = _draw_motion_lines(rng, image, parameters)
+    speckle = rng.uniform(*parameters.speckle)
+    lines = _motion_lines(rng, parameters)
+    saturation = rng.uniform(*parameters.saturation_percentile)
+    gamma = rng.uniform(*parameters.gamma)
 
-    # The display saturates the brightest vessels, as the devices' export does.
-    image = np.clip(image / np.percentile(image, 98.0), 0, 1) ** rng.uniform(*parameters.gamma)
-    return np.rint(255 * image).astype(np.uint8), rv, largest_region(faz)
+    def scan(flow, bed, vessels):
+        signal = ndimage.gaussian_filter(flow, blur)
+        signal = (1 - haze) * signal + haze * ndimage.gaussian_filter(bed, _HAZE_MM / pitch)
+        signal = displaced(np.maximum(signal * shading, 0), columns)
+        grain = _speckle(rng, speckle, size, pitch)
+        # Fast flow decorrelates fully between the repeats: vessels show less speckle than the bed.
+        calm = 0.7 * displaced(vessels, columns)
+        image = (signal + floor) * (grain + calm * (1 - grain)) * lines[:, None]
+        # The display saturates the brightest pixels, as the devices' export does.
+        image = np.clip(image / np.percentile(image, saturation), 0, 1) ** gamma
+        return np.rint(255 * image).astype(np.uint8)
+
+    bed = drawing.bed * modulation
+    superficial = scan(np.maximum(0.85 * bed, drawing.vessels), bed, drawing.vessels)
+    # Larger vessels show through as bright tails, or as shadows where those were subtracted.
+    bed = drawing.deep_bed * modulation
+    projection = rng.uniform(*parameters.projection) * drawing.vessels
+    return superficial, scan(bed + projection, bed, np.zeros_like(bed)), columns
+
+
+def displaced(field: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """What a scan with the given source columns shows of a map; all three [H, W]."""
+    return np.take_along_axis(field, columns, axis=1)
 
 
 def _smooth_field(rng, size, scale_px):
@@ -101,12 +115,12 @@ def _speckle(rng, strength, size, pitch):
     return np.maximum(1 + fine * strength / fine.std(), 0)
 
 
-def _draw_motion_lines(rng, image, parameters):
-    """Brightens or darkens single scan lines, and all lines a little, as eye motion does."""
-    rows = len(image)
-    gain = 1 + rng.normal(0, 0.02, rows)
+def _motion_lines(rng, parameters):
+    """Gain of every scan line [H]: single ones brighter or darker, all a little, by eye motion."""
+    rows = parameters.size
+    gain = 1 + rng.normal(0, rng.uniform(*parameters.line_gain), rows)
     thickness = max(1, round(0.012 * rows / parameters.field_mm))
     for _ in range(rng.poisson(parameters.motion_lines)):
         row = rng.integers(rows)
         gain[row : row + thickness] *= rng.choice([rng.uniform(0.6, 0.9), rng.uniform(1.1, 1.5)])
-    return image * gain[:, None]
+    return gain

@@ -5,25 +5,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from s2a_jax.data.synthesis.acquisition import acquire
+from s2a_jax.data.synthesis.acquisition import acquire, displaced
 from s2a_jax.data.synthesis.parameters import EyeParameters
-from s2a_jax.data.synthesis.render import draw_anatomy
+from s2a_jax.data.synthesis.render import draw_anatomy, largest_region
 from s2a_jax.data.synthesis.vessels import draw_faz, grow_vessels
 
 
 @dataclass(frozen=True)
 class Eye:
-    """A synthetic en-face angiogram of the superficial retina and its labels.
+    """A synthetic en-face angiogram and its labels, all [H, W].
 
     Attributes:
-        image: [H, W] uint8.
-        rv: [H, W] bool, the larger retinal vessels.
-        faz: [H, W] bool, the foveal avascular zone: one region, never empty, disjoint from `rv`.
+        image: uint8, the superficial slab.
+        deep: uint8, the slab of the deep plexus, of the same scan.
+        rv: bool, the larger retinal vessels.
+        faz: bool, the foveal avascular zone: one region, never empty, disjoint from `rv`.
+        centreline: bool, the axes of the vessels in `rv`, 8-connected.
+        radius_um: float32, the vessel's radius on `centreline`, um; 0 elsewhere.
+        vessel_class: uint8 on `rv`: 1 artery, 2 vein; 0 elsewhere.
+        capillaries: bool, pixels that superficial capillaries cover by 40 % or more.
     """
 
     image: np.ndarray
+    deep: np.ndarray
     rv: np.ndarray
     faz: np.ndarray
+    centreline: np.ndarray
+    radius_um: np.ndarray
+    vessel_class: np.ndarray
+    capillaries: np.ndarray
 
 
 _DEFAULTS = EyeParameters()
@@ -37,13 +47,23 @@ def synthesize_eye(seed: int | Sequence[int], parameters: EyeParameters = _DEFAU
         parameters: Sizes, calibres and noise; see `EyeParameters`.
 
     Returns:
-        The eye: a pure function of the arguments.  The anatomy depends on neither `size` nor the
-        parameters of the acquisition, which have a random stream of their own.
+        The eye: a pure function of the arguments.  The anatomy depends on neither `size`,
+        `field_mm` nor the parameters of the acquisition, which have a random stream of their own.
     """
     streams = np.random.SeedSequence(seed).spawn(4)
     outline, growth, bed, scan = (np.random.default_rng(stream) for stream in streams)
     faz = draw_faz(outline, parameters)
     trees = grow_vessels(growth, faz, parameters)
     drawing = draw_anatomy(bed, faz, trees, parameters)
-    image, rv, mask = acquire(scan, drawing, parameters)
-    return Eye(image=image, rv=rv, faz=mask)
+    image, deep, columns = acquire(scan, drawing, parameters)
+    radius_um = displaced(drawing.centreline_radius_um, columns)
+    return Eye(
+        image=image,
+        deep=deep,
+        rv=displaced(drawing.rv, columns),
+        faz=largest_region(displaced(drawing.faz, columns)),
+        centreline=radius_um > 0,
+        radius_um=radius_um,
+        vessel_class=displaced(drawing.vessel_class, columns),
+        capillaries=displaced(drawing.capillaries, columns),
+    )

@@ -6,6 +6,27 @@ Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
+class GrowthStage:
+    """One stage of space colonisation.
+
+    Attributes:
+        sinks_per_mm2: oxygen sinks offered to both kinds of tree, mm^-2.
+        reach_mm: a sink attracts the nearest vessel within this, mm.
+        clearance_mm: a vessel this close feeds a sink, mm.
+        branch_share: share of the nodes of ready vessels that may branch; a node is 0.03 mm long.
+        inertia: weight of the old direction; attraction by the sinks weighs 1.
+        iterations: growth steps at most.
+    """
+
+    sinks_per_mm2: float
+    reach_mm: float
+    clearance_mm: float
+    branch_share: float
+    inertia: float
+    iterations: int = 100
+
+
+@dataclass(frozen=True)
 class EyeParameters:
     """What `synthesize_eye` draws from; a `Range` is the (low, high) of a uniform draw per eye.
 
@@ -30,42 +51,45 @@ class EyeParameters:
     faz_irregularity: float = 0.12  # amplitude of the first contour harmonic, share of the radius
 
     # Arteries and veins, grown by space colonisation.
-    margin_mm: float = 0.25  # mm, growth starts this far outside the image, as vessels do
-    roots_per_mm: Range = (0.9, 1.3)  # mm^-1, vessels entering per length of the border
-    sinks_per_mm2: float = 90.0  # mm^-2, oxygen sinks offered to both kinds of tree
-    reach_mm: float = 0.29  # mm, a sink attracts the nearest vessel within this (superficial)
-    clearance_mm: float = 0.11  # mm, a vessel this close feeds a sink (0.18 if one kind grew alone)
+    macula_mm: float = 6.0  # mm, side of the square that is grown, whatever part of it is seen
+    margin_mm: float = 0.25  # mm, growth starts this far outside it
+    arcade_height_mm: Range = (1.5, 3.0)  # mm, distance of an arcade from the fovea; by eye
+    arcade_end_radius_um: Range = (14.0, 26.0)  # um, calibre where an arcade leaves; by eye
+    border_roots: tuple[int, int] = (8, 14)  # further vessels that enter over the border; by eye
+    growth: tuple[GrowthStage, ...] = (
+        GrowthStage(20, reach_mm=0.8, clearance_mm=0.2, branch_share=0.18, inertia=2.0),
+        GrowthStage(45, reach_mm=0.4, clearance_mm=0.14, branch_share=0.14, inertia=1.5),
+        GrowthStage(110, reach_mm=0.25, clearance_mm=0.09, branch_share=0.15, inertia=1.0),
+    )
     step_mm: float = 0.03  # mm, length of one segment
-    iterations: int = 100  # growth steps at most
-    inertia: float = 1.0  # weight of the old direction; attraction by the sinks weighs 1
-    foveal_pull: float = 0.3  # weight of the direction to the fovea
+    foveal_pull: float = 1.2  # weight of the direction to the fovea at it, 1/e of that 1.5 mm away
     tangential_band: float = 1.8  # FAZ radii within which growth is turned along the FAZ
-    tortuosity_um: Range = (8.0, 22.0)  # um, amplitude of the vessels' sideways waves
-    arcade_probability: float = 0.6  # share of eyes in which a temporal arcade crosses a corner
-    arcade_branch_share: float = 0.14  # share of an arcade's nodes that may branch, 5 per mm
-    arcade_radius_um: Range = (24.0, 40.0)  # um, calibre where an arcade leaves the field; by eye
+    tortuosity_um: Range = (8.0, 40.0)  # um, amplitude of the vessels' sideways waves
     murray_exponent: Range = (2.55, 2.9)  # k of r_p^k = sum r_c^k: large vessels to capillaries
-    tip_radius_um: float = 4.6  # um, a terminal arteriole or venule, about a capillary
+    tip_radius_um: float = 3.5  # um, a terminal arteriole or venule, about a capillary
     tree_radius_sd: float = 0.12  # log-normal spread of calibre between trees
     vein_to_artery: float = 1.15  # ratio of calibres; veins are wider; by eye
-    label_radius_um: float = 9.5  # um, thinner vessels are drawn but not labelled (RV 5 to 10 %)
+    label_radius_um: float = 9.0  # um, thinner vessels are drawn but not labelled (RV 5 to 10 %)
 
     # Capillary bed: drawn, never labelled.
-    capillary_spacing_mm: Range = (0.044, 0.056)  # mm, mean mesh width of the main layer
-    capillary_elongation: Range = (1.25, 1.6)  # meshes are longer towards the fovea than across
+    capillary_spacing_mm: Range = (0.036, 0.052)  # mm, mean mesh width of the main layer
+    capillary_elongation: Range = (1.0, 1.35)  # meshes are longer towards the fovea than across
     capillary_dropout: float = 0.2  # share of capillaries without detectable flow
     capillary_width_um: float = 10.0  # um, calibre of a capillary and the scanner's spot
     artery_free_zone_um: float = 30.0  # um, scale of the capillary-free zone along arteries
 
     # Acquisition.
     resolution_um: Range = (5.0, 8.0)  # um, sd of the optical blur (12 to 19 um full width)
-    haze: Range = (0.05, 0.15)  # share of the signal that is spread out of focus over 50 um
+    haze: Range = (0.05, 0.25)  # share of the signal that is spread out of focus over 50 um
     modulation: Range = (0.08, 0.22)  # sd of the smooth variation of capillary brightness
-    speckle: Range = (0.2, 0.36)  # sd of the multiplicative speckle (mean 1)
-    noise_floor: Range = (0.02, 0.05)  # decorrelation noise where nothing flows; 1 is white
+    speckle: Range = (0.2, 0.5)  # sd of the multiplicative speckle (mean 1)
+    noise_floor: Range = (0.02, 0.12)  # decorrelation noise where nothing flows; 1 is white
     gamma: Range = (0.7, 1.3)  # display gamma
+    saturation_percentile: Range = (94.0, 98.0)  # %, pixels above are shown white
     vignetting: Range = (0.0, 0.25)  # signal lost in the corners
-    motion_lines: float = 2.0  # mean number of bright or dark scan lines per image
+    projection: Range = (-0.6, 0.4)  # brightness of large vessels in the deep slab; < 0: shadows
+    line_gain: Range = (0.01, 0.05)  # sd of the scan lines' brightness
+    motion_lines: float = 3.0  # mean number of bright or dark scan lines per image
     motion_shifts: float = 0.7  # mean number of saccades, each displacing the rows below it
     motion_shift_um: float = 25.0  # um, largest displacement by one saccade
     floater_probability: float = 0.15  # share of eyes with the shadow of a vitreous floater

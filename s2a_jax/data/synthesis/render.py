@@ -16,21 +16,29 @@ class Drawing:
 
     Attributes:
         vessels: [H, W] float, brightness of arteries and veins, 0 to 1.
-        capillaries: [H, W] float, brightness of the capillary bed, about 0.4 on average.
+        bed: [H, W] float, brightness of the capillaries of all layers seen from above, 0 to 1.
+        deep_bed: [H, W] float, that of the deep plexus alone.
         rv: [H, W] bool, vessels of at least the labelled radius.
+        vessel_class: [H, W] uint8 on `rv`: 1 artery, 2 vein; 0 elsewhere.
+        centreline_radius_um: [H, W] float32, radius on the axes of `rv`, um; 0 elsewhere.
+        capillaries: [H, W] bool, pixels that superficial capillaries cover by 40 % or more.
         faz: [H, W] bool, the foveal avascular zone.
     """
 
     vessels: np.ndarray
-    capillaries: np.ndarray
+    bed: np.ndarray
+    deep_bed: np.ndarray
     rv: np.ndarray
+    vessel_class: np.ndarray
+    centreline_radius_um: np.ndarray
+    capillaries: np.ndarray
     faz: np.ndarray
 
 
 def draw_anatomy(
     rng: np.random.Generator, faz: FazContour, trees: VesselTrees, parameters: EyeParameters
 ) -> Drawing:
-    """Draws the trees, a capillary bed that fills the space between them, and both masks."""
+    """Draws the trees, capillaries that fill the space between them, and every label."""
     size, pitch = parameters.size, parameters.field_mm / parameters.size
     # Thin vessels carry less signal than the resolution cell they share with tissue.
     brightness = 0.5 + 0.5 * np.clip((trees.radius_um - 4) / 8, 0, 1)
@@ -40,14 +48,24 @@ def draw_anatomy(
     )
     labelled = trees.radius_um >= parameters.label_radius_um
     # Below 0.6 px a vessel's label would fall apart into single pixels.
-    rv = _paint(trees, labelled, size, pitch, least_radius_px=0.6) >= 0.5
+    artery_label, vein_label = (
+        _paint(trees, labelled & kind, size, pitch, least_radius_px=0.6)
+        for kind in (trees.artery, ~trees.artery)
+    )
+    rv = np.maximum(artery_label, vein_label) >= 0.5
+    vessel_class = np.where(rv, np.where(artery_label >= vein_label, 1, 2), 0).astype(np.uint8)
 
-    mesh, faz_mask = _capillary_bed(rng, faz, parameters)
+    superficial, deep, faz_mask, layers = _capillary_beds(rng, faz, parameters)
     free_zone = ndimage.gaussian_filter(arteries, 1e-3 * parameters.artery_free_zone_um / pitch)
+    seen = (1 - np.exp(-superficial - 0.5 * deep)) * layers
     return Drawing(
         vessels=np.maximum(arteries, veins),
-        capillaries=mesh * (1 - np.clip(0.9 * free_zone, 0, 0.6)),
+        bed=seen * (1 - np.clip(0.9 * free_zone, 0, 0.6)),
+        deep_bed=1 - np.exp(-deep),
         rv=rv,
+        vessel_class=vessel_class,
+        centreline_radius_um=_draw_axes(trees, labelled, size, pitch),
+        capillaries=superficial >= 0.4,
         faz=largest_region(faz_mask & ~rv),
     )
 
@@ -84,6 +102,19 @@ def _paint(trees, chosen, size, pitch, *, weight=1.0, least_radius_px=0.0):
         disc *= np.tile(weight[same], steps)[:, None]
         inside = np.all((pixel >= 0) & (pixel < size), axis=-1)
         np.maximum.at(canvas, tuple(pixel[inside].T), disc[inside])
+    return canvas
+
+
+def _draw_axes(trees, chosen, size, pitch):
+    """Radius [H, W] float32, um, on the pixels that the axes of the chosen segments pass."""
+    start, end = (points[chosen] / pitch + (size - 1) / 2 for points in (trees.start, trees.end))
+    steps = max(2, int(np.ceil(2 * np.max(np.hypot(*(end - start).T), initial=0))))
+    fraction = (np.arange(steps + 1) / steps)[:, None, None]
+    pixel = np.rint(start + fraction * (end - start)).astype(int).reshape(-1, 2)
+    inside = np.all((pixel >= 0) & (pixel < size), axis=1)
+    radius = np.tile(trees.radius_um[chosen], steps + 1)
+    canvas = np.zeros((size, size), np.float32)
+    np.maximum.at(canvas, tuple(pixel[inside].T), radius[inside])
     return canvas
 
 
@@ -144,11 +175,15 @@ def _avascular_cells(mesh, faz):
     return chosen
 
 
-def _capillary_bed(rng, faz, parameters):
-    """Honeycomb of capillaries [H, W] float and the avascular zone it leaves open [H, W] bool.
+def _capillary_beds(rng, faz, parameters):
+    """The superficial and the deep honeycomb of capillaries, and the avascular zone.
 
-    The FAZ is a union of cells of the honeycomb, so that its outline follows the innermost
-    capillaries, as a grader's does.
+    The FAZ is a union of cells of the superficial honeycomb, so that its outline follows the
+    innermost capillaries, as a grader's does.
+
+    Returns:
+        Both beds [H, W] float, capillary area per pixel area; the FAZ [H, W] bool; and [H, W]
+        float, by how much the layers that lie above each other thin out towards the fovea.
     """
     size, pitch = parameters.size, parameters.field_mm / parameters.size
     half = parameters.field_mm / 2 + 0.1
@@ -161,15 +196,15 @@ def _capillary_bed(rng, faz, parameters):
     strength = _edge_strength(rng, len(mesh.edges), parameters)
     strength[inside[:, 0] != inside[:, 1]] = 1.0  # the perifoveal ring is closed
     strength[inside.all(axis=1)] = 0.0
-    bed = _draw_edges(mesh.edges, strength, size, pitch)
+    superficial = _draw_edges(mesh.edges, strength, size, pitch)
 
-    # A second, fainter layer: the projection shows capillaries of several depths at once.  The
-    # mesh reflected in the image's centre does for it.  It ends further from the fovea.
-    deep = -mesh.edges
-    strength = 0.5 * _edge_strength(rng, len(deep), parameters)
-    strength *= np.clip(1.4 * (faz.level(deep.mean(axis=1)) - 1.15), 0, 1)
-    bed += _draw_edges(deep, strength, size, pitch)
-    bed *= 1e-3 * parameters.capillary_width_um / pitch  # length to covered area
+    # The deep plexus: the mesh reflected in the image's centre does for it.  It ends further from
+    # the fovea.
+    reflected = -mesh.edges
+    strength = _edge_strength(rng, len(reflected), parameters)
+    strength *= np.clip(1.4 * (faz.level(reflected.mean(axis=1)) - 1.15), 0, 1)
+    deep = _draw_edges(reflected, strength, size, pitch)
+    cover = 1e-3 * parameters.capillary_width_um / pitch  # length to covered area
 
     axis = (np.arange(size) - (size - 1) / 2) * pitch
     points = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
@@ -184,7 +219,7 @@ def _capillary_bed(rng, faz, parameters):
     # Fewer layers of capillaries lie above each other towards the fovea.
     layers = np.ones(size * size)
     layers[near] = 0.6 + 0.4 * np.clip(faz.level(points[near]) - 1, 0, 1)
-    return (1 - np.exp(-bed)) * layers.reshape(size, size), mask
+    return cover * superficial, cover * deep, mask, layers.reshape(size, size)
 
 
 def _edge_strength(rng, count, parameters):

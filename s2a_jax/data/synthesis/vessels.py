@@ -79,21 +79,61 @@ def draw_faz(rng: np.random.Generator, parameters: EyeParameters) -> FazContour:
 def grow_vessels(
     rng: np.random.Generator, faz: FazContour, parameters: EyeParameters
 ) -> VesselTrees:
-    """Grows arteries and veins from the border towards the fovea by space colonisation.
+    """Grows arteries and veins over the whole macula by space colonisation, whatever the field.
 
-    Every iteration, each oxygen sink pulls at the nearest vessel node within `reach_mm`; a node
-    that is pulled grows a segment, so a tip elongates and an inner node branches.  Sinks closer
-    than `clearance_mm` to a vessel are fed and vanish.  All trees compete for the same sinks,
-    which is what keeps neighbouring arteries and veins apart.
+    The four temporal arcades come from the optic disc as ready trunks; a few more vessels enter
+    over the border.  Growth has stages: sparse sinks first draw the few long branches, then ever
+    denser ones fill the space between them with side branches.  All trees compete for the same
+    sinks, which is what keeps neighbouring arteries and veins apart.
     """
-    nodes, parent, heading, tree, outflow = _plant_roots(rng, parameters)
-    sinks = _draw_sinks(rng, faz, parameters)
+    grown = _plant(rng, faz, parameters)
+    for stage in parameters.growth:
+        grown = _colonise(rng, grown, stage, faz, parameters)
+    flow = np.ones(len(grown.nodes))
+    flow[: len(grown.outflow)] += grown.outflow
+    radius = _murray_radii(rng, flow, grown.parent, grown.tree, parameters)
+    waved = grown.nodes + _waves(rng, grown.nodes, faz, parameters)
+    inner = grown.parent >= 0
+    return VesselTrees(
+        start=waved[grown.parent[inner]],
+        end=waved[inner],
+        radius_um=radius[inner],
+        artery=grown.tree[inner] % 2 == 0,
+    )
+
+
+@dataclass(frozen=True)
+class _Growth:
+    """Trees while they grow; parents precede children."""
+
+    nodes: np.ndarray  # [N, 2] mm
+    parent: np.ndarray  # [N], -1 for a root
+    heading: np.ndarray  # [N, 2] unit vectors
+    course: np.ndarray  # [N, 2] unit vectors, in which the branch of each node set out
+    tree: np.ndarray  # [N], even for arteries
+    outflow: np.ndarray  # [first nodes], flow that each passes on beyond the macula
+
+
+def _colonise(rng, grown, stage, faz, parameters):
+    """One stage of growth.
+
+    Every iteration, each sink pulls at the nearest node within the stage's reach; a node that is
+    pulled grows a segment, so a tip elongates and an inner node branches.  Sinks closer than the
+    clearance to a vessel are fed and vanish.
+    """
+    nodes, parent, tree = grown.nodes, grown.parent, grown.tree
+    heading, course = grown.heading, grown.course
+    half = parameters.macula_mm / 2 + parameters.margin_mm
+    sinks = rng.uniform(-half, half, (int(stage.sinks_per_mm2 * (2 * half) ** 2), 2))
+    sinks = sinks[faz.level(sinks) > 1.35]
     nearest_distance, nearest = _tree(nodes).query(sinks)
-    # Side branches leave an arcade at intervals, not from every node of the ready trunk.
-    ready = np.bincount(parent[parent >= 0], minlength=len(nodes)) > 0
-    children = 2 * (ready & (rng.uniform(size=len(nodes)) > parameters.arcade_branch_share))
-    for _ in range(parameters.iterations):
-        pulling = np.flatnonzero(nearest_distance < parameters.reach_mm)
+    hungry = nearest_distance > stage.clearance_mm
+    sinks, nearest, nearest_distance = sinks[hungry], nearest[hungry], nearest_distance[hungry]
+    # Side branches leave a ready vessel at intervals, not from every node of it.
+    children = np.bincount(parent[parent >= 0], minlength=len(nodes))
+    children[(children > 0) & (rng.uniform(size=len(nodes)) > stage.branch_share)] = 2
+    for _ in range(stage.iterations):
+        pulling = np.flatnonzero(nearest_distance < stage.reach_mm)
         growing, group = np.unique(nearest[pulling], return_inverse=True)
         pull = np.zeros((len(growing), 2))
         np.add.at(pull, group, _unit(sinks[pulling] - nodes[nearest[pulling]]))
@@ -102,101 +142,119 @@ def grow_vessels(
         growing, pull = growing[free], pull[free]
         if not len(growing):
             break
-        direction = _steer(_unit(pull), nodes[growing], heading[growing], faz, parameters)
-        grown = nodes[growing] + parameters.step_mm * direction
-        crowded = _tree(nodes).query(grown)[0] < 0.5 * parameters.step_mm
-        kept = ~crowded & (faz.level(grown) > _KEEP_OUT)
+        direction = _steer(_unit(pull), nodes[growing], heading[growing], faz, stage, parameters)
+        tips = nodes[growing] + parameters.step_mm * direction
+        crowded = _tree(nodes).query(tips)[0] < 0.5 * parameters.step_mm
+        # A branch never turns back: it would curl up around the sinks beside it.
+        is_tip = children[growing] == 0
+        course_of_tips = np.where(is_tip[:, None], course[growing], direction)
+        kept = ~crowded & (faz.level(tips) > _KEEP_OUT)
+        kept &= np.sum(direction * course_of_tips, axis=1) > 0.2
         children[growing] += np.where(kept, 1, 2)
-        growing, grown, direction = growing[kept], grown[kept], direction[kept]
+        growing, tips, direction = growing[kept], tips[kept], direction[kept]
+        course = np.concatenate([course, course_of_tips[kept]])
         if not len(growing):
             continue
 
         first = len(nodes)
-        nodes = np.concatenate([nodes, grown])
+        nodes = np.concatenate([nodes, tips])
         parent = np.concatenate([parent, growing])
         heading = np.concatenate([heading, direction])
         tree = np.concatenate([tree, tree[growing]])
-        children = np.concatenate([children, np.zeros(len(grown), int)])
-        distance, index = _tree(grown).query(sinks)
+        children = np.concatenate([children, np.zeros(len(tips), int)])
+        distance, index = _tree(tips).query(sinks)
         closer = distance < nearest_distance
         nearest_distance = np.where(closer, distance, nearest_distance)
         nearest = np.where(closer, first + index, nearest)
-        hungry = nearest_distance > parameters.clearance_mm
+        hungry = nearest_distance > stage.clearance_mm
         sinks, nearest, nearest_distance = sinks[hungry], nearest[hungry], nearest_distance[hungry]
-
-    flow = np.ones(len(nodes))
-    flow[: len(outflow)] += outflow
-    radius = _murray_radii(rng, flow, parent, tree, parameters)
-    waved = nodes + _waves(rng, nodes, faz, parameters)
-    inner = parent >= 0
-    return VesselTrees(
-        start=waved[parent[inner]],
-        end=waved[inner],
-        radius_um=radius[inner],
-        artery=tree[inner] % 2 == 0,
-    )
+    return _Growth(nodes, parent, heading, course, tree, grown.outflow)
 
 
-def _plant_roots(rng, parameters):
-    """Roots around the border, artery and vein in turn, and perhaps an arcade as a ready trunk.
-
-    Returns nodes [N, 2], parents [N] (-1 for a root), headings [N, 2], tree numbers [N] (even for
-    arteries) and the flow each node passes on beyond the image [N].
-    """
-    half = parameters.field_mm / 2 + parameters.margin_mm
-    count = 2 * round(rng.uniform(*parameters.roots_per_mm) * 8 * half / 2)
-    place = (np.arange(count) + rng.uniform(-0.35, 0.35, count)) / count * 4 + rng.uniform(0, 4)
-    side, along = np.divmod(place % 4, 1)
-    along = half * (2 * along - 1)
-    fixed = np.full(count, half)
-    nodes = np.choose(
-        side.astype(int)[:, None],
+def _plant(rng, faz, parameters):
+    """The arcades as ready trunks, and roots of further vessels on the border."""
+    half = parameters.macula_mm / 2 + parameters.margin_mm
+    nasal = rng.choice([-1.0, 1.0])  # the disc's side
+    lines = [
+        _arcade(rng, nasal, vertical, parameters)
+        for vertical in (-1, 1)
+        for _ in ("artery", "vein")
+    ]
+    count = rng.integers(*parameters.border_roots, endpoint=True)
+    # Roots lie on the nasal side, where vessels come from the disc directly, twice as often.
+    side = rng.choice(4, count, p=[0.2, 0.2, 0.4, 0.2])
+    along = half * rng.uniform(-1, 1, count)
+    border = np.select(
+        [side[:, None] == 0, side[:, None] == 1, side[:, None] == 2],
         [
-            np.stack(pair, axis=1)
-            for pair in ((-fixed, along), (along, fixed), (fixed, -along), (-along, -fixed))
+            np.stack([np.full(count, -half), along], axis=1),
+            np.stack([np.full(count, half), along], axis=1),
+            np.stack([along, np.full(count, nasal * half)], axis=1),
         ],
+        np.stack([along, np.full(count, -nasal * half)], axis=1),
     )
-    parent, tree, outflow = np.full(count, -1), np.arange(count), np.zeros(count)
-    heading = _unit(-nodes + rng.normal(0, 0.3 * half, nodes.shape))
-
-    if rng.uniform() < parameters.arcade_probability:
-        trunk = _arcade(rng, half, parameters.step_mm)
-        first, length = count, len(trunk)
-        nodes = np.concatenate([nodes, trunk])
-        parent = np.concatenate([parent, [-1], np.arange(first, first + length - 1)])
-        tree = np.concatenate([tree, np.full(length, count + rng.integers(2))])
-        heading = np.concatenate([heading, _unit(np.gradient(trunk, axis=0))])
-        radius = rng.uniform(*parameters.arcade_radius_um) / parameters.tip_radius_um
-        outflow = np.concatenate([outflow, np.zeros(length - 1), [radius**2.7]])
-    return nodes, parent, heading, tree, outflow
-
-
-def _arcade(rng, half, step):
-    """A bent line [N, 2] across one corner of the square of half side `half`."""
-    corner = rng.choice([-1.0, 1.0], 2) * half
-    ends = corner * np.array([[1, rng.uniform(-0.8, 0.5)], [rng.uniform(0.1, 0.8), 1]])
-    bend = ends.mean(axis=0) + rng.uniform(-0.25, 0.15) * (corner - ends.mean(axis=0))
-    t = np.linspace(0, 1, max(4, int(np.hypot(*(ends[1] - ends[0])) / step)))[:, None]
-    return (1 - t) ** 2 * ends[0] + 2 * t * (1 - t) * bend + t**2 * ends[1]
-
-
-def _draw_sinks(rng, faz, parameters):
-    """Uniform points [N, 2] in the widened field, outside the FAZ and its capillary ring."""
-    half = parameters.field_mm / 2 + parameters.margin_mm
-    count = int(parameters.sinks_per_mm2 * (2 * half) ** 2)
-    points = rng.uniform(-half, half, (count, 2))
-    return points[faz.level(points) > 1.35]
+    lines += [root[None] for root in border]
+    kinds = [0, 1, 0, 1, *(np.arange(count) + rng.integers(2)) % 2]
+    nodes = np.concatenate(lines)
+    parent = np.concatenate(
+        [
+            first - 1 + np.arange(len(line))
+            for line, first in zip(lines, _starts(lines), strict=True)
+        ]
+    )
+    parent[_starts(lines)] = -1
+    heading = [
+        _unit(np.gradient(line, axis=0)) if len(line) > 1
+        else _unit(faz.centre - line + rng.normal(0, 0.5, (1, 2)))
+        for line in lines
+    ]  # fmt: skip
+    tree = np.concatenate(
+        [
+            np.full(len(line), 2 * i + kind)
+            for i, (line, kind) in enumerate(zip(lines, kinds, strict=True))
+        ]
+    )
+    # What an arcade feeds beyond the macula gives it its calibre where it leaves.
+    outflow = np.zeros(len(nodes))
+    ends = _starts(lines)[:4] + [len(line) - 1 for line in lines[:4]]
+    radius = rng.uniform(*parameters.arcade_end_radius_um, 4) / parameters.tip_radius_um
+    outflow[ends] = radius**2.7
+    heading = np.concatenate(heading)
+    return _Growth(nodes, parent, heading, heading, tree, outflow)
 
 
-def _steer(pull, position, heading, faz, parameters):
+def _starts(lines):
+    """Index of each line's first point in the lines' concatenation."""
+    return np.cumsum([0, *(len(line) for line in lines[:-1])])
+
+
+def _arcade(rng, nasal, vertical, parameters):
+    """A temporal arcade [N, 2]: from the optic disc around the macula, a cubic Bezier curve."""
+    height = vertical * rng.uniform(*parameters.arcade_height_mm)
+    corners = np.array(
+        [
+            [vertical * rng.uniform(0, 0.6), nasal * rng.uniform(3.9, 4.6)],
+            [1.2 * height, nasal * rng.uniform(2.0, 3.4)],
+            [1.3 * height, nasal * rng.uniform(-1.6, 0.4)],
+            [height * rng.uniform(0.2, 1.1), -nasal * rng.uniform(3.4, 4.2)],
+        ]
+    )
+    length = np.hypot(*np.diff(corners, axis=0).T).sum()
+    t = np.linspace(0, 1, int(0.9 * length / parameters.step_mm))[:, None]
+    weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3)
+    return sum(weight * corner for weight, corner in zip(weights, corners, strict=True))
+
+
+def _steer(pull, position, heading, faz, stage, parameters):
     """Mixes attraction, inertia and the way to the fovea; turns along the FAZ close to it."""
     inward = _unit(faz.centre - position)
+    distance = np.hypot(*(faz.centre - position).T)  # mm
     level = faz.level(position)
     near = np.clip((parameters.tangential_band - level) / (parameters.tangential_band - 1), 0, 1)
     direction = _unit(
         pull
-        + parameters.inertia * heading
-        + (parameters.foveal_pull * (1 - near))[:, None] * inward
+        + stage.inertia * heading
+        + (parameters.foveal_pull * (1 - near) * np.exp(-distance / 1.5))[:, None] * inward
     )
     radial = np.sum(direction * inward, axis=1)
     return _unit(direction - (near * np.maximum(radial, 0))[:, None] * inward)
