@@ -51,7 +51,7 @@ def get_config() -> ConfigDict:
     )
     config.data = ConfigDict(
         {
-            "name": "octa500",  # octa500, rose or synthetic
+            "name": "octa500",  # octa500, rose, folder (your own images) or synthetic
             "root": "data/octa500",  # folder of the data set
             # octa500: 3M (3x3 mm, 304 px) or 6M (6x6 mm, 400 px); rose: 1, 2, O, Z or H.
             "subset": "3M",
@@ -59,8 +59,12 @@ def get_config() -> ConfigDict:
             # rose: SVC, DVC, SVC_DVC of 1, or SCC, WRCC, DCC of O, Z, H.
             "slab": placeholder(str),
             "size": 0,  # side in pixels, a multiple of 16; 0: the subset's own
-            # Share of training cases that are drawn from another source, in [0, 1).
-            "mixture": {"synthetic": 0.0},
+            # Shares of the training cases that come from elsewhere; the rest comes from `name`.
+            "mixture": {
+                "synthetic": 0.0,  # in [0, 1)
+                # Each "name=folder,root=DIR,weight=0.2", also with subset= and slab=.
+                "others": (),
+            },
             "synthetic": {
                 "root": "data/synthetic",  # where synthetic eyes are cached
                 "seed": 0,

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from s2a_jax.data.cases import CaseSet, concatenate, load_cases
+from s2a_jax.data.mixture import mixture_sources
 from s2a_jax.data.rose import ROSE_SIZES, list_rose
 from s2a_jax.data.sources import Listing, list_octa500, list_split_folders
 from s2a_jax.data.synthetic_set import synthetic_folder
+from s2a_jax.data.user_folder import list_user_folder
 from s2a_jax.errors import UserError
 
 NATIVE_SIZES = {"octa500": {"3M": 304, "6M": 400}, "rose": ROSE_SIZES}
@@ -20,7 +22,7 @@ class Dataset:
 
     Attributes:
         train: all training cases, source after source.
-        sources: for each source its range of indices into `train` and its weight in the mixture.
+        sources: name -> its range of indices into `train` and its weight in the mixture.
         val: validation cases.
         test: test cases; empty where the data set has none.
         size: side of all images in pixels.
@@ -28,7 +30,7 @@ class Dataset:
     """
 
     train: CaseSet
-    sources: tuple[tuple[range, float], ...]
+    sources: dict[str, tuple[range, float]]
     val: CaseSet
     test: CaseSet
     size: int
@@ -36,7 +38,7 @@ class Dataset:
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Steps in which the first source is seen once, on average, and at least 1."""
-        first, weight = self.sources[0]
+        first, weight = next(iter(self.sources.values()))
         return max(1, round(len(first) / weight / batch_size))
 
 
@@ -46,11 +48,18 @@ def image_size(config: Mapping[str, Any]) -> int:
     Raises:
         UserError: it is no positive multiple of 16, or the subset is unknown.
     """
-    sizes = NATIVE_SIZES.get(config["name"], NATIVE_SIZES["octa500"])
-    if config["subset"] not in sizes:
+    sizes = NATIVE_SIZES.get(config["name"])
+    if sizes is None:
+        size = config["size"]
+        if not size:
+            raise UserError(
+                f"config.data.size: tell the side in pixels for config.data.name={config['name']}."
+            )
+    elif config["subset"] not in sizes:
         expected = ", ".join(sizes)
         raise UserError(f"config.data.subset={config['subset']!r}: expected one of {expected}.")
-    size = config["size"] or sizes[config["subset"]]
+    else:
+        size = config["size"] or sizes[config["subset"]]
     if size < 32 or size % 16:
         raise UserError(f"config.data.size={size}: expected a multiple of 16, at least 32.")
     return size
@@ -66,39 +75,55 @@ def load_dataset(config: Mapping[str, Any]) -> Dataset:
         UserError: anything wrong with the fields, folders or files.
     """
     size = image_size(config)
-    share = config["mixture"]["synthetic"]
-    if not 0 <= share < 1:
-        raise UserError(f"config.data.mixture.synthetic={share}: expected a share in [0, 1).")
-    match config["name"]:
-        case "octa500":
-            listing = list_octa500(config["root"], config["subset"], config["slab"])
-        case "rose":
-            listing = list_rose(config["root"], config["subset"], config["slab"])
-        case "synthetic" if config["slab"] is not None:
-            raise UserError(f"config.data.slab={config['slab']!r}: synthetic eyes have one slab.")
-        case "synthetic":
-            listing = _synthetic(config["synthetic"], size)
-        case other:
-            raise UserError(f"config.data.name={other!r}: expected octa500, rose or synthetic.")
+    sources = mixture_sources(config)
+    listing = _list(config, size)
     splits = {
         split: load_cases([case for case in listing.cases if case.split == split], size)
         for split in ("train", "val", "test")
     }
-    train, notes = splits["train"], [f"{listing.layout}: {_sizes(splits)}", *listing.notes]
-    sources = [(range(len(train)), 1 - share)]
-    if share:
-        eyes = [
-            case for case in _synthetic(config["synthetic"], size).cases if case.split == "train"
+    notes = [f"{listing.layout}: {_sizes(splits)}", *listing.notes]
+    parts, ranges, first = [], {}, 0
+    for name, (source, weight) in sources.items():
+        if source is config:
+            part = splits["train"]
+        else:
+            cases = _list(source, size).cases
+            part = load_cases([case for case in cases if case.split == "train"], size)
+        parts.append(part)
+        ranges[name] = (range(first, first + len(part)), weight)
+        first += len(part)
+    if len(sources) > 1:
+        notes += [
+            f"{weight:.0%} of the training cases come from {name}: {len(part)} cases, "
+            f"{int(part.has_rv.sum())} with RV, {int(part.has_faz.sum())} with FAZ masks."
+            for (name, (_, weight)), part in zip(sources.items(), parts, strict=True)
         ]
-        train = concatenate([train, load_cases(eyes, size)])
-        sources.append((range(len(sources[0][0]), len(train)), share))
-        notes.append(
-            f"{share:.0%} of the training cases are drawn from {len(eyes)} synthetic eyes."
-        )
+    splits["train"] = train = concatenate(parts)
     resized = sum(int((cases.native_sizes != size).any(axis=1).sum()) for cases in splits.values())
     if resized:
         notes.append(f"{resized} images of another size were resized to {size}x{size} pixels.")
-    return Dataset(train, tuple(sources), splits["val"], splits["test"], size, tuple(notes))
+    return Dataset(train, ranges, splits["val"], splits["test"], size, tuple(notes))
+
+
+def _list(config: Mapping[str, Any], size: int) -> Listing:
+    """The cases of one source."""
+    match config["name"]:
+        case "octa500":
+            return list_octa500(config["root"], config["subset"], config["slab"])
+        case "rose":
+            return list_rose(config["root"], config["subset"], config["slab"])
+        case "folder" | "synthetic" if config["slab"] is not None:
+            raise UserError(
+                f"config.data.slab={config['slab']!r}: {config['name']} has one slab; leave it out."
+            )
+        case "folder":
+            return list_user_folder(config["root"])
+        case "synthetic":
+            return _synthetic(config["synthetic"], size)
+        case other:
+            raise UserError(
+                f"config.data.name={other!r}: expected octa500, rose, folder or synthetic."
+            )
 
 
 def _synthetic(config: Mapping[str, Any], size: int) -> Listing:

@@ -33,6 +33,30 @@ class SplitLayout:
     threshold: int | None = None
 
 
+OURS = SplitLayout(
+    "{train,val,test}/{images,masks}, masks/<stem>.png or masks/<stem>_rv.png and <stem>_faz.png",
+    image="images",
+    rv=("masks", "_rv"),
+    faz=("masks", "_faz"),
+    combined=("masks", ""),
+)
+SPLIT_LAYOUTS = (
+    OURS,
+    SplitLayout(
+        "{train,val,test}/{image,label_RV,label_FAZ}",
+        image="image",
+        rv=("label_RV", ""),
+        faz=("label_FAZ", ""),
+    ),
+    SplitLayout("{train,val,test}/{image,label}, vessels only", image="image", rv=("label", "")),
+    SplitLayout(
+        "{train,test}/{img,gt_VES,gt_FAZ}", image="img", rv=("gt_VES", ""), faz=("gt_FAZ", "")
+    ),
+    SplitLayout("{train,valid,test}/{img,gt}", image="img", combined=("gt", "")),
+)
+"""What is recognised, in this order; a new layout goes here."""
+
+
 def existing_folder(root: str | Path, remedy: str) -> Path:
     """The absolute path of a folder that can be read and is not empty.
 

@@ -1,6 +1,6 @@
 """Batches from decoded cases: an endless training stream and padded evaluation batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 import grain
 import numpy as np
@@ -20,7 +20,7 @@ class TrainStream:
 
     Args:
         cases: all cases, source after source.
-        sources: for each source its range of indices into `cases` and its weight > 0.
+        sources: name -> its range of indices into `cases` and its weight > 0.
         batch_size: cases in a global batch.
         seed: of the order.
         process_index, process_count: which rows of each batch are this process's.
@@ -29,19 +29,20 @@ class TrainStream:
     def __init__(
         self,
         cases: CaseSet,
-        sources: Sequence[tuple[range, float]],
+        sources: Mapping[str, tuple[range, float]],
         batch_size: int,
         seed: int,
         process_index: int = 0,
         process_count: int = 1,
     ):
         self._cases = cases
+        self._ranges = {name: part for name, (part, _) in sources.items()}
         self._global_batch_size = batch_size
         streams = [
             grain.MapDataset.range(part.start, part.stop).seed(seed + i).shuffle().repeat(None)
-            for i, (part, _) in enumerate(sources)
+            for i, (part, _) in enumerate(sources.values())
         ]
-        weights = [weight for _, weight in sources]
+        weights = [weight for _, weight in sources.values()]
         self._order = streams[0] if len(streams) == 1 else grain.MapDataset.mix(streams, weights)
         self._batches = (
             self._order[process_index::process_count]
@@ -59,9 +60,18 @@ class TrainStream:
 
     def ids(self, step: int) -> list[str]:
         """Names of the cases in the global batch of `step`."""
+        return [self._cases.ids[index] for index in self._indices(step)]
+
+    def source_counts(self, first: int, last: int) -> dict[str, int]:
+        """Cases of each source in the global batches of steps `first` to `last` - 1."""
+        indices = [index for step in range(first, last) for index in self._indices(step)]
+        return {
+            name: sum(index in part for index in indices) for name, part in self._ranges.items()
+        }
+
+    def _indices(self, step: int) -> list[int]:
         first = step * self._global_batch_size
-        indices = (self._order[first + i] for i in range(self._global_batch_size))
-        return [self._cases.ids[index] for index in indices]
+        return [self._order[first + i] for i in range(self._global_batch_size)]
 
 
 def record(cases: CaseSet, index: int) -> Batch:

@@ -1,4 +1,4 @@
-"""Recognises data sets on disk and lists their cases. New layouts go into `_SPLIT_LAYOUTS`."""
+"""Recognises OCTA-500 on disk, and the layout of our own sets, and lists their cases."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,14 @@ from s2a_jax.data.folders import (
     images_in,
     pair_splits,
 )
-from s2a_jax.data.layouts import SplitLayout, existing_folder, has_layout, list_splits
+from s2a_jax.data.layouts import (
+    OURS,
+    SPLIT_LAYOUTS,
+    SplitLayout,
+    existing_folder,
+    has_layout,
+    list_splits,
+)
 from s2a_jax.errors import UserError
 
 __all__ = ["OCTA500_IDS", "SPLITS", "CaseFiles", "Listing", "list_octa500", "list_split_folders"]
@@ -47,34 +54,12 @@ _HELP = (
 _SLABS = ("ILM_OPL", "FULL", "OPL_BM")
 _DEPTH = 2  # how far below the given root a data set or subset folder may lie
 
-
-_OURS = SplitLayout(
-    "{train,val,test}/{images,masks}, masks/<stem>.png or masks/<stem>_rv.png and <stem>_faz.png",
-    image="images",
-    rv=("masks", "_rv"),
-    faz=("masks", "_faz"),
-    combined=("masks", ""),
-)
-_SPLIT_LAYOUTS = (
-    _OURS,
-    SplitLayout(
-        "{train,val,test}/{image,label_RV,label_FAZ}",
-        image="image",
-        rv=("label_RV", ""),
-        faz=("label_FAZ", ""),
-    ),
-    SplitLayout("{train,val,test}/{image,label}, vessels only", image="image", rv=("label", "")),
-    SplitLayout(
-        "{train,test}/{img,gt_VES,gt_FAZ}", image="img", rv=("gt_VES", ""), faz=("gt_FAZ", "")
-    ),
-    SplitLayout("{train,valid,test}/{img,gt}", image="img", combined=("gt", "")),
-)
 _NEW_RELEASE = "OCTA-500, new release (Label/GT_LargeVessel, Label/GT_FAZ)"
 _OLD_RELEASE = "OCTA-500, old release (GroundTruth)"
 _LOOKED_FOR = (
     "OCTA_3mm|OCTA_6mm|OCTA_3M|OCTA_6M with Projection Maps/OCTA(ILM_OPL), and "
     "Label/{GT_LargeVessel,GT_FAZ} or GroundTruth",
-    *(layout.name for layout in _SPLIT_LAYOUTS),
+    *(layout.name for layout in SPLIT_LAYOUTS),
 )
 
 
@@ -132,9 +117,9 @@ def list_split_folders(root: str | Path) -> Listing:
       UserError: no such folder, no train split, or two files for one image or mask.
     """
     root = existing_folder(root, _HELP)
-    if not has_layout(root, _OURS):
-        raise UserError(f"{root} has no train/images and train/masks; expected {_OURS.name}.")
-    return list_splits(root, _OURS)
+    if not has_layout(root, OURS):
+        raise UserError(f"{root} has no train/images and train/masks; expected {OURS.name}.")
+    return list_splits(root, OURS)
 
 
 def _search(root: Path, slab_name: str) -> list[_Found]:
@@ -147,7 +132,7 @@ def _search(root: Path, slab_name: str) -> list[_Found]:
             slab = _slab(folder, slab_name)
             if slab is not None:
                 by_id.append(_Found(folder, subset or _subset_of_ids(slab), slab=slab))
-            for layout in _SPLIT_LAYOUTS:
+            for layout in SPLIT_LAYOUTS:
                 if has_layout(folder, layout):
                     by_folder.append(_Found(folder, subset, layout=layout))
                     break

@@ -187,6 +187,7 @@ class _Run:
         if not ready:
             return None
         rows = jax.device_get(ready)
+        first = self.logged
         now = time.perf_counter()
         if done := step - self.clock_step:  # none directly after the clock was set
             self.images_per_second = done * self.config.train.batch_size / (now - self.clock)
@@ -201,6 +202,9 @@ class _Run:
             "epoch": (self.logged - 1) // self.setup.steps_per_epoch,
             "images_per_second": self.images_per_second,
         }
+        if len(self.setup.dataset.sources) > 1:  # how many cases of each, since the last row
+            counts = self.setup.stream.source_counts(first, self.logged)
+            values |= {f"cases_{name}": count for name, count in counts.items()}
         self.writer.write(self.logged, values)
         return (
             f"loss {values['loss']:.4f}  rv {values['loss_rv']:.3f}  faz {values['loss_faz']:.3f}"

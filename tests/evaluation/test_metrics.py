@@ -68,7 +68,7 @@ def test_padded_batches_count_each_case_once(cases, tmp_path):
 
 def test_batch_k_depends_on_the_seed_and_k_alone(cases):
     def batches(step, process=0, processes=1):
-        stream = TrainStream(cases, [(range(5), 1.0)], 2, 7, process, processes)
+        stream = TrainStream(cases, {"all": (range(5), 1.0)}, 2, 7, process, processes)
         iterator = stream.starting_at(step)
         return [next(iterator)["image"] for _ in range(10 - step)]
 
@@ -79,7 +79,7 @@ def test_batch_k_depends_on_the_seed_and_k_alone(cases):
 
 
 def test_names_match_batches_and_epochs_are_complete(cases):
-    stream = TrainStream(cases, [(range(5), 1.0)], 5, 7)
+    stream = TrainStream(cases, {"all": (range(5), 1.0)}, 5, 7)
     images = next(stream.starting_at(3))["image"]
     names = stream.ids(3)
     assert sorted(names) == list("abcde")
@@ -88,6 +88,8 @@ def test_names_match_batches_and_epochs_are_complete(cases):
 
 
 def test_sources_are_mixed_by_weight(cases):
-    stream = TrainStream(cases, [(range(4), 0.75), (range(4, 5), 0.25)], 4, 7)
+    stream = TrainStream(cases, {"most": (range(4), 0.75), "few": (range(4, 5), 0.25)}, 4, 7)
     drawn = [name for step in range(25) for name in stream.ids(step)]
     assert drawn.count("e") == 25
+    assert stream.source_counts(0, 25) == {"most": 75, "few": 25}
+    assert sum(stream.source_counts(3, 4).values()) == 4
