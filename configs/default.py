@@ -115,6 +115,12 @@ def get_config() -> ConfigDict:
             "rot90": True,
             "elastic": placeholder(bool),
             "gamma": placeholder(float),  # |log2| of the exponent; 0: off
+            # Photometric, 0: off; s2a_jax/training/photometry.py tells what each stands for.
+            "contrast": 0.0,  # in [0, 1]
+            "noise": 0.0,  # in [0, 1], deviation of the speckle
+            "motion_stripes": 0.0,  # in [0, 1], change of a scan line's brightness
+            "local_shadow": 0.0,  # in [0, 1], light that a floater takes
+            "blur": 0.0,  # in [0, 3], pixels
             "crop": placeholder(int),  # side in pixels, a multiple of 16; 0: whole images
         }
     )

@@ -1,4 +1,4 @@
-"""Augmentation on the device: one composed warp for an image and its masks, then gamma.
+"""Augmentation on the device: one composed warp for an image and its masks, then intensities.
 
 Flips, rotations, affine maps and elastic deformation are composed into one map from output to input
 pixels, so that every image is interpolated once; cropping is free, since only the crop's pixels are
@@ -11,6 +11,24 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from s2a_jax.errors import UserError
+from s2a_jax.training.photometry import PHOTOMETRY
+
+_LIMITS = {
+    "probability": 1.0,
+    "shift": 0.5,
+    "scale": 0.9,
+    "aspect": 0.9,
+    "rotate_degrees": 180.0,
+    "gamma": 4.0,
+    "contrast": 1.0,
+    "noise": 1.0,
+    "motion_stripes": 1.0,
+    "local_shadow": 1.0,
+    "blur": 3.0,
+}
+"""Field -> its largest value."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +48,14 @@ class Augmentation:
         elastic: whether to deform: uniform noise smoothed with sigma = 0.08 W, times 2 W, which
             displaces pixels by 4.1 px (standard deviation) at any W.
         gamma: largest absolute logarithm (base 2) of a random exponent of the intensity; 0 is off.
+        contrast, noise, motion_stripes, local_shadow, blur: strengths of photometric changes; 0 is
+            off. `s2a_jax.training.photometry` tells what each does and stands for. 0.3 is a strong
+            contrast and noise, 0.5 a strong stripe and shadow, 1 pixel a strong blur; ranges are
+            our own, set by eye.
         crop: side of a random crop in pixels, a multiple of 16; 0 keeps the whole image.
+
+    Raises:
+        UserError: a value outside its range.
     """
 
     probability: float = 0.5
@@ -42,7 +67,19 @@ class Augmentation:
     rot90: bool = True
     elastic: bool = True
     gamma: float = 0.0
+    contrast: float = 0.0
+    noise: float = 0.0
+    motion_stripes: float = 0.0
+    local_shadow: float = 0.0
+    blur: float = 0.0
     crop: int = 0
+
+    def __post_init__(self):
+        for name, most in _LIMITS.items():
+            if not 0 <= getattr(self, name) <= most:
+                raise UserError(
+                    f"config.augment.{name}={getattr(self, name)}: expected 0 to {most:g}."
+                )
 
     def __call__(self, key: Array, images: Array, masks: Array) -> tuple[Array, Array]:
         """Draws one transformation an image.
@@ -78,6 +115,12 @@ class Augmentation:
             use, amount = _coin(gamma_key, self.probability)
             exponent = 2.0 ** jnp.where(use, amount * self.gamma, 0)
             image = jnp.clip(image, 0, 1) ** exponent
+        for number, (name, change) in enumerate(PHOTOMETRY.items()):
+            if limit := getattr(self, name):
+                # Keys of their own, so that switching one on changes no other draw.
+                change_key, coin_key = jax.random.split(jax.random.fold_in(gamma_key, number + 2))
+                use = jax.random.bernoulli(coin_key, self.probability)
+                image = jnp.clip(jnp.where(use, change(change_key, image, limit), image), 0, 1)
         return image, masks
 
     def _linear(self, key: Array, size: int) -> tuple[Array, Array]:
