@@ -32,6 +32,7 @@ def acquire(
     floor = rng.uniform(*parameters.noise_floor)
     speckle = rng.uniform(*parameters.speckle)
     lines = _motion_lines(rng, parameters)
+    border = _dark_border(rng, parameters)
     saturation = rng.uniform(*parameters.saturation_percentile)
     gamma = rng.uniform(*parameters.gamma)
 
@@ -42,13 +43,14 @@ def acquire(
         grain = _speckle(rng, speckle, size, pitch)
         # Fast flow decorrelates fully between the repeats: vessels show less speckle than the bed.
         calm = 0.7 * displaced(vessels, columns)
-        image = (signal + floor) * (grain + calm * (1 - grain)) * lines[:, None]
+        image = (signal + floor) * (grain + calm * (1 - grain)) * lines[:, None] * border
         # The display saturates the brightest pixels, as the devices' export does.
         image = np.clip(image / np.percentile(image, saturation), 0, 1) ** gamma
         return np.rint(255 * image).astype(np.uint8)
 
     bed = drawing.bed * modulation
-    superficial = scan(np.maximum(0.85 * bed, drawing.vessels), bed, drawing.vessels)
+    reflex = _foveal_reflex(rng, drawing.faz, parameters)
+    superficial = scan(np.maximum(0.85 * bed, drawing.vessels) + reflex, bed, drawing.vessels)
     # Larger vessels show through as bright tails, or as shadows where those were subtracted.
     bed = drawing.deep_bed * modulation
     projection = rng.uniform(*parameters.projection) * drawing.vessels
@@ -93,8 +95,40 @@ def _shading(rng, parameters):
         shading = shading * (1 - rng.uniform(0.25, 0.6) * expit(-4 * (shape - 1)))
     if rng.uniform() < parameters.signal_loss_probability:
         weak = _smooth_field(rng, parameters.size, 1.2 / pitch) - rng.uniform(0.6, 1.4)
-        shading = shading * (1 - rng.uniform(0.2, 0.5) * expit(4 * weak))
+        depth, steepness = rng.uniform(*parameters.signal_loss), rng.uniform(3, 12)
+        shading = shading * (1 - depth * expit(steepness * weak))
     return shading
+
+
+def _foveal_reflex(rng, faz, parameters):
+    """Specks [H, W] of the foveal light reflex, which show where no vessel is."""
+    specks = np.zeros(faz.shape)
+    if rng.uniform() < parameters.reflex_probability:
+        pitch = parameters.field_mm / parameters.size
+        place = ndimage.center_of_mass(faz) + rng.normal(0, 0.05, 2) / pitch
+        spread = rng.uniform(0.03, 0.12) / pitch
+        pixel = np.rint(place + rng.normal(0, spread, (rng.integers(10, 60), 2))).astype(int)
+        pixel = np.clip(pixel, 0, parameters.size - 1)
+        np.maximum.at(specks, tuple(pixel.T), rng.uniform(0.1, 0.9, len(pixel)))
+    return specks
+
+
+def _dark_border(rng, parameters):
+    """Gain [H, W]: some sides end in a strip without signal, where registration cut them off."""
+    gain = np.ones((parameters.size, parameters.size))
+    pitch = parameters.field_mm / parameters.size
+    for turn in range(4):
+        if rng.uniform() < parameters.dark_border_probability:
+            width = rng.uniform(0.02, 0.2) / pitch
+            edge = width * (1 + 0.5 * _smooth_line(rng, parameters.size, 0.3 / pitch))
+            np.rot90(gain, turn)[:] *= np.arange(parameters.size)[:, None] >= edge
+    return gain
+
+
+def _smooth_line(rng, size, scale_px):
+    """Gaussian random line [size] with unit sd and the given correlation length, px."""
+    line = ndimage.gaussian_filter1d(rng.normal(size=size), scale_px, mode="wrap")
+    return line / line.std()
 
 
 def _saccades(rng, parameters):

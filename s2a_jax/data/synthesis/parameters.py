@@ -88,10 +88,13 @@ class EyeParameters:
     saturation_percentile: Range = (94.0, 98.0)  # %, pixels above are shown white
     vignetting: Range = (0.0, 0.25)  # signal lost in the corners
     projection: Range = (-0.6, 0.4)  # brightness of large vessels in the deep slab; < 0: shadows
-    line_gain: Range = (0.01, 0.05)  # sd of the scan lines' brightness
+    line_gain: Range = (0.01, 0.12)  # sd of the scan lines' brightness
     motion_lines: float = 3.0  # mean number of bright or dark scan lines per image
-    motion_shifts: float = 0.7  # mean number of saccades, each displacing the rows below it
-    motion_shift_um: float = 25.0  # um, largest displacement by one saccade
+    motion_shifts: float = 1.2  # mean number of saccades, each displacing the rows below it
+    motion_shift_um: float = 60.0  # um, largest displacement by one saccade
     floater_probability: float = 0.15  # share of eyes with the shadow of a vitreous floater
-    signal_loss_probability: float = 0.2  # share of eyes with a region of poor signal
+    signal_loss_probability: float = 0.35  # share of eyes with a region of poor signal
+    signal_loss: Range = (0.2, 0.8)  # signal lost there
+    reflex_probability: float = 0.35  # share of eyes with the specks of a foveal reflex
+    dark_border_probability: float = 0.06  # of each side of the image to end without signal
     resolution_loss_probability: float = 0.1  # share of scans with twice the optical blur
