@@ -51,7 +51,7 @@ def get_config() -> ConfigDict:
     )
     config.data = ConfigDict(
         {
-            "name": "octa500",  # octa500, rose, folder (your own images) or synthetic
+            "name": "octa500",  # octa500, rose, folder (your own), prepared or synthetic
             "root": "data/octa500",  # folder of the data set
             # octa500: 3M (3x3 mm, 304 px) or 6M (6x6 mm, 400 px); rose: 1, 2, O, Z or H.
             "subset": "3M",

@@ -1,8 +1,9 @@
-"""Command line: `python -m s2a_jax predict` and `python -m s2a_jax convert`."""
+"""Command line: `python -m s2a_jax predict`, `convert` and `prepare`."""
 
 import argparse
 import collections
 import csv
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,9 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="NAME=VALUE",
         help="a field that shapes do not tell: num_heads=4 (default 12), groups=8 (default 32)",
     )
+    _add_prepare(commands)
     options = parser.parse_args(arguments)
     try:
-        if options.command == "convert":
+        if options.command == "prepare":
+            _prepare(options)
+        elif options.command == "convert":
             from s2a_jax.convert.command import convert as run_convert
             from s2a_jax.convert.command import parse_known
 
@@ -62,9 +66,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Stopped; the images written so far are complete.", file=sys.stderr)
+        print("Stopped; what is written is complete.", file=sys.stderr)
         return 130
     return 0
+
+
+def _add_prepare(commands: argparse._SubParsersAction) -> None:
+    prepare = commands.add_parser(
+        "prepare",
+        help="check a data set and store it as TFDS array_record files",
+        description="Reads a raw folder, reports what it holds (masks, prevalence, duplicates, "
+        "unreadable files) and writes it as a TFDS data set. A data set that is there already is "
+        "not written again; a run that was stopped leaves nothing half-written.",
+    )
+    prepare.add_argument("name", choices=("octa500", "rose", "folder", "synthetic"))
+    prepare.add_argument("--from", type=Path, dest="source", metavar="RAW", help="the raw folder")
+    prepare.add_argument("--to", required=True, type=Path, dest="target", metavar="DIR")
+    prepare.add_argument("--subset", help="of octa500: 3M or 6M; of rose: 1, 2, O, Z or H")
+    prepare.add_argument("--slab", help="as config.data.slab; default: the superficial one")
+    prepare.add_argument("--skip-unreadable", action="store_true", help="leave such cases out")
+    eyes = prepare.add_argument_group("synthetic eyes")
+    eyes.add_argument("--size", type=int, default=304, help="pixels; default 304")
+    eyes.add_argument("--seed", type=int, default=0)
+    eyes.add_argument(
+        "--field", type=float, nargs=2, default=(3.0, 3.0), metavar=("LOW", "HIGH"), help="mm"
+    )
+    for split, count in (("train", 96), ("val", 8), ("test", 24)):
+        eyes.add_argument(f"--{split}", type=int, default=count, help=f"default {count}")
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    if options.name != "synthetic" and options.source is None:
+        raise UserError("--from is missing: the raw folder.")
+    if options.name == "synthetic" and options.source is not None:
+        raise UserError("--from: synthetic eyes are made, not read; leave it out.")
+    from s2a_jax.data.prepare import prepare, prepare_synthetic
+
+    # So that a stopped run removes what is half-written.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    if options.name == "synthetic":
+        counts = {split: getattr(options, split) for split in ("train", "val", "test")}
+        prepare_synthetic(options.target, options.size, options.seed, tuple(options.field), counts)
+    else:
+        prepare(
+            options.name,
+            options.source,
+            options.target,
+            options.subset,
+            options.slab,
+            options.skip_unreadable,
+        )
 
 
 def _predict(weights: Path, out: Path, images: Sequence[Path], threshold: float) -> None:

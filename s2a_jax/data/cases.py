@@ -94,35 +94,34 @@ def load_cases(files: Sequence[CaseFiles], size: int) -> CaseSet:
         image, or no combined mask at all holds a FAZ.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
-        decoded = pool.map(lambda case: _read(case, size), files)
+        decoded = pool.map(lambda case: resized(read_case(case), size), files)
         cases = list(_with_progress(decoded, total=len(files)))
-    _check_combined(files, cases)
-    empty_image = np.zeros((0, size, size), np.uint8)
-    rv, faz = (np.zeros((len(cases), size, size), np.uint8) for _ in range(2))
-    for index, case in enumerate(cases):
-        if case.rv is not None:
-            rv[index] = case.rv
-        if case.faz is not None:
-            faz[index] = case.faz
-    return CaseSet(
-        ids=tuple(case.id for case in files),
-        images=_joined([empty_image, *(case.image[None] for case in cases)]),
-        rv=rv,
-        faz=faz,
-        has_rv=np.array([case.rv is not None for case in cases], bool),
-        has_faz=np.array([case.faz is not None for case in cases], bool),
-        native_sizes=np.array([case.native_size for case in cases], np.int32).reshape(-1, 2),
-    )
+    check_combined(files, cases)
+    return stacked([case.id for case in files], cases, size)
 
 
-class _Case(NamedTuple):
-    image: np.ndarray  # uint8 or float32 [size, size]
-    rv: np.ndarray | None  # bool [size, size]
-    faz: np.ndarray | None  # bool [size, size]
+class Case(NamedTuple):
+    """One decoded case; masks are None where there is none.
+
+    Attributes:
+      image: float32 in [0, 1], or uint8, [H, W].
+      rv: bool [H, W].
+      faz: bool [H, W].
+      native_size: height and width of the files in pixels.
+    """
+
+    image: np.ndarray
+    rv: np.ndarray | None
+    faz: np.ndarray | None
     native_size: tuple[int, int]
 
 
-def _read(files: CaseFiles, size: int) -> _Case:
+def read_case(files: CaseFiles) -> Case:
+    """Reads the files of one case at their own size.
+
+    Raises:
+      UserError: a file cannot be read, has unexpected values, or a mask has another size.
+    """
     image = read_image(files.image)
     rv, faz = None, None
     if files.combined is not None:
@@ -134,11 +133,36 @@ def _read(files: CaseFiles, size: int) -> _Case:
     if files.faz is not None:
         faz = binary_mask(files.faz, files.threshold)
         _check_size(files.faz, faz, files.image, image)
-    native_size = image.shape
-    if native_size != (size, size):
+    return Case(image, rv, faz, image.shape)
+
+
+def resized(case: Case, size: int) -> Case:
+    """The case at `size` x `size` pixels, its image as uint8 if that loses nothing."""
+    image, rv, faz = case.image, case.rv, case.faz
+    if case.native_size != (size, size):
         image = resize_image(image, (size, size))
         rv, faz = (None if mask is None else resize_mask(mask, (size, size)) for mask in (rv, faz))
-    return _Case(_compact(image), rv, faz, native_size)
+    return Case(_compact(image), rv, faz, case.native_size)
+
+
+def stacked(ids: Sequence[str], cases: Sequence[Case], size: int) -> CaseSet:
+    """The arrays of cases that all are `size` x `size`."""
+    empty_image = np.zeros((0, size, size), np.uint8)
+    rv, faz = (np.zeros((len(cases), size, size), np.uint8) for _ in range(2))
+    for index, case in enumerate(cases):
+        if case.rv is not None:
+            rv[index] = case.rv
+        if case.faz is not None:
+            faz[index] = case.faz
+    return CaseSet(
+        ids=tuple(ids),
+        images=_joined([empty_image, *(case.image[None] for case in cases)]),
+        rv=rv,
+        faz=faz,
+        has_rv=np.array([case.rv is not None for case in cases], bool),
+        has_faz=np.array([case.faz is not None for case in cases], bool),
+        native_sizes=np.array([case.native_size for case in cases], np.int32).reshape(-1, 2),
+    )
 
 
 def _check_size(mask_path: Path, mask: np.ndarray, image_path: Path, image: np.ndarray) -> None:
@@ -150,7 +174,8 @@ def _check_size(mask_path: Path, mask: np.ndarray, image_path: Path, image: np.n
         )
 
 
-def _check_combined(files: Sequence[CaseFiles], cases: Sequence[_Case]) -> None:
+def check_combined(files: Sequence[CaseFiles], cases: Sequence[Case]) -> None:
+    """Raises a UserError if there are combined masks, and none of them holds a FAZ."""
     # Vessel masks in the place of combined ones would pass for eyes without a FAZ, and a model
     # would learn to find none.
     pairs = [
@@ -184,7 +209,7 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _with_progress(cases: Iterable[_Case], total: int) -> Iterator[_Case]:
+def _with_progress(cases: Iterable[Case], total: int) -> Iterator[Case]:
     """Passes `cases` on; shows a bar on a terminal once that has taken a while."""
     start = time.monotonic()
     progress = Progress(console=Console(stderr=True), transient=True)

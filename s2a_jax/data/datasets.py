@@ -1,10 +1,11 @@
 """From the data section of a configuration to decoded training, validation and test cases."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from s2a_jax.data.cases import CaseSet, concatenate, load_cases
+from s2a_jax.data.folders import SPLITS
 from s2a_jax.data.mixture import mixture_sources
 from s2a_jax.data.rose import ROSE_SIZES, list_rose
 from s2a_jax.data.sources import Listing, list_octa500, list_split_folders
@@ -76,19 +77,13 @@ def load_dataset(config: Mapping[str, Any]) -> Dataset:
     """
     size = image_size(config)
     sources = mixture_sources(config)
-    listing = _list(config, size)
-    splits = {
-        split: load_cases([case for case in listing.cases if case.split == split], size)
-        for split in ("train", "val", "test")
-    }
-    notes = [f"{listing.layout}: {_sizes(splits)}", *listing.notes]
+    splits, notes = _load(config, size, SPLITS)
     parts, ranges, first = [], {}, 0
     for name, (source, weight) in sources.items():
         if source is config:
             part = splits["train"]
         else:
-            cases = _list(source, size).cases
-            part = load_cases([case for case in cases if case.split == "train"], size)
+            part = _load(source, size, ("train",))[0]["train"]
         parts.append(part)
         ranges[name] = (range(first, first + len(part)), weight)
         first += len(part)
@@ -103,6 +98,27 @@ def load_dataset(config: Mapping[str, Any]) -> Dataset:
     if resized:
         notes.append(f"{resized} images of another size were resized to {size}x{size} pixels.")
     return Dataset(train, ranges, splits["val"], splits["test"], size, tuple(notes))
+
+
+def _load(
+    config: Mapping[str, Any], size: int, names: Sequence[str]
+) -> tuple[dict[str, CaseSet], list[str]]:
+    """The named splits of one source, and sentences about them for the log."""
+    if config["name"] == "prepared":
+        # Only now: TFDS takes a moment to import, and most runs read raw folders.
+        from s2a_jax.data.prepared import find_prepared, load_prepared
+
+        if config["slab"] is not None:
+            raise UserError("config.data.slab: what is prepared has one slab; leave it out.")
+        folder = find_prepared(config["root"])
+        splits = load_prepared(folder, size)
+        return splits, [f"Prepared data set {folder}: {_sizes(splits)}"]
+    listing = _list(config, size)
+    splits = {
+        split: load_cases([case for case in listing.cases if case.split == split], size)
+        for split in names
+    }
+    return splits, [f"{listing.layout}: {_sizes(splits)}", *listing.notes]
 
 
 def _list(config: Mapping[str, Any], size: int) -> Listing:
@@ -122,7 +138,7 @@ def _list(config: Mapping[str, Any], size: int) -> Listing:
             return _synthetic(config["synthetic"], size)
         case other:
             raise UserError(
-                f"config.data.name={other!r}: expected octa500, rose, folder or synthetic."
+                f"config.data.name={other!r}: expected octa500, rose, folder, prepared, synthetic."
             )
 
 

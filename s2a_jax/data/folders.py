@@ -122,7 +122,7 @@ def pair_splits(folder: Path, layout: str, groups: dict[str, SplitFiles]) -> Lis
         if without:
             notes.append(f"{len(without)} of {len(every)} cases have no {task} mask.")
     counts = Counter(case.id for case in every)
-    shared = sorted((id_ for id_, count in counts.items() if count > 1), key=_id_key)
+    shared = sorted((id_ for id_, count in counts.items() if count > 1), key=id_key)
     if shared:
         notes.append(
             f"{len(shared)} names occur in more than one split ({first_few(shared)}): make sure "
@@ -134,7 +134,7 @@ def pair_splits(folder: Path, layout: str, groups: dict[str, SplitFiles]) -> Lis
 def _cases(files: SplitFiles, split: str) -> list[CaseFiles]:
     """The images that have a mask, sorted by id."""
     cases = []
-    for stem in sorted(files.images, key=_id_key):
+    for stem in sorted(files.images, key=id_key):
         rv, faz, combined = (masks.get(stem) for masks in (files.rv, files.faz, files.combined))
         if combined and (rv or faz):
             raise UserError(
@@ -186,7 +186,7 @@ def fold_name(name: str) -> str:
     return name.lower().translate({ord(character): None for character in " _-"})
 
 
-def _id_key(stem: str) -> tuple[int, str]:
+def id_key(stem: str) -> tuple[int, str]:
     """Sorts numbers by value, then other names."""
     return (int(stem), "") if stem.isdecimal() else (2**63, stem)
 

@@ -9,7 +9,7 @@ from s2a_jax.errors import UserError
 ROSE_SIZES = {"1": 304, "2": 512, "O": 304, "Z": 512, "H": 512}
 """Subset -> side of the images in pixels that it is used at."""
 
-_SLABS = {
+ROSE_SLABS = {
     "1": ("SVC", "DVC", "SVC_DVC"),
     "2": (),
     "O": ("SCC", "WRCC", "DCC"),
@@ -43,7 +43,7 @@ def list_rose(root: str | Path, subset: str, slab: str | None) -> Listing:
         raise UserError(
             f"config.data.subset={subset!r}: ROSE has the subsets {', '.join(ROSE_SIZES)}."
         )
-    slabs = _SLABS[subset]
+    slabs = ROSE_SLABS[subset]
     if slab is not None and slab not in slabs:
         known = (
             f"expected {', '.join(slabs)}" if slabs else "it has one kind of image: leave it out"

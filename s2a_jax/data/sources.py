@@ -51,7 +51,7 @@ _HELP = (
     "pass --config.data.root=DIR; to try the program without any data, run "
     "`python main.py --config configs/synthetic.py --workdir runs/demo`."
 )
-_SLABS = ("ILM_OPL", "FULL", "OPL_BM")
+OCTA500_SLABS = ("ILM_OPL", "FULL", "OPL_BM")
 _DEPTH = 2  # how far below the given root a data set or subset folder may lie
 
 _NEW_RELEASE = "OCTA-500, new release (Label/GT_LargeVessel, Label/GT_FAZ)"
@@ -93,10 +93,10 @@ def list_octa500(root: str | Path, subset: str, slab: str | None = None) -> List
     """
     if subset not in OCTA500_IDS:
         raise UserError(f"The OCTA-500 subset {subset!r} is unknown; choose 3M or 6M.")
-    if slab not in (None, *_SLABS):
-        raise UserError(f"config.data.slab={slab!r}: OCTA-500 has {', '.join(_SLABS)}.")
+    if slab not in (None, *OCTA500_SLABS):
+        raise UserError(f"config.data.slab={slab!r}: OCTA-500 has {', '.join(OCTA500_SLABS)}.")
     root = existing_folder(root, _HELP)
-    found = _choose(_search(root, slab or _SLABS[0]), root, subset)
+    found = _choose(_search(root, slab or OCTA500_SLABS[0]), root, subset)
     if found.layout is not None:
         if slab is not None:
             raise UserError(

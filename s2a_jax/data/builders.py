@@ -1,0 +1,155 @@
+"""TFDS builders: the data sets as array_record files, written and read without TensorFlow.
+
+They read the raw folder through `manual_dir`; `python -m s2a_jax prepare` runs them.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from s2a_jax.data.cases import Case, read_case
+from s2a_jax.data.folders import SPLITS, CaseFiles, Listing
+from s2a_jax.data.rose import ROSE_SIZES, ROSE_SLABS, list_rose
+from s2a_jax.data.sources import OCTA500_IDS, OCTA500_SLABS, list_octa500
+from s2a_jax.data.user_folder import list_user_folder
+from s2a_jax.errors import UserError
+
+
+@dataclasses.dataclass
+class SourceConfig(tfds.core.BuilderConfig):
+    """Which part of a data set.
+
+    Attributes:
+      subset: as `config.data.subset`; None for folders without subsets.
+      slab: as `config.data.slab`.
+    """
+
+    subset: str | None = None
+    slab: str | None = None
+
+
+class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Cases at their native size: `id`, `image`, `rv`, `faz`, `has_rv`, `has_faz`.
+
+    Images are uint16 [H, W]: the levels of a 16-bit file, or those of an 8-bit file times 257, the
+    same fraction of the range. (An Image feature of 16 bits would need OpenCV to be read.) Masks
+    are uint8 [H, W, 1], 0 or 255, and all 0 where `has_rv` or `has_faz` is false.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "See data/README.md for where each data set can be had."
+    BUILDER_CONFIGS = (SourceConfig(name="default"),)
+
+    skipped: frozenset[Path] = frozenset()
+    """Images to leave out."""
+    on_case: Callable[[], Any] = staticmethod(lambda: None)
+    """Called after every case."""
+
+    def listing(self, root: Path) -> Listing:
+        """The cases of the raw folder."""
+        return list_user_folder(root)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="En-face OCTA with masks of the retinal vessels and the FAZ.",
+            features=tfds.features.FeaturesDict(
+                {
+                    "id": tfds.features.Text(),
+                    "image": tfds.features.Tensor(
+                        shape=(None, None), dtype=np.uint16, encoding="zlib"
+                    ),
+                    "rv": tfds.features.Image(shape=(None, None, 1)),
+                    "faz": tfds.features.Image(shape=(None, None, 1)),
+                    "has_rv": tfds.features.Scalar(np.bool_),
+                    "has_faz": tfds.features.Scalar(np.bool_),
+                }
+            ),
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+        cases = self.listing(Path(dl_manager.manual_dir)).cases
+        kept = [case for case in cases if case.image not in self.skipped]
+        groups = {split: [case for case in kept if case.split == split] for split in SPLITS}
+        return {split: self._generate_examples(group) for split, group in groups.items() if group}
+
+    def _generate_examples(self, files: list[CaseFiles]) -> Iterator[tuple[str, dict[str, Any]]]:
+        for file in files:
+            case = read_case(file)
+            yield file.id, _example(file, case)
+            self.on_case()
+
+
+class Folder(CasesBuilder):
+    """A user's own folder."""
+
+
+class Synthetic(CasesBuilder):
+    """Synthetic eyes that lie in a folder."""
+
+
+class Octa500(CasesBuilder):
+    """OCTA-500, subsets 3M and 6M; each slab is a configuration, the superficial one is `3m`."""
+
+    BUILDER_CONFIGS = tuple(
+        SourceConfig(
+            name=subset.lower() + (f"_{slab.lower()}" if slab else ""), subset=subset, slab=slab
+        )
+        for subset in OCTA500_IDS
+        for slab in (None, *OCTA500_SLABS)
+    )
+
+    def listing(self, root: Path) -> Listing:
+        """The cases of the raw folder."""
+        return list_octa500(root, self.builder_config.subset, self.builder_config.slab)
+
+
+class Rose(CasesBuilder):
+    """ROSE-1, -2, -O, -Z and -H; each slab is a configuration, the superficial one is `Z`."""
+
+    BUILDER_CONFIGS = tuple(
+        SourceConfig(name=subset + (f"_{slab}" if slab else ""), subset=subset, slab=slab)
+        for subset in ROSE_SIZES
+        for slab in (None, *ROSE_SLABS[subset])
+    )
+
+    def listing(self, root: Path) -> Listing:
+        """The cases of the raw folder."""
+        return list_rose(root, self.builder_config.subset, self.builder_config.slab)
+
+
+BUILDERS = {"octa500": Octa500, "rose": Rose, "folder": Folder, "synthetic": Synthetic}
+
+
+def _example(file: CaseFiles, case: Case) -> dict[str, Any]:
+    levels = np.rint(case.image * 65535).astype(np.uint16)
+    if not np.array_equal(from_levels(levels), case.image):
+        raise UserError(
+            f"{file.image} holds values that 16 bits cannot hold; save it as a 16-bit image."
+        )
+    empty = np.zeros(case.image.shape, bool)
+    masks = {"rv": case.rv, "faz": case.faz}
+    return {
+        "id": file.id,
+        "image": levels,
+        **{
+            name: Image.fromarray(
+                np.where(empty if mask is None else mask, 255, 0).astype(np.uint8)
+            )
+            for name, mask in masks.items()
+        },
+        **{f"has_{name}": mask is not None for name, mask in masks.items()},
+    }
+
+
+def from_levels(levels: np.ndarray) -> np.ndarray:
+    """16-bit levels -> exactly the float32 in [0, 1] that was read from the raw file."""
+    # 257 levels apart are the levels of an 8-bit file, which was divided by 255.
+    if (levels % 257 == 0).all():
+        return (levels // 257).astype(np.float32) / np.float32(255)
+    return levels.astype(np.float32) / np.float32(65535)

@@ -1,0 +1,85 @@
+"""Reads a prepared data set into memory: TFDS data source -> grain -> `CaseSet`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import grain
+import numpy as np
+import tensorflow_datasets as tfds
+
+from s2a_jax.data.builders import from_levels
+from s2a_jax.data.cases import Case, CaseSet, resized, stacked
+from s2a_jax.data.folders import SPLITS, id_key
+from s2a_jax.errors import UserError
+
+_INFO = "dataset_info.json"
+
+
+def find_prepared(root: str | Path) -> Path:
+    """The one prepared data set in a folder or below it.
+
+    Raises:
+      UserError: there is none, or there are several.
+    """
+    root = Path(root).expanduser().absolute()
+    # An unfinished one lies in a folder called incomplete.<letters>_<version>.
+    found = sorted(
+        path.parent for path in root.rglob(_INFO) if not path.parent.name.startswith("incomplete")
+    )
+    if not found:
+        raise UserError(
+            f"config.data.root={root}: no prepared data set there; make one with "
+            "`python -m s2a_jax prepare`."
+        )
+    if len(found) > 1:
+        listed = ", ".join(str(folder) for folder in found)
+        raise UserError(f"config.data.root={root} holds several data sets: pass one of {listed}.")
+    return found[0]
+
+
+def load_prepared(folder: Path, size: int) -> dict[str, CaseSet]:
+    """Every split, each decoded once.
+
+    Args:
+      folder: of one data set, as `find_prepared` gives.
+      size: height and width of the result in pixels.
+
+    Returns:
+      "train", "val" and "test" -> the same cases that reading the raw folder gives.
+
+    Raises:
+      UserError: the files are damaged, or not ones that `prepare` wrote.
+    """
+    try:
+        builder = tfds.builder_from_directory(folder)
+        return {
+            split: _load(builder.as_data_source(split), size)
+            if split in builder.info.splits
+            else stacked([], [], size)
+            for split in SPLITS
+        }
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
+        raise UserError(
+            f"The prepared data set {folder} cannot be read ({error}); delete it and prepare it "
+            "again."
+        ) from error
+
+
+def _load(source: Sequence[dict[str, Any]], size: int) -> CaseSet:
+    decoded = (
+        grain.MapDataset.source(source)
+        .map(lambda example: (example["id"].decode(), resized(_case(example), size)))
+        .to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=16))
+    )
+    # TFDS shuffles what it writes.
+    pairs = sorted(decoded, key=lambda pair: id_key(pair[0]))
+    return stacked([name for name, _ in pairs], [case for _, case in pairs], size)
+
+
+def _case(example: dict[str, np.ndarray]) -> Case:
+    image = from_levels(example["image"])
+    rv, faz = (
+        example[name][..., 0] > 0 if example[f"has_{name}"] else None for name in ("rv", "faz")
+    )
+    return Case(image, rv, faz, image.shape)

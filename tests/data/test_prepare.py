@@ -1,0 +1,204 @@
+"""`python -m s2a_jax prepare` and reading back what it wrote."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs import default
+from s2a_jax.cli import main
+from s2a_jax.data.builders import BUILDERS
+from s2a_jax.data.datasets import load_dataset
+from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
+
+
+def picture(seed, sixteen_bit=False):
+    pixels = np.random.default_rng(seed).integers(0, 65536 if sixteen_bit else 256, (32, 32))
+    return pixels.astype(np.uint16 if sixteen_bit else np.uint8)
+
+
+def mask(seed):
+    return np.where(np.random.default_rng(seed).uniform(size=(32, 32)) < 0.2, 255, 0)
+
+
+def put(folder, stem, pixels, extension="png"):
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(pixels, getattr(pixels, "dtype", None))).save(
+        folder / f"{stem}.{extension}"
+    )
+
+
+def put_mask(folder, stem, seed):
+    put(folder, stem, mask(seed).astype(np.uint8))
+
+
+def octa500(root):
+    for ids, name in (((10301, 10302, 10440, 10441, 10451), "3"), ((10001, 10181, 10201), "6")):
+        for i in ids:
+            for slab in ("ILM_OPL", "FULL"):
+                put(root / f"OCTA_{name}mm/Projection Maps/OCTA({slab})", i, picture(i), "bmp")
+            put_mask(root / "Label/GT_LargeVessel", i, i)
+        put_mask(root / "Label/GT_FAZ", ids[0], 1)
+
+
+def rose(root, subset):
+    for split, numbers in (("train", range(4)), ("test", range(4, 6))):
+        for number in numbers:
+            put(root / f"ROSE-{subset}" / split / "img", number, picture(number))
+            put_mask(root / f"ROSE-{subset}" / split / "gt", number, number)
+
+
+def own_folder(root):
+    for i in range(20):
+        put(root / "images", f"eye{i}", picture(i, sixteen_bit=i % 2 == 0))
+        put_mask(root / "faz", f"eye{i}", i)
+
+
+def prepare(*arguments):
+    return main(["prepare", *map(str, arguments)])
+
+
+def section(**values):
+    data = default.get_config().data
+    data.update({"size": 32} | {key: str(value) for key, value in values.items()})
+    return data
+
+
+def assert_same(first, second):
+    for split in ("train", "val", "test"):
+        one, other = getattr(first, split), getattr(second, split)
+        for field in fields(one):
+            np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name))
+
+
+@pytest.mark.parametrize(
+    ("name", "subset"),
+    [("octa500", "3M"), ("octa500", "6M"), ("folder", None)] + [("rose", s) for s in "12OZH"],
+)
+def test_what_is_prepared_reads_as_the_raw_folder(tmp_path, name, subset, capsys):
+    raw, to = tmp_path / "raw", tmp_path / "to"
+    {"octa500": octa500, "folder": own_folder}.get(name, lambda r: rose(r, subset))(raw)
+    where = [] if subset is None else ["--subset", subset]
+    assert prepare(name, "--from", raw, "--to", to, *where) == 0
+    assert "unreadable cases: 0" in capsys.readouterr().out
+    chosen = {} if subset is None else {"subset": subset}
+    direct = load_dataset(section(name=name, root=raw, **chosen))
+    prepared = load_dataset(section(name="prepared", root=to))
+    assert_same(direct, prepared)
+    # Every mask that the raw folder lacks is reported.
+    report = json.loads(next(to.rglob("report.json")).read_text())
+    without = report["splits"]["train"]["faz"]["missing"]
+    assert sorted(without) == sorted(
+        case for case, has in zip(direct.train.ids, direct.train.has_faz, strict=True) if not has
+    )
+
+
+def test_every_subset_and_slab_is_a_configuration():
+    assert {config.name for config in BUILDERS["octa500"].BUILDER_CONFIGS} >= {"3m", "6m"}
+    assert {config.name for config in BUILDERS["rose"].BUILDER_CONFIGS} >= set("12OZH")
+
+
+def test_another_slab(tmp_path):
+    octa500(tmp_path / "raw")
+    arguments = ("octa500", "--from", tmp_path / "raw", "--to", tmp_path / "to", "--subset", "3M")
+    assert prepare(*arguments, "--slab", "FULL") == 0
+    assert (tmp_path / "to/octa500/3m_full").is_dir()
+
+
+def test_a_finished_one_is_not_written_again(tmp_path, capsys):
+    own_folder(tmp_path / "raw")
+    arguments = ("folder", "--from", tmp_path / "raw", "--to", tmp_path / "to")
+    assert prepare(*arguments) == 0
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*array_record*")}
+    assert times
+    assert prepare(*arguments) == 0
+    assert "was not written again" in capsys.readouterr().out
+    assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*array_record*")}
+
+
+def test_synthetic_eyes(tmp_path):
+    assert prepare("synthetic", "--to", tmp_path, "--size", 64, "--train", 2, "--val", 1,
+                   "--test", 0, "--field", 3, 6) == 0  # fmt: skip
+    data = section(name="prepared", root=tmp_path)
+    data.size = 64
+    dataset = load_dataset(data)
+    assert dataset.train.has_rv.all() and dataset.train.has_faz.all()
+    assert (len(dataset.train), len(dataset.val)) == (2, 1)
+
+
+def test_stopped_leaves_nothing_half_written(tmp_path):
+    for i in range(600):
+        put(tmp_path / "raw/images", f"eye{i}", picture(i))
+        put_mask(tmp_path / "raw/faz", f"eye{i}", i)
+    command = [sys.executable, "-m", "s2a_jax", "prepare", "folder", "--from", tmp_path / "raw",
+               "--to", tmp_path / "to"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while process.poll() is None and not list(tmp_path.glob("to/folder/default/incomplete*")):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not list(tmp_path.rglob("*array_record*"))
+    assert not list(tmp_path.glob("to/folder/default/*"))
+    assert prepare("folder", "--from", tmp_path / "raw", "--to", tmp_path / "to") == 0
+
+
+def test_duplicates_across_splits(tmp_path):
+    eyes = [synthesize_eye((1, i), EyeParameters(size=64)) for i in range(6)]
+    for split, numbers in (("train", (0, 1, 2, 3)), ("val", (4,)), ("test", (5, 0, 1))):
+        for number in numbers:
+            eye = eyes[number]
+            image = eye.image.copy()
+            if (split, number) == ("test", 1):  # not the same pixels, but the same eye
+                image = np.clip(image.astype(int) + 3, 0, 255).astype(np.uint8)
+            put(tmp_path / "raw" / split / "images", f"{split}{number}", image)
+            both = np.where(eye.rv, 255, np.where(eye.faz, 100, 0)).astype(np.uint8)
+            put(tmp_path / "raw" / split / "masks", f"{split}{number}", both)
+    assert prepare("folder", "--from", tmp_path / "raw", "--to", tmp_path / "to") == 0
+    found = json.loads(next(tmp_path.rglob("report.json")).read_text())["duplicates"]
+    assert found == {"exact": [["train/train0", "test/test0"]],
+                     "near": [["train/train1", "test/test1"]]}  # fmt: skip
+
+
+def test_unreadable_files_are_all_named(tmp_path, capsys):
+    own_folder(tmp_path / "raw")
+    bad = [tmp_path / "raw/images/eye3.png", tmp_path / "raw/faz/eye5.png"]
+    for path in bad:
+        path.write_bytes(path.read_bytes()[:60])
+    arguments = ("folder", "--from", tmp_path / "raw", "--to", tmp_path / "to")
+    assert prepare(*arguments) == 2
+    error = capsys.readouterr().err
+    assert all(str(path) in error for path in bad)
+    assert not list(tmp_path.glob("to/**/*.json"))
+    assert prepare(*arguments, "--skip-unreadable") == 0
+    assert "unreadable cases: 2" in capsys.readouterr().out
+    assert len(load_dataset(section(name="prepared", root=tmp_path / "to")).train) < 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("octa500", "--subset", "3M"), "--from is missing"),
+        (("octa500", "--from", "RAW", "--subset", "4M"), "has 3M, 6M"),
+        (("octa500", "--from", "RAW", "--subset", "3M", "--slab", "WRCC"), "ILM_OPL"),
+        (("folder", "--from", "RAW", "--subset", "3M"), "leave out --subset"),
+        (("folder", "--from", "/nowhere"), "does not exist"),
+        (("synthetic", "--from", "RAW"), "leave it out"),
+    ],
+)
+def test_wrong_arguments(tmp_path, arguments, words, capsys):
+    arguments = [str(tmp_path) if part == "RAW" else part for part in arguments]
+    assert prepare(*arguments, "--to", tmp_path / "to") == 2
+    assert words in capsys.readouterr().err
+
+
+def test_nothing_prepared_where_expected(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(Exception, match="python -m s2a_jax prepare"):
+        load_dataset(section(name="prepared", root=tmp_path / "empty"))
