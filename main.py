@@ -1,7 +1,8 @@
-"""Trains or evaluates one configuration.
+"""Trains or evaluates one configuration, or shows what it would train on.
 
 python main.py --config configs/octa500.py --workdir runs/octa500
 python main.py --mode=evaluate --workdir runs/octa500
+python main.py --mode=preview --config configs/octa500.py --workdir runs/octa500
 """
 
 import difflib
@@ -18,11 +19,12 @@ from configs import default
 from configs.recipes import resolve
 from s2a_jax.errors import UserError
 from s2a_jax.training.loop import NonFiniteLossError, evaluate_workdir, train
+from s2a_jax.training.preview import write_preview
 from s2a_jax.training.workdir import Workdir
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
-_MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do.")
+_MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate", "preview"], "What to do.")
 
 
 def main(argv: list[str]) -> int:
@@ -38,6 +40,11 @@ def main(argv: list[str]) -> int:
         if _MODE.value == "evaluate":
             config = _CONFIG.value or workdir.load_config()
             return evaluate_workdir(resolve(config), workdir, console)
+        if _MODE.value == "preview":
+            picture = workdir.path / "preview.png"
+            names = write_preview(resolve(_CONFIG.value), picture)
+            console.print(f"{', '.join(names)}, and three augmentations of each: {picture}")
+            return 0
         return train(resolve(_CONFIG.value), workdir, console)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -60,7 +67,7 @@ def _parse(argv: list[str]) -> None:
         raise UserError(f"Unexpected argument {rest[0]!r}; flags start with --.")
     if _WORKDIR.value is None:
         raise UserError("--workdir is missing: the folder that the run is written to.")
-    if _MODE.value == "train" and _CONFIG.value is None:
+    if _MODE.value != "evaluate" and _CONFIG.value is None:
         raise UserError("--config is missing, for example --config configs/synthetic.py.")
 
 

@@ -96,6 +96,15 @@ def test_another_network_trains_and_predicts(run, tmp_path):
     assert code == 0, output
 
 
+def test_preview_draws_what_the_network_sees(run, tmp_path):
+    code, output = run(*TRAIN[:3], "--mode=preview", "--workdir", tmp_path / "new")
+    assert code == 0, output
+    assert output.count("train000") == 6
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["preview.png"]
+    with Image.open(tmp_path / "new/preview.png") as sheet:
+        assert sheet.height == 6 * 100  # six cases of 96 px
+
+
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(run, command, trained, shared):
     workdir = shared / "interrupted"
     arguments = (*TRAIN, "--workdir", workdir)

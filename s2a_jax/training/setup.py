@@ -114,11 +114,7 @@ def make_setup(config: Any) -> Setup:
             raise UserError(f"config.{field}={value}: expected at least 1.")
     size = image_size(config.data)
     augmentation = Augmentation(**config.augment)
-    side = augmentation.crop or size
-    if not 16 <= side <= size or side % 16:
-        raise UserError(
-            f"config.augment.crop={side}: expected 0 or a multiple of 16 up to the images' {size}."
-        )
+    side = check_crop(augmentation.crop, size)
     objective = Objective(**config.objective)
     if objective.balance not in (*BALANCERS, "fixed"):
         raise UserError(
@@ -188,6 +184,16 @@ def make_setup(config: Any) -> Setup:
         predict=jax.jit(functools.partial(predict_step, module=module)),
         eval_batch_size=eval_batch_size,
     )
+
+
+def check_crop(crop: int, size: int) -> int:
+    """Side of what the network is trained on; raises a UserError if `crop` cannot be."""
+    side = crop or size
+    if not 16 <= side <= size or side % 16:
+        raise UserError(
+            f"config.augment.crop={side}: expected 0 or a multiple of 16 up to the images' {size}."
+        )
+    return side
 
 
 def read_pretrained(file: str | None, setup: Setup) -> dict[str, np.ndarray]:

@@ -1,0 +1,59 @@
+"""A contact sheet of training cases as the network will see them."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from s2a_jax.data.datasets import image_size, load_dataset
+from s2a_jax.data.pipeline import TrainStream
+from s2a_jax.evaluation.pictures import overlay
+from s2a_jax.training.augmentation import Augmentation
+from s2a_jax.training.setup import check_crop
+from s2a_jax.training.step import unpack
+
+_CASES, _DRAWS = 6, 3
+_GAP = 4  # pixels
+
+
+def write_preview(config: Any, path: Path) -> list[str]:
+    """Draws the first training cases: each, and three augmentations of it, in a row.
+
+    Every picture is shown without and with its masks, vessels red and the FAZ blue. No network is
+    built.
+
+    Args:
+        config: a resolved configuration.
+        path: where the PNG goes.
+
+    Returns:
+        Names of the cases, from the top.
+
+    Raises:
+        UserError: a field, folder or file that cannot be used.
+    """
+    augmentation = Augmentation(**config.augment)
+    check_crop(augmentation.crop, image_size(config.data))
+    dataset = load_dataset(config.data)
+    stream = TrainStream(dataset.train, dataset.sources, _CASES, config.seed)
+    images, masks = unpack(jax.tree.map(jnp.asarray, next(stream.starting_at(0))))
+    columns = [(images, masks)]
+    draw = jax.jit(augmentation)
+    for key in jax.random.split(jax.random.key(config.seed), _DRAWS):
+        columns.append(draw(key, images, masks))
+    side = images.shape[1]
+    rows = []
+    for i in range(_CASES):
+        cells = []
+        for pictures, labels in columns:
+            picture, label = np.asarray(pictures[i]), np.asarray(labels[i]) > 0
+            for rv, faz in ((None, None), (label[..., 0], label[..., 1])):
+                cell = Image.fromarray(overlay(picture, rv, faz)).resize((side, side))
+                cells.append(np.pad(np.asarray(cell), ((0, _GAP), (0, _GAP), (0, 0))))
+        rows.append(np.concatenate(cells, axis=1))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate(rows)).save(path)
+    return stream.ids(0)
