@@ -152,11 +152,13 @@ def _histogram_distance(samples: dict[str, _Sample]) -> float:
 def _draw(samples: dict[str, _Sample], pitch_mm: float, path: Path) -> None:
     figure, axes = plt.subplots(1, 3, figsize=(13, 3.4), layout="constrained")
     for name, sample in samples.items():
-        axes[0].hist(sample.images.ravel(), 64, (0, 255), density=True, histtype="step", label=name)
+        axes[0].hist(
+            sample.images.ravel(), 64, range=(0, 255), density=True, histtype="step", label=name
+        )
         spectra = [_spectrum(image, pitch_mm) for image in sample.images]
         axes[1].loglog(spectra[0][0], np.mean([power for _, power in spectra], 0), label=name)
         calibres = np.concatenate([_calibres_um(rv, pitch_mm) for rv in sample.rv])
-        axes[2].hist(calibres, 40, (0, 160), density=True, histtype="step", label=name)
+        axes[2].hist(calibres, 40, range=(0, 160), density=True, histtype="step", label=name)
     for axis, label in zip(
         axes, ("intensity", "spatial frequency (1/mm)", "calibre (um)"), strict=True
     ):

@@ -1,0 +1,86 @@
+"""A trained network on real eyes of two devices that it has never seen.
+
+    python -m benchmarks.sim_to_real --weights runs/sim_to_real --octa500 DIR --octa25k DIR
+
+prints the mean Dice over images of the vessels on the val splits of OCTA-500 (at the images' own
+size), of the FAZ on every case of OCTA-500 with a FAZ mask, and of the FAZ on OCTA-25K
+({image,faz}/superficial_<n>.png). OCTA-25K's images are resampled to `--octa25k-size` pixels before
+they are segmented, since their pixels are smaller than any that the networks are trained on.
+"""
+
+import argparse
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from s2a_jax.data.cases import read_case
+from s2a_jax.data.folders import CaseFiles, images_in
+from s2a_jax.data.images import binary_mask, read_image, resize_image
+from s2a_jax.data.sources import list_octa500
+from s2a_jax.evaluation.metrics import scores
+from s2a_jax.inference.segmenter import Segmenter
+
+Pairs = Iterable[tuple[str, np.ndarray, np.ndarray]]  # name, probability, truth
+
+
+def main() -> None:
+    """Prints the table; writes one CSV row an image."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--weights", required=True, type=Path)
+    parser.add_argument("--octa500", required=True, type=Path)
+    parser.add_argument("--octa25k", type=Path)
+    parser.add_argument("--octa25k-size", type=int, default=304)
+    parser.add_argument("--out", type=Path, default=Path("runs/sim_to_real.csv"))
+    options = parser.parse_args()
+    model = Segmenter.load_from_checkpoint(options.weights)
+    cases = {subset: list_octa500(options.octa500, subset).cases for subset in ("3M", "6M")}
+    sets = {
+        f"OCTA-500 {subset} val, RV": _pairs(
+            model, [file for file in files if file.split == "val"], "rv"
+        )
+        for subset, files in cases.items()
+    }
+    labelled = [file for files in cases.values() for file in files if file.faz is not None]
+    sets["OCTA-500, FAZ"] = _pairs(model, labelled, "faz")
+    if options.octa25k:
+        for half in ("superficial", "deep"):
+            sets[f"OCTA-25K {half}, FAZ"] = _octa25k(
+                model, options.octa25k, half, options.octa25k_size
+            )
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    with options.out.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("set", "case", "dice"))
+        for name, pairs in sets.items():
+            rows = [(name, case, _dice(p >= 0.5, truth)) for case, p, truth in pairs]
+            writer.writerows(rows)
+            dice = [row[2] for row in rows]
+            print(f"{name:24s} {len(dice):3d} images  {np.mean(dice):.4f} ± {np.std(dice):.4f}")
+    print(options.out)
+
+
+def _pairs(model: Segmenter, files: Iterable[CaseFiles], task: str) -> Pairs:
+    for file in files:
+        case = read_case(file)
+        yield file.id, model.predict_proba(case.image)[task], getattr(case, task)
+
+
+def _octa25k(model: Segmenter, root: Path, half: str, size: int) -> Pairs:
+    masks = images_in(root / "faz")
+    for name, path in images_in(root / "image").items():
+        if name.startswith(half):
+            image, truth = read_image(path), binary_mask(masks[name], threshold=128)
+            probability = model.predict_proba(resize_image(image, (size, size)))["faz"]
+            yield name, resize_image(probability, image.shape), truth
+
+
+def _dice(predicted: np.ndarray, truth: np.ndarray) -> float:
+    pairs = {"tp": (True, True), "fp": (True, False), "fn": (False, True), "tn": (False, False)}
+    counts = {name: np.sum((predicted == p) & (truth == t)) for name, (p, t) in pairs.items()}
+    return float(scores(counts)["dice"])
+
+
+if __name__ == "__main__":
+    main()
