@@ -78,7 +78,22 @@ def prepare(
 def prepare_synthetic(
     target: Path, size: int, seed: int, field_mm: tuple[float, float], counts: dict[str, int]
 ) -> Path:
-    """Makes synthetic eyes in `<target>/eyes` and prepares them; see `prepare`."""
+    """Makes synthetic eyes in `<target>/eyes` and prepares them; see `prepare`.
+
+    Raises:
+      UserError: a number out of its range, or as `prepare`.
+    """
+    low, high = field_mm
+    for flag, value, ok, expected in (
+        ("--size", size, 64 <= size <= 2048, "64 to 2048 pixels"),
+        ("--seed", seed, seed >= 0, "0 or more"),
+        ("--field", f"{low:g} {high:g}", 2 <= low <= high <= 7, "2 to 7 mm, the smaller first"),
+        ("--train", counts["train"], counts["train"] >= 1, "at least 1"),
+        ("--val", counts["val"], counts["val"] >= 1, "at least 1"),
+        ("--test", counts["test"], counts["test"] >= 0, "at least 0"),
+    ):
+        if not ok:
+            raise UserError(f"{flag}={value}: expected {expected}.")
     raw = synthetic_folder(target / "eyes", size, seed, counts, field_mm)
     return prepare("synthetic", raw, target / raw.name, None, None, skip_unreadable=False)
 

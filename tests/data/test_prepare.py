@@ -190,6 +190,9 @@ def test_unreadable_files_are_all_named(tmp_path, capsys):
         (("folder", "--from", "RAW", "--subset", "3M"), "leave out --subset"),
         (("folder", "--from", "/nowhere"), "does not exist"),
         (("synthetic", "--from", "RAW"), "leave it out"),
+        (("synthetic", "--size", "8"), "--size=8: expected 64"),
+        (("synthetic", "--field", "6", "3"), "--field=6 3: expected 2 to 7 mm"),
+        (("synthetic", "--val", "0"), "--val=0: expected at least 1"),
     ],
 )
 def test_wrong_arguments(tmp_path, arguments, words, capsys):
