@@ -126,7 +126,8 @@ def _colonise(rng, grown, stage, faz, parameters):
     half = parameters.macula_mm / 2 + parameters.margin_mm
     sinks = rng.uniform(-half, half, (int(stage.sinks_per_mm2 * (2 * half) ** 2), 2))
     sinks = sinks[faz.level(sinks) > 1.35]
-    nearest_distance, nearest = _tree(nodes).query(sinks)
+    ready = _tree(nodes)
+    nearest_distance, nearest = ready.query(sinks)
     hungry = nearest_distance > stage.clearance_mm
     sinks, nearest, nearest_distance = sinks[hungry], nearest[hungry], nearest_distance[hungry]
     # Side branches leave a ready vessel at intervals, not from every node of it.
@@ -144,7 +145,12 @@ def _colonise(rng, grown, stage, faz, parameters):
             break
         direction = _steer(_unit(pull), nodes[growing], heading[growing], faz, stage, parameters)
         tips = nodes[growing] + parameters.step_mm * direction
-        crowded = _tree(nodes).query(tips)[0] < 0.5 * parameters.step_mm
+        # Two searches: a tree of everything would have to be built again each time.
+        too_near = 0.5 * parameters.step_mm
+        crowded = ready.query(tips, distance_upper_bound=too_near)[0] < too_near
+        if len(nodes) > ready.n:
+            grown_now = _tree(nodes[ready.n :])
+            crowded |= grown_now.query(tips, distance_upper_bound=too_near)[0] < too_near
         # A branch never turns back: it would curl up around the sinks beside it.
         is_tip = children[growing] == 0
         course_of_tips = np.where(is_tip[:, None], course[growing], direction)
