@@ -4,6 +4,8 @@ from types import MappingProxyType
 
 from ml_collections import ConfigDict
 
+from s2a_jax.errors import UserError
+
 _CPU = {
     "objective.bce_weight": 1.0,
     "optimizer.name": "adam",
@@ -48,9 +50,16 @@ RECIPES = MappingProxyType(
 
 
 def resolve(config: ConfigDict) -> ConfigDict:
-    """A copy of `config` in which fields that are None have their variant's values."""
+    """A copy of `config` in which fields that are None have their variant's values.
+
+    Raises:
+        UserError: there is no such variant.
+    """
     config = config.copy_and_resolve_references()
-    for path, value in RECIPES.get(config.model.variant, {}).items():
+    variant = config.model.variant
+    if variant not in RECIPES:
+        raise UserError(f"config.model.variant={variant!r}: expected one of {', '.join(RECIPES)}.")
+    for path, value in RECIPES[variant].items():
         section, field = path.split(".")
         if config[section][field] is None:
             config[section][field] = value

@@ -7,7 +7,8 @@ import pytest
 from scipy import ndimage
 
 from s2a_jax.data.synthesis import EyeParameters, stream_eyes, synthesize_eye
-from s2a_jax.data.synthesis.vessels import draw_faz, grow_vessels
+from s2a_jax.data.synthesis.faz import draw_faz
+from s2a_jax.data.synthesis.vessels import grow_vessels
 
 SMALL = EyeParameters(size=128)
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from s2a_jax.data.synthesis.acquisition import acquire, displaced
+from s2a_jax.data.synthesis.faz import draw_faz
 from s2a_jax.data.synthesis.parameters import EyeParameters
 from s2a_jax.data.synthesis.render import draw_anatomy, largest_region
-from s2a_jax.data.synthesis.vessels import draw_faz, grow_vessels
+from s2a_jax.data.synthesis.vessels import grow_vessels
 
 
 @dataclass(frozen=True)

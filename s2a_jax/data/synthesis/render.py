@@ -6,8 +6,9 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import Voronoi, cKDTree
 
+from s2a_jax.data.synthesis.faz import FazContour
 from s2a_jax.data.synthesis.parameters import EyeParameters
-from s2a_jax.data.synthesis.vessels import FazContour, VesselTrees
+from s2a_jax.data.synthesis.vessels import VesselTrees
 
 
 @dataclass(frozen=True)
