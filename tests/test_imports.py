@@ -10,10 +10,22 @@ ALLOWED = {
     "models": {"errors"},
     "objectives": set(),
     "data": {"errors"},
-    "evaluation": set(),
+    "evaluation": {"errors", "analysis"},
     "convert": {"errors", "models"},
-    "training": {"errors", "models", "objectives", "data", "evaluation", "convert"},
+    "training": {"errors", "models", "objectives", "data", "evaluation", "analysis", "convert"},
     "inference": {"errors", "models", "data", "training", "convert"},
+    "analysis": {"errors"},
+    "comparison": {"errors", "data", "evaluation", "analysis", "training"},
+    "commands": {
+        "errors",
+        "data",
+        "evaluation",
+        "analysis",
+        "convert",
+        "training",
+        "inference",
+        "comparison",
+    },
 }
 """Folder -> what it may import of the package, besides itself."""
 

@@ -1,0 +1,61 @@
+"""`python -m s2a_jax prepare`: check a data set and store it as TFDS files."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from s2a_jax.errors import UserError
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Adds the command and its flags."""
+    parser = commands.add_parser(
+        "prepare",
+        help="check a data set and store it as TFDS array_record files",
+        description="Reads a raw folder, reports what it holds (masks, prevalence, duplicates, "
+        "unreadable files) and writes it as a TFDS data set. A data set that is there already is "
+        "not written again; a run that was stopped leaves nothing half-written.",
+    )
+    parser.add_argument("name", choices=("octa500", "rose", "folder", "synthetic"))
+    parser.add_argument("--from", type=Path, dest="source", metavar="RAW", help="the raw folder")
+    parser.add_argument("--to", required=True, type=Path, dest="target", metavar="DIR")
+    parser.add_argument("--subset", help="of octa500: 3M or 6M; of rose: 1, 2, O, Z or H")
+    parser.add_argument("--slab", help="as config.data.slab; default: the superficial one")
+    parser.add_argument("--skip-unreadable", action="store_true", help="leave such cases out")
+    eyes = parser.add_argument_group("synthetic eyes")
+    eyes.add_argument("--size", type=int, default=304, help="pixels; default 304")
+    eyes.add_argument("--seed", type=int, default=0)
+    eyes.add_argument(
+        "--field", type=float, nargs=2, default=(3.0, 3.0), metavar=("LOW", "HIGH"), help="mm"
+    )
+    for split, count in (("train", 96), ("val", 8), ("test", 24)):
+        eyes.add_argument(f"--{split}", type=int, default=count, help=f"default {count}")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Prepares one data set.
+
+    Raises:
+        UserError: a flag, folder or file that cannot be used.
+    """
+    if options.name != "synthetic" and options.source is None:
+        raise UserError("--from is missing: the raw folder.")
+    if options.name == "synthetic" and options.source is not None:
+        raise UserError("--from: synthetic eyes are made, not read; leave it out.")
+    from s2a_jax.data.prepare import prepare, prepare_synthetic
+
+    # So that a stopped run removes what is half-written.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    if options.name == "synthetic":
+        counts = {split: getattr(options, split) for split in ("train", "val", "test")}
+        prepare_synthetic(options.target, options.size, options.seed, tuple(options.field), counts)
+    else:
+        prepare(
+            options.name,
+            options.source,
+            options.target,
+            options.subset,
+            options.slab,
+            options.skip_unreadable,
+        )
