@@ -1,0 +1,1 @@
+"""Biomarkers and statistics of masks: NumPy, SciPy and scikit-image, no JAX."""
