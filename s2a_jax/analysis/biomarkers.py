@@ -12,6 +12,7 @@ from s2a_jax.analysis.sectors import etdrs_sectors, grid_diameters, quadrant_nam
 from s2a_jax.analysis.vessels import measure_vessels
 from s2a_jax.errors import UserError
 
+_CONDITIONS = ("um_per_px", "axial_length_applied", "faz_touches_border", "etdrs_")
 _RING_UM = 300.0  # width of the ring of FD-300
 _ISOTROPY = 0.01  # by which the pitches of rows and columns may differ
 _EYES = {"OD": "OD", "R": "OD", "RIGHT": "OD", "OS": "OS", "L": "OS", "LEFT": "OS"}
@@ -72,6 +73,11 @@ def measure(
     }
 
 
+def is_biomarker(name: str) -> bool:
+    """Whether a name of `measure` is that of a biomarker, not of how the eye was measured."""
+    return not name.startswith(_CONDITIONS)
+
+
 def isotropic_pitch(um_per_px: float | tuple[float, float]) -> float:
     """The pitch in um as one number.
 
@@ -94,7 +100,7 @@ def isotropic_pitch(um_per_px: float | tuple[float, float]) -> float:
             f"The pixels are {pitches[0]:.4g} um high and {pitches[1]:.4g} um wide; resample the "
             "image to square pixels first, since shapes cannot be measured on others."
         )
-    return float(math.exp(np.log(pitches).mean()))
+    return float(pitches[0]) if pitches.size == 1 else float(np.sqrt(pitches.prod()))
 
 
 def parse_laterality(text: str | None) -> str | None:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
-from skimage.measure import label, regionprops
+from skimage.measure import label
 
 from s2a_jax.analysis.contours import enclosed_area, outlines, segments
 
@@ -53,7 +53,10 @@ def measure_faz(mask: np.ndarray) -> FazMeasures | None:
     labels, components = label(mask, return_num=True, connectivity=2)
     largest = np.argmax(np.bincount(labels.ravel())[1:]) + 1
     region = ndimage.binary_fill_holes(labels == largest)
-    properties = regionprops(region.astype(np.uint8))[0]
+    points = np.argwhere(region)
+    # A pixel is a square of variance 1/12 around its centre.
+    spread = np.cov(points.T, bias=True) + np.eye(2) / 12
+    minor, major = np.sqrt(np.linalg.eigvalsh(spread))
     # With the holes filled there is one outline, or one for each part that hangs on by a corner.
     parts = outlines(region)
     outline = np.concatenate(parts)
@@ -61,13 +64,12 @@ def measure_faz(mask: np.ndarray) -> FazMeasures | None:
     edges = (region[0], region[-1], region[:, 0], region[:, -1])
     return FazMeasures(
         region=region,
-        area=int(properties.area),
+        area=len(points),
         perimeter=sum(float(segments(part)[1].sum()) for part in parts),
-        # regionprops adds the spread of a pixel, 1/12, so that the minor axis is never 0.
-        axis_ratio=float(properties.axis_major_length / properties.axis_minor_length),
+        axis_ratio=float(major / minor),
         feret=float(pdist(hull).max()),
         solidity=sum(map(enclosed_area, parts)) / enclosed_area(hull),
-        centroid=tuple(float(c) + 0.5 for c in properties.centroid),
+        centroid=tuple((points.mean(axis=0) + 0.5).tolist()),
         components=int(components),
         touches_border=any(edge.any() for edge in edges),
     )

@@ -9,9 +9,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from s2a_jax.analysis.biomarkers import is_biomarker
+
 Row = Mapping[str, str | float]
-_NO_SUMMARY = ("um_per_px", "axial_length", "etdrs_", "faz_touches_border")
-"""Columns that tell how an eye was measured begin like this."""
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
@@ -33,13 +33,13 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 
 
 def print_summary(rows: Sequence[Row]) -> None:
-    """Prints each biomarker's count, mean, standard deviation and range over the eyes."""
+    """Prints each number's count, mean, standard deviation and range over the eyes."""
     table = Table("biomarker", title=f"{len(rows)} eyes")
     for heading in ("eyes", "mean ± sd", "range"):
         table.add_column(heading, justify="right")
     for name in dict.fromkeys(name for row in rows for name in row):
         cells = [row.get(name, np.nan) for row in rows]
-        if name.startswith(_NO_SUMMARY) or any(isinstance(cell, str) for cell in cells):
+        if not is_biomarker(name) or any(isinstance(cell, str) for cell in cells):
             continue
         values = np.array(cells)[~np.isnan(cells)]
         if values.size:

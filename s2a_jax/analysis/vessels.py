@@ -47,7 +47,7 @@ def measure_vessels(mask: np.ndarray) -> VesselMeasures:
     padded = np.pad(mask, _BORDER, mode="symmetric")
     walls = [outline - _BORDER for outline in outlines(padded)]
     skeleton = trace_skeleton(padded, _BORDER)
-    calibres = _calibres(skeleton.branches, walls)
+    calibres = _calibres(skeleton.branches, _wall_points(walls, mask.shape))
     return VesselMeasures(
         area=int(np.count_nonzero(mask)),
         perimeter=_perimeter_inside(walls, mask.shape),
@@ -69,20 +69,28 @@ def _perimeter_inside(walls: list[np.ndarray], shape: tuple[int, int]) -> float:
     return total
 
 
-def _calibres(branches: list[np.ndarray], walls: list[np.ndarray]) -> np.ndarray:
+def _wall_points(walls: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """Points [N, 2] on the walls, so dense that a distance to them is that to the wall."""
+    points = [each for wall in walls for each in (wall, segments(wall)[0])]
+    points = np.concatenate([np.empty((0, 2)), *points])
+    # The outer edge of what is mirrored is no wall.
+    is_wall = (points > 1 - _BORDER) & (points < np.array(shape) + _BORDER - 2)
+    return points[is_wall.all(axis=1)]
+
+
+def _calibres(branches: list[np.ndarray], wall_points: np.ndarray) -> np.ndarray:
     """Calibres [N] in pixels at all points of the branches.
 
     Twice the distance to the wall is short by up to a pixel where the centreline, made of whole
     pixels, lies beside the axis. So the distance is taken half a pixel to either side of the
     centreline, one to each wall: d(left) + d(right) + 1, whatever the offset.
     """
-    if not branches or not walls:
+    if not branches or not len(wall_points):
         return np.empty(0)
     points = np.concatenate(branches)
     tangents = np.concatenate([np.gradient(branch, axis=0) for branch in branches])
     normals = tangents[:, ::-1] * (1, -1) / np.hypot(*tangents.T)[:, None]
-    # Points of a wall and those halfway between: a distance to them is that to the wall.
-    wall = cKDTree(np.concatenate([*walls, *(segments(one)[0] for one in walls)]))
+    wall = cKDTree(wall_points)
     (left, _), (right, _) = (wall.query(points + side * normals) for side in (-0.5, 0.5))
     return left + right + 1
 
