@@ -117,7 +117,7 @@ def write_dicom(path, pixels, **elements):
     data.save_as(path, enforce_file_format=True)
 
 
-def test_images_and_dicom_through_a_network(tmp_path):
+def test_images_and_dicom_through_a_network(tmp_path, capsys):
     """Any weights do: what counts is that the row is that of the network's own masks."""
     fields = network_fields({"name": "unet", "variant": "tiny", "dtype": "float32"}, 32)
     module = build_network("unet", fields)
@@ -133,6 +133,9 @@ def test_images_and_dicom_through_a_network(tmp_path):
     weights = ["--weights", str(tmp_path / "weights.safetensors")]
     assert main(["measure", *weights, str(images), "--out", str(out)]) == 0
     plain, dicom = rows_of(out)
+    out.unlink()
+    assert main(["measure", *weights, str(images), "--laterality", "OS", "--out", str(out)]) == 2
+    assert "Eye right: The file says OD" in capsys.readouterr().err
     assert (dicom["id"], dicom["laterality"], dicom["pitch_source"]) == ("right", "OD", "DICOM")
     expected = measure(*model.predict(pixels), um_per_px=20.0)
     for row in (plain, dicom):
