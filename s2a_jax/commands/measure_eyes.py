@@ -48,10 +48,9 @@ def measure_eyes(options: argparse.Namespace) -> None:
     files = _files(options)
     rows = read_eyes(options.eyes) if options.eyes else {}
     _check_ids(files, rows, options.eyes)
-    # All of them before the first is measured: that takes longer.
-    eyes = [_known(one, rows.get(one.id, EyeRow()), options) for one in files]
-    for one in files:
+    for one in files:  # all of them before the first is measured, which takes longer
         one.read_image() if one.image else one.read_masks()
+    eyes = [_known(one, rows.get(one.id, EyeRow()), options) for one in files]
     masks_of = _predictor(options.weights) if options.weights else EyeFiles.read_masks
     console = Console(stderr=True)
     table = []
@@ -59,9 +58,12 @@ def measure_eyes(options: argparse.Namespace) -> None:
         table.append(_measure(eye, masks_of, options.reference_axial_length_mm))
     write_rows(options.out, table)
     print_summary(table)
-    for name, column in (("vessel mask", "vessel_density"), ("FAZ", "faz_perimeter_mm")):
+    for name, column, is_asked in (
+        ("vessel mask", "vessel_density", options.rv or not options.faz),
+        ("FAZ", "faz_perimeter_mm", options.faz or not options.rv),
+    ):
         without = [row["id"] for row in table if np.isnan(row[column])]
-        if without:
+        if is_asked and without:
             print(f"{len(without)} of {len(table)} eyes without {name}: {first_few(without)}.")
     corrected = sum(eye.axial_length_mm is not None for eye in eyes)
     print(f"Lengths are corrected by axial length in {corrected} of {len(table)} eyes.")

@@ -190,6 +190,7 @@ def test_dicom_without_pydicom(tmp_path, monkeypatch):
         ("--rv {masks} --eyes {other}/columns.csv --field-mm 1", "expected id"),
         ("--rv {masks} --faz {other}/named --field-mm 1", "called as one of"),
         ("--rv {other}/damaged --field-mm 1", "cut.png"),
+        ("--rv {other}/junk --field-mm 1", "junk.tif is not an image"),
         ("--rv {other}/grey --um-per-px 10", "grey.png"),
         ("--rv {other}/wide --field-mm 1", "square pixels"),
     ],
@@ -200,6 +201,8 @@ def test_mistakes_are_one_sentence_and_nothing_is_written(masks, tmp_path, capsy
     save(other / "damaged" / "ok.png", RV)
     (other / "damaged" / "cut.png").write_bytes((masks / "a_rv.png").read_bytes()[:80])
     save(other / "wide" / "w.png", RV[:50])
+    (other / "junk").mkdir()
+    (other / "junk" / "junk.tif").write_text("no image")
     (other / "grey").mkdir()
     Image.fromarray((Y * 2).astype(np.uint8)).save(other / "grey" / "grey.png")
     for name, text in (
