@@ -18,7 +18,7 @@ from s2a_jax.data.images import FAZ_VALUE, RV_VALUE
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
 
-VERSION = 3
+VERSION = 4
 """Of the generator: raised whenever the eyes of a seed change, so that no old cache is read."""
 
 _FEW = 8  # eyes that are made faster than processes start
