@@ -88,6 +88,8 @@ def _inline(text: str, title: str) -> str:
     box = re.search(r'viewBox="[^"]+"', head)[0]
     label = re.sub(r"[^\w .,:()/%-]", " ", title)  # it becomes an attribute
     prefix = re.sub(r"\W", "-", title)  # names of clip paths must not meet those of other figures
+    # Its style sheet would hold for the whole page; report.css has the two lines for figures.
+    rest = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", rest, flags=re.DOTALL)
     rest = re.sub(r'\bid="', f'id="{prefix}-', rest)
     rest = re.sub(r'href="#', f'href="#{prefix}-', rest)
     rest = rest.replace("url(#", f"url(#{prefix}-")

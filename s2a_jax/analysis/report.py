@@ -83,8 +83,8 @@ def _render(run: RunFiles, defaults: Mapping[str, Any] | None) -> str:
         for path in run.overlays
         if (source := embed(run, path)) is not None
     ]
-    curves = training(run)
-    where = machine(run)
+    curves = _part(run, "metrics.jsonl", training)
+    where = _part(run, "environment.json", machine)
     return environment.get_template("report.html").render(
         style=Markup((_TEMPLATES / "report.css").read_text()),
         title=f"{name['model.name']} {name['model.variant']} on {name['data']}",
@@ -103,6 +103,17 @@ def _render(run: RunFiles, defaults: Mapping[str, Any] | None) -> str:
             *run.notes,
         ],  # last: all parts have added theirs
     )
+
+
+def _part(run: RunFiles, file: str, make: Callable[[RunFiles], dict]) -> dict:
+    """A part that one file tells all about."""
+    try:
+        return make(run)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{run.path / file} is not as a run writes it ({type(error).__name__}: {error}); move "
+            "it away and write the report again."
+        ) from error
 
 
 def _field(config: Mapping[str, Any], section: str, field: str) -> str:
