@@ -116,9 +116,7 @@ def _read_metrics(run: RunFiles, file: Path) -> None:
             continue
         (run.validation if "val_score" in row else run.training).append(row)
     if broken:
-        run.notes.append(
-            f"Rows of metrics.jsonl that could not be read and were left out: {broken}."
-        )
+        run.notes.append(f"Rows of metrics.jsonl that could not be read, left out: {broken}.")
 
 
 def _read_results(run: RunFiles, folder: Path) -> None:

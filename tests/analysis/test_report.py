@@ -146,7 +146,7 @@ def test_damage_is_told(tmp_path):
     (tmp_path / "results/val.csv").write_text("id,rv_dice,faz_dice\na,0.5,\nb,0.7,\n")
     (tmp_path / "results/val.json").write_text("{")
     page = report(tmp_path)
-    for sentence in ("epoch 5 of 50", "could not be read and were left out: 1.", "10441.png could not be read",
+    for sentence in ("epoch 5 of 50", "not be read, left out: 1.", "10441.png could not be read",
                      "outside.png lies outside", "KeyError: 'auc'", "size of a pixel",
                      "results/val.json could not be read", "RV on 2", "step 720, but step 90",
                      "No case of this split has a FAZ mask"):  # fmt: skip
