@@ -27,6 +27,7 @@ TASKS = {"rv": "RV", "faz": "FAZ", "faz_post": "FAZ, post-processed"}
 _UNITS = {
     "per_mm2": "mm⁻²",
     "per_mm": "mm⁻¹",
+    "per_px": "px⁻¹",
     "mm2": "mm²",
     "mm": "mm",
     "um": "µm",

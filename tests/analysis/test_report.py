@@ -200,3 +200,15 @@ def test_the_environment_of_a_resumed_run(tmp_path):
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("faz_area_mm2", ("FAZ area", "mm²")),
+        ("perimeter_index_per_px", ("Perimeter index", "px⁻¹")),
+        ("fd300", ("FD-300", "")),
+    ],
+)
+def test_units_are_the_ends_of_names(name, label):
+    assert split_unit(name) == label
