@@ -67,6 +67,9 @@ def test_training_leaves_everything(trained):
     assert any((trained / "tensorboard").iterdir())
     assert len(list((trained / "overlays").glob("*.png"))) == 2
     assert "FAZ" in (trained / "results" / "table.txt").read_text()
+    environment = json.loads((trained / "environment.json").read_text())
+    assert environment["ended"] >= environment["started"]
+    assert "2 of 2 epochs" in (trained / "report.html").read_text()
     with (trained / "results" / "test.csv").open() as file:
         table = list(csv.DictReader(file))
     assert [row["id"] for row in table] == ["test0000", "test0001"]

@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from s2a_jax.analysis.environment import record_end, record_start
 from s2a_jax.errors import UserError
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.estimate import warn_if_slow
@@ -58,9 +59,13 @@ def train(config: Any, workdir: Workdir, console: Console) -> int:
         else:
             state = checkpoints.restore(checkpoints.latest_step, setup.abstract)
         if start < setup.total_steps:
-            with Interrupt() as interrupt:
-                run = _Run(config, setup, checkpoints, workdir, console)
-                signal = run.train(state, start, interrupt)
+            record_start(workdir.environment)
+            try:
+                with Interrupt() as interrupt:
+                    run = _Run(config, setup, checkpoints, workdir, console)
+                    signal = run.train(state, start, interrupt)
+            finally:
+                record_end(workdir.environment)
             if signal is not None:
                 console.print(
                     f"Stopped by {signal.name} after step {checkpoints.latest_step} of "
