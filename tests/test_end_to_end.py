@@ -15,7 +15,8 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 ROOT = Path(__file__).parent.parent
-TRAIN = ["main.py", "--config", "configs/synthetic.py:smoke", "--config.log.every_steps=1"]
+TRAIN = ["main.py", "--config", "configs/synthetic.py:smoke", "--config.log.every_steps=1",
+         "--config.data.synthetic.stream=True"]  # fmt: skip
 PREDICT = ["-m", "s2a_jax", "predict"]
 
 
@@ -80,8 +81,7 @@ def test_evaluation_of_a_workdir_gives_the_same_numbers(run, trained, shared):
     copy = shared / "copy"
     shutil.copytree(trained, copy)
     shutil.rmtree(copy / "results")
-    code, output = run("main.py", "--mode=evaluate", "--config", TRAIN[2],
-                       "--config.log.every_steps=1", "--workdir", copy)  # fmt: skip
+    code, output = run(*TRAIN, "--mode=evaluate", "--workdir", copy)
     assert code == 0, output
     name = "results/test.csv"
     assert (copy / name).read_text() == (trained / name).read_text()
@@ -89,7 +89,8 @@ def test_evaluation_of_a_workdir_gives_the_same_numbers(run, trained, shared):
 
 def test_another_network_trains_and_predicts(run, tmp_path):
     workdir = tmp_path / "unet"
-    code, output = run(*TRAIN, "--config.model.name=unet", "--workdir", workdir)
+    flags = ("--config.model.name=unet", "--config.data.synthetic.stream=False")
+    code, output = run(*TRAIN, *flags, "--workdir", workdir)
     assert code == 0, output
     assert "unet tiny" in output
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "eye.png")
