@@ -1,1 +1,1 @@
-"""Biomarkers and statistics of masks: NumPy, SciPy and scikit-image, no JAX."""
+"""Biomarkers of masks, and of numbers: statistics, figures, a run's report. No JAX at import."""
