@@ -1,1 +1,1 @@
-"""Numbers about numbers: statistics, figures and the report of a run. No JAX at import."""
+"""Biomarkers of masks, and of numbers: statistics, figures, a run's report. No JAX at import."""
