@@ -4,6 +4,7 @@ A process for each run, since that frees the memory of its arrays and compiled p
 network that fails cannot take the others along. Compiled programs are shared on disk.
 """
 
+import contextlib
 import functools
 import json
 import subprocess
@@ -56,7 +57,10 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
             code = _train(run, log, interrupt, show)
             seconds = before + time.monotonic() - start
             if code == 2:
-                raise UserError(f"{run.label}: {_last_line(log)}")
+                reason = _last_line(log)
+                if not run.workdir.path.exists():  # refused before anything was written
+                    _remove(log)
+                raise UserError(f"{run.label}: {reason}")
             _write_record(run, seconds, finished=code == 0)
             if interrupt.signal is not None and code != 0:
                 console.print(f"Stopped in {run.label}; the same command goes on from there.")
@@ -162,6 +166,14 @@ def _duration(seconds: float | None) -> str:
     if seconds is None:
         return "unknown time"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _remove(log: Path) -> None:
+    """Removes a log, and the folders above it that are empty then."""
+    log.unlink()
+    with contextlib.suppress(OSError):  # not empty
+        log.parent.rmdir()
+        log.parent.parent.rmdir()
 
 
 def _last_line(log: Path) -> str:

@@ -3,8 +3,8 @@
 import functools
 
 import flax.linen as nn
+import flax.struct
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -91,19 +91,27 @@ def test_a_restored_run_goes_on_as_if_never_stopped(balance, tmp_path):
                                    rtol=1e-5)  # fmt: skip
 
 
+class OldState(flax.struct.PyTreeNode):
+    """As it was saved before there was `balance`."""
+
+    step: jax.Array
+    params: dict
+    batch_stats: dict
+    opt_state: tuple
+    ema_params: dict
+    key: jax.Array
+
+
 def test_a_checkpoint_from_before_balancers_had_memories_restores(tmp_path):
     _, _, init, abstract = make("dwb")
     state = create_state(init, abstract, {})
-    names = ("step", "params", "batch_stats", "opt_state", "ema_params", "key")
-    old = {name: getattr(state, name) for name in names}
+    old = OldState(*(getattr(state, name) for name in OldState.__annotations__))
     manager = ocp.CheckpointManager(tmp_path, item_names=("state", "meta"))
-    manager.save(3, args=ocp.args.Composite(state=ocp.args.StandardSave(old),
-                                            meta=ocp.args.JsonSave({})))  # fmt: skip
-    manager.wait_until_finished()
+    args = {"state": ocp.args.StandardSave(old), "meta": ocp.args.JsonSave({})}
+    manager.save(3, args=ocp.args.Composite(**args))
     manager.close()
     checkpoints = Checkpoints(tmp_path)
     restored = checkpoints.restore(3, abstract)
     checkpoints.close()
     assert restored.balance == {}
     jax.tree.map(np.testing.assert_array_equal, restored, state)
-    assert jnp.array_equal(restored.params["conv"]["kernel"], state.params["conv"]["kernel"])
