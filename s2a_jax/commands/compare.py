@@ -5,6 +5,8 @@ from pathlib import Path
 
 from s2a_jax.errors import UserError
 
+_ALL = "unet,transunet,jointseg,vaffnet,s2anet"
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Adds the command and its flags."""
@@ -18,9 +20,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--config", required=True, metavar="FILE", help="as of main.py")
     parser.add_argument("--workdir", required=True, type=Path, metavar="DIR")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        "--networks", metavar="A,B", help="default: unet,transunet,jointseg,vaffnet,s2anet"
-    )
+    what.add_argument("--networks", metavar="A,B", help=f"default, without --add: {_ALL}")
     what.add_argument("--preset", choices=("ablation",), help="the parts of S2A-Net")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="runs of each; default 1")
     parser.add_argument(
@@ -34,8 +34,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--add",
         action="append",
         default=[],
-        metavar="NAME=WORKDIR",
-        help="a finished run to compare too; one name several times: its seeds",
+        metavar="NAME=DIR",
+        help="a finished run, or a folder that evaluate --out wrote, to compare too; one name "
+        "several times: its seeds; without --networks and --preset nothing is trained",
     )
     parser.add_argument(
         "--reference", metavar="NAME", help="what is tested against; default: s2anet or the first"
@@ -66,9 +67,13 @@ def run(options: argparse.Namespace) -> int:
     config = load_config_file(options.config)
     set_fields(config, options.set)
     config = resolve(config)
-    names = (options.networks or "unet,transunet,jointseg,vaffnet,s2anet").split(",")
-    variants = ablation(config) if options.preset else networks(names)
     added = [_added(text) for text in options.add]
+    if options.preset:
+        variants = ablation(config)
+    elif options.networks or not added:
+        variants = networks((options.networks or _ALL).split(","))
+    else:
+        variants = {}
     known = list(dict.fromkeys([*variants, *(name for name, _ in added)]))
     reference = options.reference or ("s2anet" if "s2anet" in known else known[0])
     if reference not in known:
@@ -87,5 +92,5 @@ def _added(text: str) -> tuple[str, Path]:
     name, equals, folder = text.partition("=")
     path = Path(folder).expanduser()
     if not equals or not name or not path.is_dir():
-        raise UserError(f"--add {text}: expected NAME=WORKDIR with the folder of a finished run.")
+        raise UserError(f"--add {text}: expected NAME=DIR with the folder of a finished run.")
     return name, path

@@ -26,8 +26,9 @@ class Result:
     Attributes:
         name: the network or variant.
         seed: which of its runs.
-        folder: its workdir.
+        folder: its workdir, or a folder that `evaluate --out` wrote.
         dice: split -> task -> id -> Dice.
+        protocol: split -> how it was evaluated, in words, where <split>.json tells.
         parameters: number of weights; None where there is no weights.safetensors.
         minutes: of training steps alone, without compilation and evaluation; None where unknown.
     """
@@ -36,34 +37,40 @@ class Result:
     seed: int
     folder: Path
     dice: dict[str, Dice]
+    protocol: dict[str, str]
     parameters: int | None
     minutes: float | None
 
 
 def read_result(name: str, seed: int, folder: Path) -> Result:
-    """Reads a finished workdir.
+    """Reads a finished workdir, or what `evaluate --out` wrote.
 
     Raises:
         UserError: it has no results, or they cannot be read.
     """
-    dice = {
-        split: _read_dice(folder / "results" / f"{split}.csv")
-        for split in SPLITS
-        if (folder / "results" / f"{split}.csv").is_file()
-    }
+    results = folder / "results" if (folder / "results").is_dir() else folder
+    dice, protocol = {}, {}
+    for split in SPLITS:
+        table, summary = (results / f"{split}.{kind}" for kind in ("csv", "json"))
+        if table.is_file():
+            dice[split] = _read_dice(table)
+        if summary.is_file():
+            told = json.loads(summary.read_text())
+            protocol[split] = f"{told.get('protocol')}, threshold {told.get('threshold')}"
     if not dice:
         raise UserError(
             f"{name}: {folder} has no results/val.csv or test.csv; expected the workdir of a "
-            "finished run."
+            "finished run, or a folder that the command evaluate wrote."
         )
-    return Result(name, seed, folder, dice, _parameters(folder), _minutes(folder))
+    return Result(name, seed, folder, dice, protocol, _parameters(folder), _minutes(folder))
 
 
 def common_cases(results: Sequence[Result]) -> dict[str, dict[str, list[str]]]:
     """Split -> task -> ids of the cases, for the splits that every run has results of.
 
     Raises:
-        UserError: there is no such split, or the runs were evaluated on different cases.
+        UserError: there is no such split, or the runs were evaluated on different cases or under
+            different protocols.
     """
     cases: dict[str, dict[str, list[str]]] = {}
     for split in SPLITS:
@@ -71,6 +78,12 @@ def common_cases(results: Sequence[Result]) -> dict[str, dict[str, list[str]]]:
             continue
         first = results[0]
         for other in results[1:]:
+            ours, theirs = (result.protocol.get(split) for result in (first, other))
+            if ours and theirs and ours != theirs:
+                raise UserError(
+                    f"{other.folder} was evaluated on {split} under {theirs}, {first.folder} under "
+                    f"{ours}; evaluate both alike."
+                )
             for task in TASKS:
                 ids, theirs = (r.dice[split].get(task, {}).keys() for r in (first, other))
                 if different := sorted(ids ^ theirs):

@@ -12,12 +12,13 @@ ROOT = Path(__file__).parent.parent.parent
 
 def test_a_stopped_comparison_goes_on(run_environment, shared, tmp_path):
     folder, other = tmp_path / "compare", tmp_path / "other"
-    (other / "results").mkdir(parents=True)
+    other.mkdir()
     for split in ("val", "test"):
         rows = "".join(f"{split}000{i},0.5,0.4\n" for i in range(2))
-        (other / f"results/{split}.csv").write_text("id,rv_dice,faz_dice\n" + rows)
+        (other / f"{split}.csv").write_text("id,rv_dice,faz_dice\n" + rows)
     command = [sys.executable, "-m", "s2a_jax", "compare", "--config", "configs/synthetic.py:smoke",
-               "--networks", "unet", "--seeds", "2", "--add", f"other={other}", "--set", f"data.synthetic.root={shared / 'eyes'}",
+               "--networks", "unet", "--seeds", "2", "--add", f"other={other}",
+               "--set", f"data.synthetic.root={shared / 'eyes'}",
                "--set", "log.every_steps=1", "--workdir", str(folder)]  # fmt: skip
 
     def start():

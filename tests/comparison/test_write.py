@@ -116,6 +116,13 @@ def test_runs_on_other_cases_are_refused(tmp_path, runs):
     assert not (tmp_path / "out").exists()
 
 
+def test_runs_under_another_protocol_are_refused(tmp_path, runs):
+    for (_, folder), protocol in zip(runs, ("native", "native", "otsu", "native"), strict=True):
+        (folder / "results/val.json").write_text(json.dumps({"protocol": protocol}))
+    with pytest.raises(UserError, match="evaluated on val under otsu"):
+        compare(tmp_path, runs)
+
+
 def test_a_workdir_without_results_is_refused(tmp_path, runs):
     (runs[0][1] / "results/val.csv").unlink()
     with pytest.raises(UserError, match=r"low: .*finished run"):
