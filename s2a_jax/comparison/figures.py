@@ -49,7 +49,7 @@ def draw_curves(path: Path, results: Sequence[Result]) -> None:
     """Training loss and validation Dice of both tasks by step: a line a run, a colour a network."""
     curves = [(result, read_curves(result.folder)) for result in results]
     titles = {
-        "loss": "training loss",
+        "loss": "training loss, RV + FAZ",
         "val_rv_dice": "validation, vessels (RV): Dice",
         "val_faz_dice": "validation, avascular zone (FAZ): Dice",
     }

@@ -100,13 +100,16 @@ def common_cases(results: Sequence[Result]) -> dict[str, dict[str, list[str]]]:
 def read_curves(folder: Path) -> Mapping[str, np.ndarray]:
     """Learning curves of a run: name of a number -> [N, 2] of step and value.
 
-    `loss` and, at each validation, `val_rv_dice` and `val_faz_dice`; empty without metrics.jsonl.
+    `loss`, both tasks' losses added without weights, so that balancers can be compared, and, at each
+    validation, `val_rv_dice` and `val_faz_dice`; empty without metrics.jsonl.
     """
     curves: dict[str, list[tuple[float, float]]] = {}
     for row in _rows(folder):
-        for name in ("loss", "val_rv_dice", "val_faz_dice"):
-            if name in row:
-                curves.setdefault(name, []).append((row["step"], row[name]))
+        values = {name: row[name] for name in ("val_rv_dice", "val_faz_dice") if name in row}
+        if "loss_rv" in row:
+            values["loss"] = row["loss_rv"] + row["loss_faz"]
+        for name, value in values.items():
+            curves.setdefault(name, []).append((row["step"], value))
     return {name: np.array(points) for name, points in curves.items()}
 
 

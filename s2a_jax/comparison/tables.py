@@ -129,7 +129,8 @@ def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
     keys = dict.fromkeys((row.split, row.task) for row in rows)
     for split, task in keys:
         group = [row for row in rows if (row.split, row.task) == (split, task)]
-        yield f"{split}, {TASK_NAMES[task]}: {group[0].cases} cases", group
+        n = group[0].cases
+        yield f"{split}, {TASK_NAMES[task]}: {n} case{'s' if n > 1 else ''}", group
 
 
 def _published_cells(one: Published, published: tuple[Published, ...]) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ _AT_320 = f"{_UNSTATED}; its code resizes to 320x320 and cuts at 128/255"
 _PAGE = "page of Joint-Seg's authors"
 _OTSU = "subset as given; its code cuts at Otsu's threshold of each image"
 _MAMBA = "Table I of the OCTAMamba paper"
-_AT_224 = "vessels alone, images resized to 224x224"
+_AT_224 = "images at 224x224"
 _WINDOW = (
     "FAZ within 120x120 px of the perivascular region, which no released code defines (where this "
     "package measures it: the window centred on the true FAZ's centroid, moved into the image)"

@@ -10,6 +10,7 @@ from rich.console import Console
 from safetensors.numpy import save_file
 from scipy import stats
 
+from s2a_jax.comparison.gather import read_curves
 from s2a_jax.comparison.write import write_comparison
 from s2a_jax.errors import UserError
 
@@ -29,7 +30,10 @@ def workdir(folder, seed, shift=0.0, cases=8, faz_cases=3):
     with (folder / "results/val.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("id", "rv_dice", "faz_dice"), *rows])
     (folder / "config.json").write_text(json.dumps({"train": {"batch_size": 4}}))
-    losses = [{"step": s, "loss": 1 / s, "images_per_second": 2.0} for s in (10, 20, 30)]
+    losses = [
+        {"step": s, "loss_rv": 1 / s, "loss_faz": 0.5, "images_per_second": 2.0}
+        for s in (10, 20, 30)
+    ]
     validation = {"step": 30, "val_rv_dice": 0.7, "val_faz_dice": 0.6}
     lines = [json.dumps(row) for row in [*losses, validation]]
     (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
@@ -107,6 +111,9 @@ def test_every_file_is_written(tmp_path, runs):
         with Image.open(tmp_path / "out" / name) as picture:
             assert picture.height > 0
     assert picture.height == 3 * (20 + 20)  # three networks
+    curves = read_curves(runs[0][1])
+    np.testing.assert_allclose(curves["loss"], [(s, 1 / s + 0.5) for s in (10, 20, 30)])
+    np.testing.assert_array_equal(curves["val_faz_dice"], [(30, 0.6)])
 
 
 def test_runs_on_other_cases_are_refused(tmp_path, runs):
