@@ -100,8 +100,8 @@ def common_cases(results: Sequence[Result]) -> dict[str, dict[str, list[str]]]:
 def read_curves(folder: Path) -> Mapping[str, np.ndarray]:
     """Learning curves of a run: name of a number -> [N, 2] of step and value.
 
-    `loss`, both tasks' losses added without weights, so that balancers can be compared, and, at each
-    validation, `val_rv_dice` and `val_faz_dice`; empty without metrics.jsonl.
+    `loss`, both tasks' losses added without weights, so that balancers can be compared; and, at
+    each validation, `val_rv_dice` and `val_faz_dice`. Empty without metrics.jsonl.
     """
     curves: dict[str, list[tuple[float, float]]] = {}
     for row in _rows(folder):
