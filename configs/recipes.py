@@ -1,9 +1,12 @@
 """How each variant is trained, unless the configuration or a flag says otherwise."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from ml_collections import ConfigDict
 
+from configs import default
 from s2a_jax.errors import UserError
 
 _CPU = {
@@ -64,3 +67,17 @@ def resolve(config: ConfigDict) -> ConfigDict:
         if config[section][field] is None:
             config[section][field] = value
     return config
+
+
+def defaults_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What `config` would be, had nothing been chosen but its network and variant.
+
+    Args:
+        config: the fields of a run, as in its config.json.
+    """
+    model = config.get("model", {})
+    defaults = default.get_config()
+    defaults.model.update({name: model[name] for name in ("name", "variant") if name in model})
+    if defaults.model.variant in RECIPES:  # a run of another version may have had others
+        defaults = resolve(defaults)
+    return defaults.to_dict()

@@ -4,10 +4,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from s2a_jax.commands import compare, convert, predict, prepare
+from s2a_jax.commands import compare, convert, predict, prepare, report
 from s2a_jax.errors import UserError
 
-COMMANDS = {"predict": predict, "prepare": prepare, "convert": convert, "compare": compare}
+COMMANDS = {
+    "predict": predict,
+    "prepare": prepare,
+    "convert": convert,
+    "compare": compare,
+    "report": report,
+}
 """Name -> module with `add(subparsers)` and `run(options)`; modules import JAX in `run` alone."""
 
 

@@ -1,1 +1,1 @@
-"""Statistics of results, on the host: NumPy and SciPy, no JAX."""
+"""Numbers about numbers: statistics, figures and the report of a run. No JAX at import."""
