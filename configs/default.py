@@ -80,7 +80,9 @@ def get_config() -> ConfigDict:
     )
     config.objective = ConfigDict(
         {
-            "balance": "dwb",  # dwb, dwb_half_sine, or fixed
+            # Weights of the two tasks: dwb (the reference's), dwb_half_sine (its older form),
+            # fixed, uncertainty (learned, Kendall 2018), dwa (by the losses' descent, Liu 2019).
+            "balance": "dwb",
             "fixed_rv_weight": 0.8,  # alpha of `fixed`; as the released PyTorch code trains
             "stop_alpha_gradient": False,  # the reference differentiates through alpha
             "bce_weight": placeholder(float),  # cross-entropy beside Dice

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from s2a_jax.commands import convert, measure, predict, prepare, report
+from s2a_jax.commands import compare, convert, measure, predict, prepare, report
 from s2a_jax.errors import UserError
 
 COMMANDS = {
@@ -12,6 +12,7 @@ COMMANDS = {
     "measure": measure,
     "prepare": prepare,
     "convert": convert,
+    "compare": compare,
     "report": report,
 }
 """Name -> module with `add(subparsers)` and `run(options)`; modules import JAX in `run` alone."""

@@ -1,4 +1,4 @@
-"""Weights of the two tasks: the sinusoidal dynamic weight balancing (DWB) and fixed weights.
+"""Weights of the two tasks by schedule: the sinusoidal dynamic weight balancing (DWB).
 
 Each balancer maps the progress of training and the two losses to alpha, the vessels' weight; the
 avascular zone has 1 - alpha. `progress` = epoch / total epochs in [0, 1) is a traced scalar, so a
@@ -26,6 +26,10 @@ def dwb_half_sine(progress: Array, ratio: Array) -> Array:
 
 
 BALANCERS: Mapping[str, Balancer] = MappingProxyType({"dwb": dwb, "dwb_half_sine": dwb_half_sine})
+"""The scheduled ones."""
+
+BALANCES = (*BALANCERS, "fixed", "uncertainty", "dwa")
+"""Everything that `config.objective.balance` may be."""
 
 
 def loss_ratio(loss_rv: Array, loss_faz: Array, both_present: Array) -> Array:

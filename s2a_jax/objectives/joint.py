@@ -1,20 +1,23 @@
 """The objective of joint segmentation: both tasks' losses under one weight."""
 
 import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import jax.numpy as jnp
 from jax import Array, lax
 
+from s2a_jax.objectives import adaptive
 from s2a_jax.objectives.balancing import BALANCERS, loss_ratio
 from s2a_jax.objectives.dice import binary_cross_entropy, masked_mean, soft_dice_loss
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """alpha * L_rv + (1 - alpha) * L_faz.
+    """alpha * L_rv + (1 - alpha) * L_faz; with `uncertainty` the sum that it learns to weight.
 
     Attributes:
-        balance: `dwb`, `dwb_half_sine`, or `fixed`.
+        balance: one of `balancing.BALANCES`.
         fixed_rv_weight: alpha for `fixed`, in [0, 1]; the released PyTorch code trains with 0.8.
         stop_alpha_gradient: treat alpha as a constant; the reference differentiates through it.
         bce_weight: weight of a binary cross-entropy that is added to each task's Dice loss.
@@ -25,12 +28,48 @@ class Objective:
     stop_alpha_gradient: bool = False
     bce_weight: float = 0.0
 
+    def start_balance(self) -> dict[str, Array]:
+        """What the balancer carries from step to step, at its start; empty for most."""
+        match self.balance:
+            case "uncertainty":
+                return adaptive.start_uncertainty()
+            case "dwa":
+                return adaptive.start_dwa()
+            case _:
+                return {}
+
+    def learned(self, balance: Mapping[str, Array]) -> dict[str, Array]:
+        """The part of `balance` that the optimizer updates beside the network."""
+        return {name: balance[name] for name in ("log_variance",) if name in balance}
+
+    def next_balance(
+        self,
+        balance: Mapping[str, Array],
+        parts: Mapping[str, Array],
+        present: Mapping[str, Array],
+        ends_epoch: Array,
+    ) -> dict[str, Array]:
+        """The balancer's memory after a step, but for what is learned.
+
+        Args:
+            balance: before the step.
+            parts: as `__call__` returned them.
+            present: as given to `__call__`.
+            ends_epoch: bool scalar: whether the step is the last of its epoch.
+        """
+        if self.balance != "dwa":
+            return dict(balance)
+        losses = jnp.stack([parts["loss_rv"], parts["loss_faz"]])
+        any_present = jnp.stack([jnp.any(present[task] > 0) for task in ("rv", "faz")])
+        return adaptive.dwa_update(balance, lax.stop_gradient(losses), any_present, ends_epoch)
+
     def __call__(
         self,
         logits: dict[str, Array],
         target: dict[str, Array],
         present: dict[str, Array],
         progress: Array,
+        balance: Mapping[str, Array] = MappingProxyType({}),
     ) -> tuple[Array, dict[str, Array]]:
         """The loss of a batch and its parts.
 
@@ -42,6 +81,7 @@ class Objective:
             target: {"rv", "faz"}, each [B, H, W, 1] in {0, 1}; ignored where not present.
             present: {"rv", "faz"}, each [B] in {0, 1}: whether the case has that task's mask.
             progress: scalar in [0, 1): epoch / total epochs.
+            balance: as from `start_balance` or `next_balance`.
 
         Returns:
             The scalar loss, and {"loss", "loss_rv", "loss_faz", "alpha"}.
@@ -58,11 +98,19 @@ class Objective:
             any_present[task] = jnp.any(present[task] > 0)
         if self.balance == "fixed":
             alpha = jnp.asarray(self.fixed_rv_weight, losses["rv"].dtype)
+        elif self.balance == "uncertainty":
+            alpha = adaptive.uncertainty_alpha(balance["log_variance"])
+        elif self.balance == "dwa":
+            alpha = adaptive.dwa_alpha(balance)
         else:
             both = any_present["rv"] & any_present["faz"]
             alpha = BALANCERS[self.balance](progress, loss_ratio(losses["rv"], losses["faz"], both))
             if self.stop_alpha_gradient:
                 alpha = lax.stop_gradient(alpha)
-        loss = alpha * losses["rv"] + (1 - alpha) * losses["faz"]
+        if self.balance == "uncertainty":
+            pairs = [jnp.stack([of["rv"], of["faz"]]) for of in (losses, any_present)]
+            loss = adaptive.uncertainty_loss(*pairs, balance["log_variance"])
+        else:
+            loss = alpha * losses["rv"] + (1 - alpha) * losses["faz"]
         parts = {"loss": loss, "loss_rv": losses["rv"], "loss_faz": losses["faz"], "alpha": alpha}
         return loss, parts

@@ -3,6 +3,7 @@
 This is the one file that knows orbax; its v0 `CheckpointManager` goes with orbax 1.0.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -54,18 +55,31 @@ class Checkpoints:
         """Starts to write a checkpoint; returns before it is on disk. Does nothing twice."""
         if step == self.latest_step:
             return
-        args = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
+        args = ocp.args.Composite(
+            state=ocp.args.StandardSave(_stored(state)), meta=ocp.args.JsonSave(meta)
+        )
         self._manager.save(step, args=args, metrics=None if score is None else {"score": score})
 
     def restore(self, step: int, target: Any) -> Any:
         """The state of one checkpoint, laid out as `target` (shapes with shardings) asks."""
-        args = ocp.args.Composite(state=ocp.args.StandardRestore(target))
-        return self._manager.restore(step, args=args)["state"]
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(_stored(target)))
+        return target.replace(**self._manager.restore(step, args=args)["state"])
 
     def close(self) -> None:
         """Waits until everything is on disk."""
         self._manager.wait_until_finished()
         self._manager.close()
+
+
+def _stored(state: Any) -> dict[str, Any]:
+    """The state's fields, without the balancer's memory where it has none.
+
+    So most checkpoints are as they were before balancers had memories, and old ones still restore.
+    """
+    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    if not fields["balance"]:
+        del fields["balance"]
+    return fields
 
 
 def _score(metrics: Any) -> float:

@@ -20,7 +20,7 @@ from s2a_jax.data.pipeline import TrainStream, evaluation_batches
 from s2a_jax.errors import UserError
 from s2a_jax.evaluation.evaluate import Evaluation, count_pixels, evaluate
 from s2a_jax.models.build import build_network, network_fields
-from s2a_jax.objectives.balancing import BALANCERS
+from s2a_jax.objectives.balancing import BALANCES
 from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
@@ -116,10 +116,10 @@ def make_setup(config: Any) -> Setup:
     augmentation = Augmentation(**config.augment)
     side = check_crop(augmentation.crop, size)
     objective = Objective(**config.objective)
-    if objective.balance not in (*BALANCERS, "fixed"):
+    if objective.balance not in BALANCES:
         raise UserError(
             f"config.objective.balance={objective.balance!r}: expected one of "
-            f"{', '.join((*BALANCERS, 'fixed'))}."
+            f"{', '.join(BALANCES)}."
         )
     fields = network_fields(config.model, side)
     module = build_network(config.model.name, fields)
@@ -133,7 +133,7 @@ def make_setup(config: Any) -> Setup:
     optimizer = make_optimizer(optimizer_config, schedule)
     ema_decay = config.train.ema_decay
     init, abstract = abstract_state(
-        module, optimizer, side, mesh, seed=config.seed, ema=ema_decay > 0
+        module, optimizer, side, mesh, seed=config.seed, ema=ema_decay > 0, objective=objective
     )
     step = functools.partial(
         train_step,
@@ -185,6 +185,16 @@ def make_setup(config: Any) -> Setup:
         predict=jax.jit(functools.partial(predict_step, module=module)),
         eval_batch_size=eval_batch_size,
     )
+
+
+def network_fields_of(config: Any) -> dict[str, Any]:
+    """Every field of the configured network, without reading the data set.
+
+    Raises:
+        UserError: a field that cannot be used.
+    """
+    side = check_crop(config.augment.crop, image_size(config.data))
+    return network_fields(config.model, side)
 
 
 def check_crop(crop: int, size: int) -> int:

@@ -13,6 +13,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import Array
 from jax.sharding import Mesh
 
+from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.sharding import state_shardings
 
 
@@ -26,6 +27,8 @@ class TrainState(flax.struct.PyTreeNode):
         opt_state: state of the optax optimizer.
         ema_params: exponential moving average of `params`; empty where that is off.
         key: raw random key of the run; a step uses `fold_in(key, step)`.
+        balance: what the balancer of the tasks carries from step to step: nothing for most; for
+            `uncertainty` also `opt_state`, the optimizer's memory of what it learns.
     """
 
     step: Array
@@ -34,6 +37,7 @@ class TrainState(flax.struct.PyTreeNode):
     opt_state: Any
     ema_params: Any
     key: Array
+    balance: dict[str, Any] = flax.struct.field(default_factory=dict)
 
     def variables(self) -> dict[str, Any]:
         """What to evaluate and to ship: the averaged parameters where they are kept."""
@@ -49,6 +53,7 @@ def abstract_state(
     *,
     seed: int,
     ema: bool,
+    objective: Objective | None = None,
 ) -> tuple[Any, Any]:
     """The function that makes the first state, and the state's shapes with their shardings.
 
@@ -59,6 +64,7 @@ def abstract_state(
         mesh: the devices.
         seed: of the initial values and of everything random in training.
         ema: whether to keep averaged parameters.
+        objective: its balancer's memory is made too; None where it has none.
 
     Returns:
         `init`, a function without arguments, and a tree of `jax.ShapeDtypeStruct`.
@@ -68,6 +74,9 @@ def abstract_state(
         params_key, run_key = jax.random.split(jax.random.key(seed))
         variables = module.init(params_key, jnp.zeros((1, size, size, 1)), train=False)
         params = variables["params"]
+        balance: dict[str, Any] = objective.start_balance() if objective else {}
+        if objective and (learned := objective.learned(balance)):
+            balance["opt_state"] = optimizer.init(learned)
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
@@ -75,6 +84,7 @@ def abstract_state(
             opt_state=optimizer.init(params),
             ema_params=params if ema else {},
             key=jax.random.key_data(run_key),
+            balance=balance,
         )
 
     shapes = jax.eval_shape(init)

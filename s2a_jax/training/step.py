@@ -29,7 +29,7 @@ def train_step(
     epochs: int,
     ema_decay: float = 0.0,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """One update: augmentation, forward, DWB, backward, optimizer.
+    """One update: augmentation, forward, balancing, backward, optimizer.
 
     The epoch is computed from the step that the state carries, a traced number, so that nothing is
     compiled again from epoch to epoch.
@@ -46,7 +46,7 @@ def train_step(
     present = {"rv": batch["has_rv"], "faz": batch["has_faz"]}
     progress = (state.step // steps_per_epoch) / epochs
 
-    def loss_fn(params: Any) -> tuple[Array, tuple[dict[str, Array], Any]]:
+    def loss_fn(params: Any, learned: Any) -> tuple[Array, tuple[dict[str, Array], Any]]:
         logits, updated = module.apply(
             {"params": params, "batch_stats": state.batch_stats},
             images[..., None],
@@ -54,21 +54,30 @@ def train_step(
             rngs={"dropout": dropout_key},
             mutable=["batch_stats"],
         )
-        loss, parts = objective(logits, target, present, progress)
+        loss, parts = objective(logits, target, present, progress, state.balance | learned)
         return loss, (parts, updated["batch_stats"])
 
-    grads, (parts, batch_stats) = jax.grad(loss_fn, has_aux=True)(state.params)
+    learned = objective.learned(state.balance)
+    (grads, learned_grads), (parts, batch_stats) = jax.grad(loss_fn, argnums=(0, 1), has_aux=True)(
+        state.params, learned
+    )
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     ema_params = state.ema_params
     if ema_decay:
         ema_params = optax.incremental_update(params, ema_params, 1 - ema_decay)
+    ends_epoch = (state.step + 1) % steps_per_epoch == 0
+    balance = objective.next_balance(state.balance, parts, present, ends_epoch)
+    if learned:  # by itself, so that a clipped norm is the network's own
+        updates, memory = optimizer.update(learned_grads, balance["opt_state"], learned)
+        balance |= optax.apply_updates(learned, updates) | {"opt_state": memory}
     new_state = state.replace(
         step=state.step + 1,
         params=params,
         batch_stats=batch_stats,
         opt_state=opt_state,
         ema_params=ema_params,
+        balance=balance,
     )
     return new_state, parts | {"grad_norm": optax.tree.norm(grads)}
 

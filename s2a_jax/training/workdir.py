@@ -36,7 +36,7 @@ class Workdir:
         """
         if not self.config.is_file():
             raise UserError(f"No run in {self.path}: it has no config.json. Train one first.")
-        return ConfigDict(_from_json(json.loads(self.config.read_text())))
+        return from_json(json.loads(self.config.read_text()))
 
     def claim(self, config: ConfigDict) -> None:
         """Writes the configuration, or checks that the run here has the same.
@@ -50,14 +50,14 @@ class Workdir:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             partial = self.config.with_suffix(".partial")
-            partial.write_text(json.dumps(_plain(config), indent=2) + "\n")
+            partial.write_text(json.dumps(to_json(config), indent=2) + "\n")
             partial.replace(self.config)
         except OSError as error:
             raise UserError(f"Cannot write to --workdir={self.path}: {error}.") from error
 
     def check(self, config: ConfigDict) -> None:
         """Raises a UserError if the run here was started with another configuration."""
-        theirs, ours = _flat(_plain(self.load_config())), _flat(_plain(config))
+        theirs, ours = _flat(to_json(self.load_config())), _flat(to_json(config))
         for field in sorted(theirs.keys() | ours.keys()):
             if theirs.get(field) != ours.get(field) and not field.startswith(_MAY_CHANGE):
                 raise UserError(
@@ -66,9 +66,14 @@ class Workdir:
                 )
 
 
-def _plain(config: ConfigDict) -> dict[str, Any]:
-    """JSON values only: tuples become lists."""
+def to_json(config: ConfigDict) -> dict[str, Any]:
+    """The configuration as JSON values: tuples become lists."""
     return json.loads(json.dumps(config.to_dict()))
+
+
+def from_json(values: dict[str, Any]) -> ConfigDict:
+    """The configuration that `to_json` made these values of."""
+    return ConfigDict(_with_tuples(values))
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -81,7 +86,7 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _from_json(value: Any) -> Any:
+def _with_tuples(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _from_json(item) for name, item in value.items()}
+        return {name: _with_tuples(item) for name, item in value.items()}
     return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,49 @@
+"""One run in a process of its own: `python -m s2a_jax.comparison.child WORKDIR`.
+
+The resolved configuration comes as one line of JSON on standard input. The pipe stays open as long
+as the comparison lives; when it closes, the run saves and stops instead of going on unseen.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import jax
+from rich.console import Console
+
+from s2a_jax.errors import UserError
+from s2a_jax.training.loop import NonFiniteLossError, train
+from s2a_jax.training.workdir import Workdir, from_json
+
+
+def main() -> int:
+    """Trains; returns the exit code as `main.py` does."""
+    config = from_json(json.loads(sys.stdin.readline()))
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    if jax.config.jax_compilation_cache_dir is None:  # as main.py: seeds share their programs
+        cache = Path.home() / ".cache" / "s2a_jax" / "xla"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+    try:
+        return train(config, Workdir(sys.argv[1]), Console(soft_wrap=True, width=110))
+    except UserError as error:
+        print(f"error: {error}")
+        return 2
+    except NonFiniteLossError as error:
+        print(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped at once; the last checkpoint is complete.")
+        return 130
+
+
+def _stop_with_parent() -> None:
+    while os.read(0, 1):  # b"" once the other end is closed
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""What is to be trained: networks or parts of the reference, each with several seeds."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from s2a_jax.errors import UserError
+from s2a_jax.training.setup import network_fields_of
+from s2a_jax.training.workdir import Workdir
+
+Variants = dict[str, dict[str, Any]]
+"""Name of a variant -> fields of the configuration that it changes, as "section.field"."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training run.
+
+    Attributes:
+        name: what is compared, a network or a variant of it.
+        seed: `config.seed`.
+        config: resolved configuration.
+        workdir: where it goes.
+    """
+
+    name: str
+    seed: int
+    config: ConfigDict
+    workdir: Workdir
+
+    @property
+    def label(self) -> str:
+        """Name of its folder."""
+        return self.workdir.path.name
+
+
+def networks(names: Sequence[str]) -> Variants:
+    """One variant for each network.
+
+    Raises:
+        UserError: a name comes twice or there is none.
+    """
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"--networks={','.join(names)}: expected each name once, at least one.")
+    return {name: {"model.name": name} for name in names}
+
+
+def ablation(config: ConfigDict) -> Variants:
+    """The parts of S2A-Net, one changed at a time; the first is the network as it is.
+
+    `no-context` decodes the vessels and the avascular zone from the last Transformer block alone,
+    with a decoder each. The others replace DWB: by the weights that the released code trains with,
+    by equal weights, by learned uncertainty (Kendall 2018) and by DWA (Liu 2019).
+
+    Args:
+        config: resolved; its own fields of model and objective hold for every variant.
+    """
+    whole = {"model.name": "s2anet", "objective.balance": "dwb"}
+    last = max(network_fields_of(_changed(config, whole))["gcem_layers"])
+    fixed = whole | {"objective.balance": "fixed"}
+    return {
+        "s2anet": whole,
+        "no-context": whole | {"model.lcem_layers": (last,), "model.gcem_layers": (last,)},
+        "fixed-0.8": fixed | {"objective.fixed_rv_weight": 0.8},
+        "equal": fixed | {"objective.fixed_rv_weight": 0.5},
+        "uncertainty": whole | {"objective.balance": "uncertainty"},
+        "dwa": whole | {"objective.balance": "dwa"},
+    }
+
+
+def make_plan(
+    config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], seeds: int, folder: Path
+) -> list[Run]:
+    """All runs: every variant with the first seed, then with the second, and so on.
+
+    So a comparison that is stopped has compared all variants with some seeds.
+
+    Args:
+        config: resolved configuration; its seed is the first one.
+        variants: name -> changed fields.
+        seeds: number of seeds, at least 1.
+        folder: run `name` with seed k goes to `<folder>/<name>-seed<k>`.
+
+    Raises:
+        UserError: a field or network that cannot be used, or a folder that holds another run.
+    """
+    if seeds < 1:
+        raise UserError(f"--seeds={seeds}: expected at least 1.")
+    runs = []
+    for seed in range(config.seed, config.seed + seeds):
+        for name, changes in variants.items():
+            own = _changed(config, {**changes, "seed": seed})
+            runs.append(Run(name, seed, own, Workdir(folder / f"{name}-seed{seed}")))
+    for run in runs:  # all of them before the first one starts
+        network_fields_of(run.config)
+        if run.workdir.config.is_file():
+            run.workdir.check(run.config)
+    return runs
+
+
+def _changed(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
+    """A copy with some fields changed."""
+    config = config.copy_and_resolve_references()
+    config.update_from_flattened_dict(dict(changes))
+    return config

@@ -1,0 +1,181 @@
+"""Trains the runs of a plan one after the other, each in a process of its own.
+
+A process for each run, since that frees the memory of its arrays and compiled programs, and one
+network that fails cannot take the others along. Compiled programs are shared on disk.
+"""
+
+import contextlib
+import functools
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from s2a_jax.comparison.plan import Run
+from s2a_jax.errors import UserError
+from s2a_jax.training.interrupt import Interrupt
+from s2a_jax.training.workdir import to_json
+
+_POLL = 0.3  # seconds
+_RECORD = "compare.json"  # in a run's workdir: seconds spent so far, and whether it is finished
+
+
+def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, list[Run]]:
+    """Trains what is not finished yet; what was stopped goes on.
+
+    Args:
+        runs: in this order.
+        logs: folder for what the runs print, a file each.
+        console: one line a run, and a bar on a terminal.
+
+    Returns:
+        128 + the number of the signal that stopped the comparison, or 0; and the runs that failed.
+
+    Raises:
+        UserError: a run refuses its configuration or data set.
+    """
+    todo = [run for run in runs if not _record(run)["finished"]]
+    if done := len(runs) - len(todo):
+        console.print(f"{done} of {len(runs)} runs are finished already.")
+    failed = []
+    bar = Progress(
+        BarColumn(), TextColumn("{task.description}"), console=console, transient=True,
+        disable=not console.is_terminal,
+    )  # fmt: skip
+    with Interrupt() as interrupt, bar:
+        task = bar.add_task("", total=len(todo))
+        for i, run in enumerate(todo):
+            log = logs / f"{run.label}.log"
+            before, start = _record(run)["seconds"], time.monotonic()
+            show = functools.partial(_show, bar, task, runs, todo, i, start - before)
+            console.print(f"[{i + 1}/{len(todo)}] {run.label}: training, log in {log}")
+            code = _train(run, log, interrupt, show)
+            seconds = before + time.monotonic() - start
+            if code == 2:
+                reason = _last_line(log)
+                if not run.workdir.path.exists():  # refused before anything was written
+                    _remove(log)
+                raise UserError(f"{run.label}: {reason}")
+            _write_record(run, seconds, finished=code == 0)
+            if interrupt.signal is not None and code != 0:
+                console.print(f"Stopped in {run.label}; the same command goes on from there.")
+                return 128 + interrupt.signal, failed
+            if code != 0:
+                failed.append(run)
+                reason = f"failed with exit code {code}: {_last_line(log)}"
+            else:
+                reason = f"finished, {_duration(seconds)}"
+            left = _seconds_left(runs, todo[i + 1 :], 0, 0)
+            console.print(f"[{i + 1}/{len(todo)}] {run.label}: {reason}; {_duration(left)} left")
+            if interrupt.signal is not None:
+                return 128 + interrupt.signal, failed
+    return 0, failed
+
+
+def _show(
+    bar: Progress, task: TaskID, runs: Sequence[Run], todo: Sequence[Run], i: int, start: float
+) -> None:
+    """Moves the bar; `todo[i]` is under way, as if without a break since `start`."""
+    share = _share_done(todo[i])
+    left = _seconds_left(runs, todo[i:], time.monotonic() - start, share)
+    text = f"{todo[i].label} {share:.0%}; all runs: {_duration(left)} left"
+    bar.update(task, completed=i + share, description=text)
+
+
+def _train(run: Run, log: Path, interrupt: Interrupt, show: Callable[[], None]) -> int:
+    """One run in a child process; hands a signal on to it. Returns its exit code."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "s2a_jax.comparison.child", str(run.workdir.path)],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            # Else a Ctrl-C reaches the child twice, and the second one stops it unsaved.
+            start_new_session=True,
+        )
+        handed_on = False
+        try:
+            child.stdin.write(json.dumps(to_json(run.config)) + "\n")
+            child.stdin.flush()
+            while child.poll() is None:
+                if interrupt.signal is not None and not handed_on:
+                    child.send_signal(interrupt.signal)
+                    handed_on = True
+                show()
+                time.sleep(_POLL)
+        except BaseException:  # the second Ctrl-C
+            child.terminate()
+            raise
+        finally:
+            child.wait()
+            child.stdin.close()
+    return child.returncode
+
+
+def _record(run: Run) -> dict:
+    path = run.workdir.path / _RECORD
+    return json.loads(path.read_text()) if path.is_file() else {"seconds": 0.0, "finished": False}
+
+
+def _write_record(run: Run, seconds: float, finished: bool) -> None:
+    if run.workdir.path.is_dir():  # a run that was stopped at once has none
+        partial = run.workdir.path / f"{_RECORD}.partial"
+        partial.write_text(json.dumps({"seconds": round(seconds, 1), "finished": finished}))
+        partial.replace(run.workdir.path / _RECORD)
+
+
+def _share_done(run: Run) -> float:
+    """The part of a run's epochs that its newest numbers belong to."""
+    if not run.workdir.metrics.is_file():
+        return 0.0
+    with run.workdir.metrics.open("rb") as file:
+        file.seek(max(0, run.workdir.metrics.stat().st_size - 4096))
+        lines = file.read().decode(errors="ignore").splitlines()
+    for line in reversed(lines):
+        try:
+            return (json.loads(line)["epoch"] + 1) / run.config.train.epochs
+        except (json.JSONDecodeError, KeyError):  # a cut line, or a row of a validation
+            continue
+    return 0.0
+
+
+def _seconds_left(
+    runs: Sequence[Run], todo: Sequence[Run], seconds: float, share: float
+) -> float | None:
+    """How long `todo` will take, of which the first has run for `seconds`; None: unknown yet.
+
+    A run takes as long as a finished one of its name, else as long as the mean of what is known.
+    """
+    known = {r.name: _record(r)["seconds"] for r in runs if _record(r)["finished"]}
+    if todo and share > 0:
+        known[todo[0].name] = seconds / share
+    if not known:
+        return 0.0 if not todo else None
+    mean = sum(known.values()) / len(known)
+    return max(0.0, sum(known.get(run.name, mean) for run in todo) - seconds)
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown time"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _remove(log: Path) -> None:
+    """Removes a log, and the folders above it that are empty then."""
+    log.unlink()
+    with contextlib.suppress(OSError):  # not empty
+        log.parent.rmdir()
+        log.parent.parent.rmdir()
+
+
+def _last_line(log: Path) -> str:
+    lines = [line for line in log.read_text().splitlines() if line.strip()]
+    return lines[-1].removeprefix("error: ") if lines else "it printed nothing"

@@ -1,0 +1,149 @@
+"""The comparison as text: on the console, as Markdown and as CSV."""
+
+import csv
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import rich.box
+from rich.table import Table
+
+from s2a_jax.analysis.significance import FEWEST_CASES
+from s2a_jax.comparison.gather import Result
+from s2a_jax.comparison.statistics import Row
+from s2a_jax.evaluation.published import Published, note_of, sources
+
+TASK_NAMES = {"rv": "vessels (RV)", "faz": "avascular zone (FAZ)"}
+_HEADER = ("network", "M", "min", "Dice ± sd", "95 % interval", "seed sd", "difference", "p",
+           "effect", "seeds")  # fmt: skip
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """One row as text, in the order of the tables' columns."""
+    if row.difference is None:
+        tested = ("reference", "", "")
+    else:
+        few = f"n < {FEWEST_CASES}"
+        p = few if row.p is None else "< 0.001" if row.p < 0.001 else f"{row.p:.3f}"
+        tested = (f"{row.difference:+.4f}", p, f"{row.effect:+.2f}")
+    return (
+        row.name,
+        "" if row.parameters is None else f"{row.parameters / 1e6:.2f}",
+        "" if row.minutes is None else f"{row.minutes:.1f}",
+        f"{row.mean:.4f} ± {row.sd:.4f}",
+        f"{row.low:.4f} to {row.high:.4f}",
+        "" if row.seed_sd is None else f"{row.seed_sd:.4f}",
+        *tested,
+        str(row.seeds),
+    )
+
+
+def console_tables(rows: Sequence[Row]) -> Iterator[Table]:
+    """A table for each split and task."""
+    for title, group in _groups(rows):
+        table = Table(title=title, title_justify="left", box=rich.box.SIMPLE, padding=(0, 1, 0, 0))
+        for name in _HEADER:
+            table.add_column(name, justify="left" if name == "network" else "right", no_wrap=True)
+        for row in group:
+            table.add_row(*cells(row))
+        yield table
+
+
+def published_table(published: tuple[Published, ...]) -> Table:
+    """Published Dice in percent; the numbers in brackets are those of `sources`."""
+    table = Table(
+        title="Published Dice in %, under other protocols: not to be compared with the rows above",
+        title_justify="left",
+        box=rich.box.SIMPLE,
+    )
+    for name in ("method", "RV", "FAZ", "source"):
+        table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
+    for one in published:
+        table.add_row(*_published_cells(one, published))
+    return table
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """What the columns mean, in sentences."""
+    several = len({row.name for row in rows}) > 2
+    return [
+        "M: millions of parameters; min: minutes of training steps, without compilation and "
+        "evaluation. A case's Dice is its mean over the seeds; mean, sd and the bootstrap interval "
+        "are over cases, seed sd over the seeds' means.",
+        "Against the reference: mean difference, p of the paired Wilcoxon signed-rank test"
+        + (", corrected by Holm for the number of networks" if several else "")
+        + ", matched-pairs rank-biserial correlation (positive: better than the reference).",
+    ]
+
+
+def write_tables(
+    folder: Path, rows: Sequence[Row], published: tuple[Published, ...], without: str
+) -> None:
+    """Writes table.csv (every field of every row) and table.md (to paste into a page).
+
+    Args:
+        folder: must exist.
+        rows: of all splits and tasks.
+        published: what to state beside them.
+        without: the sentence that stands there if there is nothing published.
+    """
+    names = [field.name for field in dataclasses.fields(Row)]
+    with (folder / "table.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        writer.writerows([_number(getattr(row, name)) for name in names] for row in rows)
+    parts = []
+    for title, group in _groups(rows):
+        parts.append(f"**{title}**\n\n" + _markdown(_HEADER, [cells(row) for row in group]))
+    parts += notes(rows)
+    if published:
+        table = [_published_cells(one, published) for one in published]
+        parts.append(
+            "Published Dice in %, under other protocols, so not to be compared with the rows above:"
+        )
+        parts.append(_markdown(("method", "RV", "FAZ", "source"), table))
+        parts.append("\n".join(f"- {sentence}" for sentence in sources(published)))
+    else:
+        parts.append(without)
+    (folder / "table.md").write_text("\n\n".join(parts) + "\n")
+
+
+def write_cases(
+    path: Path,
+    results: Sequence[Result],
+    cases: Mapping[str, Mapping[str, Sequence[str]]],
+) -> None:
+    """One row for each run, split and case: its Dice of both tasks, empty without a mask."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("network", "seed", "split", "id", "rv_dice", "faz_dice"))
+        for result in results:
+            for split, tasks in cases.items():
+                dice = result.dice[split]
+                for case in sorted({case for ids in tasks.values() for case in ids}):
+                    values = (dice.get(task, {}).get(case) for task in ("rv", "faz"))
+                    writer.writerow([result.name, result.seed, split, case, *map(_number, values)])
+
+
+def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
+    keys = dict.fromkeys((row.split, row.task) for row in rows)
+    for split, task in keys:
+        group = [row for row in rows if (row.split, row.task) == (split, task)]
+        n = group[0].cases
+        yield f"{split}, {TASK_NAMES[task]}: {n} case{'s' if n > 1 else ''}", group
+
+
+def _published_cells(one: Published, published: tuple[Published, ...]) -> tuple[str, ...]:
+    rv, faz = ("" if value is None else f"{value:.2f}" for value in (one.rv, one.faz))
+    return one.method, rv, faz, f"[{note_of(one, published)}]"
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _number(value: object) -> object:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else value

@@ -1,0 +1,82 @@
+"""Which runs are trained, what becomes of those that fail, and how long the rest will take."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from configs import synthetic
+from configs.recipes import resolve
+from s2a_jax.comparison import runner
+from s2a_jax.comparison.plan import make_plan, networks
+from s2a_jax.comparison.runner import train_all
+from s2a_jax.errors import UserError
+
+
+@pytest.fixture
+def runs(tmp_path):
+    config = resolve(synthetic.get_config("smoke"))
+    return make_plan(config, networks(["unet", "s2anet"]), 2, tmp_path)
+
+
+@pytest.fixture
+def children(monkeypatch):
+    """Programs that run in place of training, by label; returns the labels that were started."""
+    programs, started, popen = {}, [], subprocess.Popen
+
+    def start(command, **options):
+        label = command[-1].rpartition("/")[2]
+        started.append(label)
+        program = f"import os; os.makedirs({command[-1]!r}, exist_ok=True)\n"
+        return popen([sys.executable, "-c", programs.get(label, program)], **options)
+
+    monkeypatch.setattr(runner.subprocess, "Popen", start)
+    monkeypatch.setattr(runner, "_POLL", 0.01)
+    return programs, started
+
+
+def test_what_failed_is_tried_again_and_what_is_finished_is_not(runs, children, tmp_path):
+    programs, started = children
+    programs["s2anet-seed0"] = f"import os; os.makedirs({str(tmp_path / 's2anet-seed0')!r})\n1 / 0"
+    console = Console(width=200, record=True)
+    code, failed = train_all(runs, tmp_path / "logs", console)
+    assert (code, failed) == (0, [runs[1]])
+    assert "s2anet-seed0: failed with exit code 1: ZeroDivisionError" in console.export_text()
+    del programs["s2anet-seed0"], started[:]
+    assert train_all(runs, tmp_path / "logs", console) == (0, [])
+    assert started == ["s2anet-seed0"]
+
+
+def test_a_refused_run_stops_all_and_leaves_nothing(runs, children, tmp_path):
+    programs, started = children
+    programs["unet-seed0"] = "print('error: no such data'); raise SystemExit(2)"
+    folder = tmp_path / "new"
+    with pytest.raises(UserError, match="unet-seed0: no such data"):
+        train_all(runs, folder / "logs", Console())
+    assert started == ["unet-seed0"]
+    assert not folder.exists()
+
+
+def test_the_time_left(runs):
+    def finish(run, seconds):
+        run.workdir.path.mkdir()
+        runner._write_record(run, seconds, finished=True)
+
+    assert runner._seconds_left(runs, runs, 0, 0) is None
+    finish(runs[0], 60)
+    assert runner._seconds_left(runs, runs[1:], 0, 0) == 3 * 60
+    finish(runs[1], 120)
+    assert runner._seconds_left(runs, runs[2:], 0, 0) == 60 + 120
+    # A quarter of unet's second run took 20 seconds: 60 more for it.
+    assert runner._seconds_left(runs, runs[2:], 20, 0.25) == 60 + 120
+
+
+def test_the_share_of_a_run_is_read_from_its_numbers(runs):
+    run = runs[0]
+    assert runner._share_done(run) == 0
+    run.workdir.path.mkdir()
+    rows = [{"step": 2, "epoch": 0}, {"step": 2, "val_score": 1}]
+    run.workdir.metrics.write_text("\n".join(map(json.dumps, rows)) + '\n{"step": 3, "ep')
+    assert runner._share_done(run) == 1 / run.config.train.epochs

@@ -1,0 +1,136 @@
+"""Tables and pictures from workdirs that were made up."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+from safetensors.numpy import save_file
+from scipy import stats
+
+from s2a_jax.comparison.gather import read_curves
+from s2a_jax.comparison.write import write_comparison
+from s2a_jax.errors import UserError
+
+DATA = {"name": "octa500", "subset": "3M"}
+
+
+def workdir(folder, seed, shift=0.0, cases=8, faz_cases=3):
+    """What a finished run leaves; Dice of a case is drawn, plus `shift`."""
+    rng = np.random.default_rng(seed)
+    (folder / "results").mkdir(parents=True)
+    (folder / "overlays").mkdir()
+    rows = [
+        (f"eye{i}", f"{rng.uniform(0.5, 0.8) + shift:.6f}",
+         f"{rng.uniform(0.5, 0.8):.6f}" if i < faz_cases else "")
+        for i in range(cases)
+    ]  # fmt: skip
+    with (folder / "results/val.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("id", "rv_dice", "faz_dice"), *rows])
+    (folder / "config.json").write_text(json.dumps({"train": {"batch_size": 4}}))
+    losses = [
+        {"step": s, "loss_rv": 1 / s, "loss_faz": 0.5, "images_per_second": 2.0}
+        for s in (10, 20, 30)
+    ]
+    validation = {"step": 30, "val_rv_dice": 0.7, "val_faz_dice": 0.6}
+    lines = [json.dumps(row) for row in [*losses, validation]]
+    (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    weights = {"params/a": np.zeros((30, 10)), "params/b": np.zeros(5), "batch_stats/a": np.ones(7)}
+    save_file(weights, folder / "weights.safetensors")
+    Image.new("RGB", (60, 20)).save(folder / "overlays/eye0.png")
+    return folder
+
+
+def compare(tmp_path, runs, reference="ours", data=DATA):
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))
+    write_comparison(tmp_path / "out", [], runs, reference, data, console)
+    with (tmp_path / "out/table.csv").open() as file:
+        rows = {(row["task"], row["name"]): row for row in csv.DictReader(file)}
+    return rows, console.export_text()
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return [
+        ("low", workdir(tmp_path / "a", 1)),
+        ("high", workdir(tmp_path / "b", 2, shift=0.2)),
+        ("ours", workdir(tmp_path / "c", 3)),
+        ("ours", workdir(tmp_path / "d", 4)),
+    ]
+
+
+def test_the_table_is_what_its_columns_say(tmp_path, runs):
+    rows, text = compare(tmp_path, runs)
+
+    def dice(name):
+        tables = [np.loadtxt(path / "results/val.csv", delimiter=",", skiprows=1, usecols=1)
+                  for other, path in runs if other == name]  # fmt: skip
+        return np.array(tables)
+
+    ours = dice("ours").mean(axis=0)
+    p = {name: stats.wilcoxon(dice(name)[0], ours).pvalue for name in ("low", "high")}
+    smaller, larger = sorted(p, key=p.get)
+    expected = {smaller: 2 * p[smaller], larger: max(p[larger], 2 * p[smaller])}
+    for name in ("low", "high"):
+        row = rows["rv", name]
+        values = dice(name)[0]
+        assert float(row["mean"]) == pytest.approx(values.mean(), rel=1e-4)
+        assert float(row["sd"]) == pytest.approx(values.std(), rel=1e-4)
+        assert float(row["low"]) < values.mean() < float(row["high"])
+        assert float(row["difference"]) == pytest.approx((values - ours).mean(), rel=1e-4)
+        assert float(row["p"]) == pytest.approx(expected[name], rel=1e-4)
+        assert row["seed_sd"] == ""
+    row = rows["rv", "ours"]
+    spread = np.std(dice("ours").mean(axis=1), ddof=1)
+    assert float(row["seed_sd"]) == pytest.approx(spread, rel=1e-4)
+    assert (row["p"], row["seeds"], row["cases"]) == ("", "2", "8")
+    assert (row["parameters"], row["minutes"]) == ("305", "1")  # 30 steps x 4 images at 2 a second
+    assert (rows["faz", "low"]["p"], rows["faz", "low"]["cases"]) == ("", "3")
+    assert "n < 6" in text
+
+
+def test_published_numbers_stand_beside_with_their_source(tmp_path, runs):
+    _, text = compare(tmp_path, runs)
+    page = (tmp_path / "out/table.md").read_text()
+    for output in (text, page):
+        assert "90.82" in output and "98.54" in output and "README of S2A-Net" in output
+        assert "89.72" not in output  # of 6M
+    _, text = compare(tmp_path, runs, data={"name": "synthetic", "subset": "3M"})
+    assert "no published numbers for config.data.name=synthetic" in text
+
+
+def test_every_file_is_written(tmp_path, runs):
+    compare(tmp_path, runs)
+    with (tmp_path / "out/compare.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 * 8
+    assert [row["seed"] for row in rows if row["network"] == "ours"] == ["0"] * 8 + ["1"] * 8
+    for name in ("dice.png", "curves.png", "cases/eye0.png"):
+        with Image.open(tmp_path / "out" / name) as picture:
+            assert picture.height > 0
+    assert picture.height == 3 * (20 + 20)  # three networks
+    curves = read_curves(runs[0][1])
+    np.testing.assert_allclose(curves["loss"], [(s, 1 / s + 0.5) for s in (10, 20, 30)])
+    np.testing.assert_array_equal(curves["val_faz_dice"], [(30, 0.6)])
+
+
+def test_runs_on_other_cases_are_refused(tmp_path, runs):
+    runs.append(("other", workdir(tmp_path / "e", 5, cases=7)))
+    with pytest.raises(UserError, match=r"not evaluated on the same val cases.*'eye7'"):
+        compare(tmp_path, runs)
+    assert not (tmp_path / "out").exists()
+
+
+def test_runs_under_another_protocol_are_refused(tmp_path, runs):
+    for (_, folder), protocol in zip(runs, ("native", "native", "otsu", "native"), strict=True):
+        (folder / "results/val.json").write_text(json.dumps({"protocol": protocol}))
+    with pytest.raises(UserError, match="evaluated on val under otsu"):
+        compare(tmp_path, runs)
+
+
+def test_a_workdir_without_results_is_refused(tmp_path, runs):
+    (runs[0][1] / "results/val.csv").unlink()
+    with pytest.raises(UserError, match=r"low: .*finished run"):
+        compare(tmp_path, runs)
