@@ -8,7 +8,8 @@ import numpy as np
 from s2a_jax.data.cases import CaseSet
 
 Batch = dict[str, np.ndarray]
-"""`image` [B, S, S], `rv`, `faz` uint8 [B, S, S], `has_rv`, `has_faz` float32 [B]."""
+"""`image` [B, S, S] or, with C > 1 slabs, [B, S, S, C]; `rv`, `faz` uint8 [B, S, S]; `has_rv`,
+`has_faz` float32 [B]."""
 
 
 class TrainStream:

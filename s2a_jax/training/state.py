@@ -49,16 +49,18 @@ def abstract_state(
     *,
     seed: int,
     ema: bool,
+    channels: int = 1,
 ) -> tuple[Any, Any]:
     """The function that makes the first state, and the state's shapes with their shardings.
 
     Args:
-        module: a network that takes [B, H, W, 1].
+        module: a network that takes [B, H, W, channels].
         optimizer: its state is made for the parameters.
         size: side in pixels of an image to trace the network with.
         mesh: the devices.
         seed: of the initial values and of everything random in training.
         ema: whether to keep averaged parameters.
+        channels: slabs of an eye.
 
     Returns:
         `init`, a function without arguments, and a tree of `jax.ShapeDtypeStruct`.
@@ -66,7 +68,7 @@ def abstract_state(
 
     def init() -> TrainState:
         params_key, run_key = jax.random.split(jax.random.key(seed))
-        variables = module.init(params_key, jnp.zeros((1, size, size, 1)), train=False)
+        variables = module.init(params_key, jnp.zeros((1, size, size, channels)), train=False)
         params = variables["params"]
         return TrainState(
             step=jnp.zeros((), jnp.int32),

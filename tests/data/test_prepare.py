@@ -187,7 +187,7 @@ def test_unreadable_files_are_all_named(tmp_path, capsys):
         (("octa500", "--subset", "3M"), "--from is missing"),
         (("octa500", "--from", "RAW", "--subset", "4M"), "has 3M, 6M"),
         (("octa500", "--from", "RAW", "--subset", "3M", "--slab", "WRCC"), "ILM_OPL"),
-        (("folder", "--from", "RAW", "--subset", "3M"), "leave out --subset"),
+        (("folder", "--from", "RAW", "--subset", "3M"), "--subset=3M: folder has no subsets"),
         (("folder", "--from", "/nowhere"), "does not exist"),
         (("synthetic", "--from", "RAW"), "leave it out"),
         (("synthetic", "--size", "8"), "--size=8: expected 64"),
