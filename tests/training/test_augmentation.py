@@ -76,6 +76,19 @@ def test_photometry_changes_the_image_alone_and_stays_in_range(batch, name):
     np.testing.assert_array_equal(masks, batch[1])
 
 
+@pytest.mark.parametrize("name", [*PHOTOMETRY, "gamma"])
+def test_slabs_of_one_eye_share_what_hits_the_scan(batch, name):
+    augment = dataclasses.replace(OFF, rotate_degrees=20, elastic=True, **{name: 0.5})
+    images, masks = batch
+    slabs, warped = augment(KEY, jnp.repeat(images, 3, axis=-1), masks)
+    assert slabs.shape == (3, 32, 32, 3)
+    lone, lone_warped = augment(KEY, images, masks)
+    np.testing.assert_allclose(slabs[..., :1], lone, atol=1e-6)
+    np.testing.assert_array_equal(warped, lone_warped)
+    alike = [np.allclose(slabs[..., 0], slabs[..., i], atol=1e-6) for i in (1, 2)]
+    assert alike == [name not in ("contrast", "noise")] * 2
+
+
 def test_each_artefact_is_what_it_is_called():
     flat = jnp.full((64, 64), 0.5)
     keys = jax.random.split(KEY, 20)
