@@ -86,9 +86,11 @@ def prepare(
             builder.skipped = frozenset(unreadable)
             builder.on_case = lambda: progress.advance(writing)
             _write(builder, raw)
-            shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(partial, ignore_errors=True)
+    slabs = slab_names(slab)
+    notes = [f"slabs, in this order: {', '.join(slabs)}"] if len(slabs) > 1 else []
     report = make_report(summaries, {str(path): text for path, text in unreadable.items()})
-    lines = [f"# {name} from {raw}", "", *(f"- {note}" for note in listing.notes), ""]
+    lines = [f"# {name} from {raw}", "", *(f"- {note}" for note in (*notes, *listing.notes)), ""]
     lines += report_lines(report)
     (folder / "report.json").write_text(json.dumps(report, indent=1))
     (folder / "report.md").write_text("\n".join(lines) + "\n")
@@ -145,9 +147,8 @@ def _make_builder(name: str, target: Path, subset: str | None, slab: str | None)
             slabs = ", ".join(known) or "one only"
             raise UserError(f"--slab={one}: the slabs of {name} {subset} are: {slabs}.")
     label = re.sub(r"[^\w.-]", "-", "_".join((configs[subset, None], *names)))
-    config = configs.get((subset, slab)) or SourceConfig(
-        name=label, subset=subset, slab=",".join(names)
-    )
+    listed = ",".join(names) or None
+    config = configs.get((subset, listed)) or SourceConfig(name=label, subset=subset, slab=listed)
     if target.exists() and not target.is_dir():
         raise UserError(f"--to={target} is a file; give a folder.")
     return BUILDERS[name](

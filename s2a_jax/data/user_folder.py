@@ -56,7 +56,7 @@ def list_user_folder(
         if any(has_layout(root, one) for one in layouts):
             return list_slabs([(root, one) for one in layouts], skip_incomplete)
     home, masks = child_folder(root, *_IMAGES), child_folder(root, *_BOTH)
-    slabs = [_slab(home or root / _IMAGES[0], name.strip("/")) for name in below]
+    slabs = [_slab(home, root / _IMAGES[0], name.strip("/")) for name in below]
     files = SplitFiles(
         {},
         rv=images_in(masks, "_rv") or images_in(child_folder(root, *_RV)),
@@ -76,9 +76,10 @@ def list_user_folder(
     return replace(listing, notes=(note, *listing.notes))
 
 
-def _slab(images: Path, name: str) -> SlabFolder:
-    path = child_folder(images, name) if name else images
-    return SlabFolder(path or images / name, images_in(path))
+def _slab(images: Path | None, expected: Path, name: str) -> SlabFolder:
+    """The images of one slab; their home is called `expected` if it is not there."""
+    path = child_folder(images, name) if images and name else images
+    return SlabFolder(path or (images or expected) / name, images_in(path))
 
 
 def _split_of(stem: str) -> str:
