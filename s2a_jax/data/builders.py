@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
+from tensorflow_datasets.core.file_adapters import ArrayRecordFileAdapter
 
 from s2a_jax.data.cases import Case, read_case
 from s2a_jax.data.folders import SPLITS, CaseFiles, Listing
@@ -19,6 +20,8 @@ from s2a_jax.data.slabs import slab_names
 from s2a_jax.data.sources import OCTA500_IDS, OCTA500_SLABS, list_octa500
 from s2a_jax.data.user_folder import list_user_folder
 from s2a_jax.errors import UserError
+
+_SHARD = 4096  # cases in a file
 
 
 @dataclasses.dataclass
@@ -53,8 +56,8 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Whether to leave out cases that lack a slab."""
     on_case: Callable[[], Any] = staticmethod(lambda: None)
     """Called after every case."""
-    read: Callable[[CaseFiles], Case] = staticmethod(read_case)
-    """Reads a case."""
+    encode: Callable[[CaseFiles], bytes] | None = None
+    """Gives a case as `encoded` does; None: that."""
 
     def listing(self, root: Path) -> Listing:
         """The cases of the raw folder."""
@@ -81,16 +84,54 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             metadata=tfds.core.MetadataDict(slabs=list(slabs)) if channels else None,
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, list]:
         cases = self.listing(Path(dl_manager.manual_dir)).cases
         kept = [case for case in cases if case.image not in self.skipped]
         groups = {split: [case for case in kept if case.split == split] for split in SPLITS}
-        return {split: self._generate_examples(group) for split, group in groups.items() if group}
+        return {split: group for split, group in groups.items() if group}
 
-    def _generate_examples(self, files: list[CaseFiles]) -> Iterator[tuple[str, dict[str, Any]]]:
+    def encoded(self, files: CaseFiles) -> bytes:
+        """Reads a case and serializes it.
+
+        Raises:
+          UserError: as `read_case`; also for values that 16 bits cannot hold.
+        """
+        return self.info.features.serialize_example(_example(files, read_case(files)))
+
+    def _generate_examples(self, files: list[CaseFiles]) -> Iterator[tuple[str, bytes]]:
         for file in files:
-            yield file.id, _example(file, self.read(file))
+            yield file.id, (self.encode or self.encoded)(file)
             self.on_case()
+
+    def _download_and_prepare(
+        self, dl_manager: tfds.download.DownloadManager, download_config: Any
+    ) -> None:
+        # Instead of TFDS's own, which would encode every case again after it has been checked.
+        del download_config
+        infos = []
+        for split, files in self._split_generators(dl_manager).items():
+            template = tfds.core.ShardedFileTemplate(
+                data_dir=self.data_path,
+                dataset_name=self.name,
+                split=split,
+                filetype_suffix="array_record",
+            )
+            parts = [files[i : i + _SHARD] for i in range(0, len(files), _SHARD)]
+            paths = [
+                template.sharded_filepath(shard_index=i, num_shards=len(parts))
+                for i in range(len(parts))
+            ]
+            for path, part in zip(paths, parts, strict=True):
+                ArrayRecordFileAdapter.write_examples(path, self._generate_examples(part))
+            infos.append(
+                tfds.core.SplitInfo(
+                    name=split,
+                    shard_lengths=[len(part) for part in parts],
+                    num_bytes=sum(path.stat().length for path in paths),
+                    filename_template=template,
+                )
+            )
+        self.info.set_splits(tfds.core.splits.SplitDict(infos))
 
 
 class Folder(CasesBuilder):

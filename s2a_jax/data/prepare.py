@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from s2a_jax.data.builders import BUILDERS, CasesBuilder, SourceConfig
 from s2a_jax.data.cases import Case, check_combined, read_case
-from s2a_jax.data.decoded import DecodedCases
+from s2a_jax.data.encoded import EncodedCases
 from s2a_jax.data.folders import CaseFiles, first_few
 from s2a_jax.data.report import Summary, make_report, report_lines, summarise
 from s2a_jax.data.slabs import slab_names
@@ -36,9 +36,9 @@ def prepare(
     """Checks every case, writes the data set and its report, and prints the report.
 
     The data set appears in `<target>/<name>/<subset>/<version>` when it is complete, and one that
-    is there is reported on again but not written again. What is read is kept beside it until then,
-    in `<target>/<name>/.partial-<subset>`: a run that was stopped reads only the other cases, and
-    writes the array_record files from what is kept.
+    is there is reported on again but not written again. Every case that is read and encoded is kept
+    beside it until then, in `<target>/<name>/.partial-<subset>`, which a run after one that was
+    stopped goes on from.
 
     Args:
       name: octa500, rose, folder or synthetic.
@@ -65,16 +65,18 @@ def prepare(
     folder = Path(builder.data_dir)
     existed = folder.is_dir()
     partial = folder.parent.with_name(f".partial-{folder.parent.name}")
-    decoded = DecodedCases(partial)
-    builder.read = read_case if existed else decoded.read
+    encoded = EncodedCases(partial, builder.info.features, builder.encoded)
+    builder.encode = encoded.encode
     with Progress(console=console, disable=not console.is_terminal) as progress:
         checking = progress.add_task("Checking", total=len(listing.cases))
         summaries, unreadable = _check(
-            listing.cases, builder.read, lambda: progress.advance(checking)
+            listing.cases,
+            read_case if existed else encoded.read,
+            lambda: progress.advance(checking),
         )
-        if decoded.reused:
+        if encoded.reused:
             console.print(
-                f"{decoded.reused} of {len(listing.cases)} cases had been read by an earlier run."
+                f"{encoded.reused} of {len(listing.cases)} cases had been read by an earlier run."
             )
         if unreadable and not skip_unreadable:
             raise UserError(

@@ -86,7 +86,7 @@ def _unreadable(folder: Path, error: Exception) -> UserError:
 def _load(source: Sequence[dict[str, Any]], size: int) -> CaseSet:
     decoded = (
         grain.MapDataset.source(source)
-        .map(lambda example: (example["id"].decode(), resized(_case(example), size)))
+        .map(lambda example: (example["id"].decode(), resized(case_of(example), size)))
         .to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=16))
     )
     # TFDS shuffles what it writes.
@@ -94,7 +94,8 @@ def _load(source: Sequence[dict[str, Any]], size: int) -> CaseSet:
     return stacked([name for name, _ in pairs], [case for _, case in pairs], size)
 
 
-def _case(example: dict[str, np.ndarray]) -> Case:
+def case_of(example: dict[str, np.ndarray]) -> Case:
+    """The case that one example of a prepared data set holds."""
     image = from_levels(example["image"])
     rv, faz = (
         example[name][..., 0] > 0 if example[f"has_{name}"] else None for name in ("rv", "faz")

@@ -136,7 +136,7 @@ def test_synthetic_eyes(tmp_path):
     ("stop", "where"),
     [
         (signal.SIGTERM, "to/folder/default/incomplete*"),  # while the data set is written
-        (signal.SIGKILL, "to/folder/.partial-default/*/eye30.npz"),  # while cases are read
+        (signal.SIGKILL, "to/folder/.partial-default/*/eye30.example"),  # while cases are read
     ],
 )
 def test_a_stopped_run_is_gone_on_with(tmp_path, capsys, stop, where):
@@ -152,7 +152,7 @@ def test_a_stopped_run_is_gone_on_with(tmp_path, capsys, stop, where):
     process.communicate(timeout=60)
     assert process.returncode == (128 + stop if stop == signal.SIGTERM else -stop)
     assert not list(tmp_path.glob("to/folder/default/*"))
-    kept = list(tmp_path.glob("to/folder/.partial-default/*/[!.]*.npz"))
+    kept = list(tmp_path.glob("to/folder/.partial-default/*/[!.]*.example"))
     kept[0].write_bytes(b"damaged")
     changed = tmp_path / "raw/images" / f"{kept[1].stem}.png"
     put(changed.parent, changed.stem, 255 - picture(1000))
