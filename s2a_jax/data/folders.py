@@ -115,6 +115,7 @@ def pair_splits(
             f"{len(unlabelled)} of {total} images have no mask and are left out: "
             f"{first_few(unlabelled)}."
         )
+    left_out = ""
     if incomplete := _take_incomplete(cases, groups):
         ids, lacking = list(incomplete), next(iter(incomplete.values()))
         found = f"{len(ids)} cases lack a slab ({first_few(ids)}; the first is not in {lacking})"
@@ -124,9 +125,11 @@ def pair_splits(
                 "config.data.incomplete=skip (of prepare: --incomplete skip)."
             )
         notes.append(f"{found} and are left out, as config.data.incomplete=skip asks.")
+        left_out = f", without {len(ids)} cases that lack a slab"
     if not cases["train"]:
         images = len(groups["train"].images)
-        have = f"{images} train images, none with a mask" if images else "no train images"
+        needed = "a mask and every slab" if left_out else "a mask"
+        have = f"{images} train images, none with {needed}" if images else "no train images"
         raise UserError(
             f"{folder} has no train split ({have}); expected the layout {layout}, where a mask "
             "carries the name of its image."
@@ -135,7 +138,8 @@ def pair_splits(
         count = max(1, len(cases["train"]) // 10)
         if count == len(cases["train"]):
             raise UserError(
-                f"{folder} has one train case and no val split; add a val split or train cases."
+                f"{folder} has one train case and no val split{left_out}; add a val split or train "
+                "cases."
             )
         taken = cases["train"][-count:]
         cases["train"] = cases["train"][:-count]
