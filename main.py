@@ -18,6 +18,7 @@ from rich.console import Console
 from configs import default
 from configs.recipes import defaults_of, resolve
 from s2a_jax.analysis.report import write_report
+from s2a_jax.data.datasets import data_slabs
 from s2a_jax.errors import UserError
 from s2a_jax.training.loop import NonFiniteLossError, evaluate_workdir, train
 from s2a_jax.training.preview import write_preview
@@ -44,7 +45,9 @@ def main(argv: list[str]) -> int:
         if _MODE.value == "preview":
             picture = workdir.path / "preview.png"
             names = write_preview(resolve(_CONFIG.value), picture)
-            console.print(f"{', '.join(names)}, and three augmentations of each: {picture}")
+            slabs = data_slabs(_CONFIG.value.data)
+            drawn = f" (the slab {slabs[0]})" if slabs else ""
+            console.print(f"{', '.join(names)}, and three augmentations of each{drawn}: {picture}")
             return 0
         return _report(train(resolve(_CONFIG.value), workdir, console), workdir, console)
     except UserError as error:

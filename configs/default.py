@@ -56,13 +56,18 @@ def get_config() -> ConfigDict:
             # octa500: 3M (3x3 mm, 304 px) or 6M (6x6 mm, 400 px); rose: 1, 2, O, Z or H.
             "subset": "3M",
             # Which projection; None: the first. octa500: ILM_OPL, FULL, OPL_BM;
-            # rose: SVC, DVC, SVC_DVC of 1, or SCC, WRCC, DCC of O, Z, H.
+            # rose: SVC, DVC, SVC_DVC of 1, or SCC, WRCC, DCC of O, Z, H; folder: a folder below
+            # the images' own; synthetic: superficial, deep, whole. Several with commas between,
+            # FULL,OPL_BM,ILM_OPL, are the channels of one image, in this order; vaffnet takes one
+            # or three, in the order whole, deep, superficial.
             "slab": placeholder(str),
+            "incomplete": "error",  # a case that lacks one of several slabs; or skip: left out
             "size": 0,  # side in pixels, a multiple of 16; 0: the subset's own
             # Shares of the training cases that come from elsewhere; the rest comes from `name`.
             "mixture": {
                 "synthetic": 0.0,  # in [0, 1)
-                # Each "name=folder,root=DIR,weight=0.2", also with subset= and slab=.
+                # Each "name=folder,root=DIR,weight=0.2", also with subset= and slab= (of several
+                # slabs slab=FULL+OPL_BM: as many as the main source has).
                 "others": (),
             },
             "synthetic": {

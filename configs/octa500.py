@@ -11,6 +11,8 @@ takes about half an hour on two cores: RV Dice 0.899 on the 10 validation cases 
 `--config.data.mixture.synthetic=0.2` for a copy that has few FAZ masks.
 
 `configs/octa500.py:smoke` is the shortest possible run, for trying things out.
+`--config.data.slab=FULL,OPL_BM,ILM_OPL` trains on all three projections; data/README.md tells more.
+
 Get the data set as data/README.md says, and give its folder with `--config.data.root=DIR`.
 """
 

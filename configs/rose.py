@@ -5,7 +5,8 @@
 trains the reference's own set-up, as `configs/octa500.py` does, on ROSE-Z (512 px, vessels and
 FAZ). Others: `--config.data.subset=1` (304 px) or `2` (512 px), vessels alone; `O` (304 px) or `H`
 (512 px), vessels and FAZ. The projection is the superficial one; `--config.data.slab` chooses
-another. Prints Dice of both on the test split; no result is stated here, for none was measured.
+another, or several (`WRCC,DCC,SCC`). Prints Dice of both on the test split; no result is stated
+here, for none was measured.
 
 `configs/rose.py:smoke` is the shortest possible run, for trying things out.
 """

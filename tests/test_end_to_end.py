@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from refusals import assert_refused
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
 ROOT = Path(__file__).parent.parent
 TRAIN = ["main.py", "--config", "configs/synthetic.py:smoke", "--config.log.every_steps=1",
          "--config.data.synthetic.stream=True"]  # fmt: skip
+OCTA = ["main.py", "--config", "configs/octa500.py:smoke"]
 PREDICT = ["-m", "s2a_jax", "predict"]
 
 
@@ -149,6 +151,29 @@ def test_prediction_from_workdir_checkpoint_and_export(run, trained, tmp_path):
     assert masks[0].shape == (50, 70)
     assert set(np.unique(masks[0])) <= {0, 255}
     assert (masks[0] == masks[2]).all()
+
+
+def test_three_slabs_of_octa500(run, tmp_path):
+    maps, label = tmp_path / "OCTA_3mm/Projection Maps", tmp_path / "Label/GT_LargeVessel"
+    slabs = ("FULL", "OPL_BM", "ILM_OPL")
+    rng = np.random.default_rng(0)
+    for folder in (label, *(maps / f"OCTA({slab})" for slab in slabs)):
+        folder.mkdir(parents=True)
+        for stem in (10301, 10302, 10441):
+            pixels = rng.integers(0, 256, (64, 64), np.uint8)
+            pixels = np.where(pixels > 200, 255, 0).astype(np.uint8) if folder == label else pixels
+            Image.fromarray(pixels).save(folder / f"{stem}.bmp")
+    code, output = run(
+        *OCTA, f"--config.data.root={tmp_path}", "--config.data.size=64", "--config.train.epochs=1",
+        f"--config.data.slab={','.join(slabs)}", "--config.model.name=unet",
+        "--workdir", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 0, output
+    assert "3 slabs, in this order: FULL, OPL_BM, ILM_OPL" in output
+    assert (tmp_path / "run/overlays/10441.png").is_file()
+    with safe_open(tmp_path / "run/weights.safetensors", framework="np") as file:
+        fields = json.loads(file.metadata()["s2a_jax"])["fields"]
+    assert fields["slabs"] == list(slabs)
 
 
 def test_a_workdir_of_another_run_is_refused(run, trained):

@@ -20,7 +20,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a field that shapes do not tell: num_heads=4 (default 12), groups=8 (default 32)",
+        help="a field that shapes do not tell: num_heads=4 (default 12), groups=8 (default 32), "
+        """slabs='["FULL", "OPL_BM"]' (default: one slab as three equal channels)""",
     )
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from s2a_jax.data.images import read_image
+from s2a_jax.data.slabs import first_slab, read_slabs
 from s2a_jax.errors import UserError
 
 
@@ -20,14 +20,24 @@ def add(commands: argparse._SubParsersAction) -> None:
         "predict",
         help="segment images with a trained network",
         description="Writes <image>_rv.png, <image>_faz.png (0/255) and <image>_overlay.png for "
-        "every image, and predictions.csv with the pixels of each mask.",
+        "every image, and predictions.csv with the pixels of each mask. For a network that was "
+        "trained on several slabs, IMAGE is the files of one eye in the order of the training's "
+        "config.data.slab with commas between, whole.png,deep.png,superficial.png; results are "
+        "named after the first.",
     )
     parser.add_argument(
         "--weights", required=True, type=Path, help="workdir, checkpoint or .safetensors file"
     )
     parser.add_argument("--out", required=True, type=Path, help="folder for the results")
     parser.add_argument("--threshold", type=float, default=0.5, help="in [0, 1]; default 0.5")
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    parser.add_argument("images", nargs="+", type=_slabs, metavar="IMAGE")
+
+
+def _slabs(text: str) -> tuple[Path, ...]:
+    """The files of one eye."""
+    if "," not in text or Path(text).exists():  # a name may hold a comma
+        return (Path(text),)
+    return tuple(Path(part) for part in text.split(","))
 
 
 def run(options: argparse.Namespace) -> None:
@@ -36,10 +46,10 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         UserError: a flag, image or weights that cannot be used.
     """
-    images, out, threshold = options.images, options.out, options.threshold
+    eyes, out, threshold = options.images, options.out, options.threshold
     if not 0 <= threshold <= 1:
         raise UserError(f"--threshold={threshold} is outside [0, 1].")
-    repeated = [stem for stem, n in collections.Counter(p.stem for p in images).items() if n > 1]
+    repeated = [stem for stem, n in collections.Counter(e[0].stem for e in eyes).items() if n > 1]
     if repeated:
         raise UserError(
             f"Several images are called {repeated[0]!r} and would overwrite each other's results; "
@@ -47,26 +57,33 @@ def run(options: argparse.Namespace) -> None:
         )
     if out.exists() and not out.is_dir():
         raise UserError(f"--out={out} is a file; give a folder.")
-    for path in images:  # all of them before the first result is written
-        read_image(path)
+    for eye in eyes:  # all of them before the first result is written
+        read_slabs(eye)
     # Only now: a wrong file name should not have to wait for JAX.
     from s2a_jax.evaluation.pictures import overlay
     from s2a_jax.inference.segmenter import Segmenter
 
     model = Segmenter.load_from_checkpoint(options.weights)
+    for eye in eyes:
+        if len(eye) != (len(model.slabs) or 1):
+            expected = f"{','.join(model.slabs)} of each eye in this order" * bool(model.slabs)
+            raise UserError(
+                f"{','.join(map(str, eye))} is {len(eye)} file(s), but --weights={options.weights} "
+                f"takes {expected or 'one image of each eye'}."
+            )
     out.mkdir(parents=True, exist_ok=True)
     rows = []
     console = Console(stderr=True)
-    for path in track(images, "Segmenting", console=console, disable=not console.is_terminal):
-        image = read_image(path)
+    for eye in track(eyes, "Segmenting", console=console, disable=not console.is_terminal):
+        image, path = read_slabs(eye), eye[0]
         rv, faz = model.predict(image, threshold=threshold)
         for name, pixels in (
             ("rv", rv.astype(np.uint8) * 255),
             ("faz", faz.astype(np.uint8) * 255),
-            ("overlay", overlay(image, rv, faz)),
+            ("overlay", overlay(first_slab(image), rv, faz)),
         ):
             Image.fromarray(pixels).save(out / f"{path.stem}_{name}.png")
-        rows.append((path.name, *image.shape, int(rv.sum()), int(faz.sum())))
+        rows.append((path.name, *image.shape[:2], int(rv.sum()), int(faz.sum())))
     with (out / "predictions.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("image", "height_px", "width_px", "rv_px", "faz_px"))

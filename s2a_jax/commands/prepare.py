@@ -15,13 +15,19 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="check a data set and store it as TFDS array_record files",
         description="Reads a raw folder, reports what it holds (masks, prevalence, duplicates, "
         "unreadable files) and writes it as a TFDS data set. A data set that is there already is "
-        "not written again; a run that was stopped leaves nothing half-written.",
+        "not written again; one that was stopped is gone on with by the same command.",
     )
     parser.add_argument("name", choices=("octa500", "rose", "folder", "synthetic"))
     parser.add_argument("--from", type=Path, dest="source", metavar="RAW", help="the raw folder")
     parser.add_argument("--to", required=True, type=Path, dest="target", metavar="DIR")
     parser.add_argument("--subset", help="of octa500: 3M or 6M; of rose: 1, 2, O, Z or H")
-    parser.add_argument("--slab", help="as config.data.slab; default: the superficial one")
+    parser.add_argument(
+        "--slab", help="as config.data.slab, one or several; default: the superficial one"
+    )
+    parser.add_argument(
+        "--incomplete", choices=("error", "skip"), default="error",
+        help="what to do about a case that lacks one of several slabs; default error",
+    )  # fmt: skip
     parser.add_argument("--skip-unreadable", action="store_true", help="leave such cases out")
     eyes = parser.add_argument_group("synthetic eyes")
     eyes.add_argument("--size", type=int, default=304, help="pixels; default 304")
@@ -45,11 +51,12 @@ def run(options: argparse.Namespace) -> None:
         raise UserError("--from: synthetic eyes are made, not read; leave it out.")
     from s2a_jax.data.prepare import prepare, prepare_synthetic
 
-    # So that a stopped run removes what is half-written.
+    # So that a stopped run removes what is half-written of the data set.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     if options.name == "synthetic":
         counts = {split: getattr(options, split) for split in ("train", "val", "test")}
-        prepare_synthetic(options.target, options.size, options.seed, tuple(options.field), counts)
+        field = tuple(options.field)
+        prepare_synthetic(options.target, options.size, options.seed, field, counts, options.slab)
     else:
         prepare(
             options.name,
@@ -58,4 +65,5 @@ def run(options: argparse.Namespace) -> None:
             options.subset,
             options.slab,
             options.skip_unreadable,
+            options.incomplete == "skip",
         )

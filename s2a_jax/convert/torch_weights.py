@@ -83,7 +83,7 @@ def from_torch(
     module = NETWORKS[network](**(names.fields_from_shapes(shapes, known) | known))
     check_fields(network, module_fields(module), prefix="")
 
-    image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    image = jax.ShapeDtypeStruct((1, 64, 64, len(module.slabs) or 3), jnp.float32)
     expected = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), image)
     variables = {}
     for path, leaf in flatten_dict(expected, sep="/").items():

@@ -11,13 +11,17 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
+from tensorflow_datasets.core.file_adapters import ArrayRecordFileAdapter
 
 from s2a_jax.data.cases import Case, read_case
 from s2a_jax.data.folders import SPLITS, CaseFiles, Listing
 from s2a_jax.data.rose import ROSE_SIZES, ROSE_SLABS, list_rose
+from s2a_jax.data.slabs import slab_names
 from s2a_jax.data.sources import OCTA500_IDS, OCTA500_SLABS, list_octa500
 from s2a_jax.data.user_folder import list_user_folder
 from s2a_jax.errors import UserError
+
+_SHARD = 4096  # cases in a file
 
 
 @dataclasses.dataclass
@@ -36,7 +40,8 @@ class SourceConfig(tfds.core.BuilderConfig):
 class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Cases at their native size: `id`, `image`, `rv`, `faz`, `has_rv`, `has_faz`.
 
-    Images are uint16 [H, W]: the levels of a 16-bit file, or those of an 8-bit file times 257, the
+    Images are uint16 [H, W], or [H, W, C] with C > 1 slabs, whose names are then in the metadata as
+    `slabs`: the levels of a 16-bit file, or those of an 8-bit file times 257, the
     same fraction of the range. (An Image feature of 16 bits would need OpenCV to be read.) Masks
     are uint8 [H, W, 1], 0 or 255, and all 0 where `has_rv` or `has_faz` is false.
     """
@@ -47,14 +52,20 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     skipped: frozenset[Path] = frozenset()
     """Images to leave out."""
+    skip_incomplete: bool = False
+    """Whether to leave out cases that lack a slab."""
     on_case: Callable[[], Any] = staticmethod(lambda: None)
     """Called after every case."""
+    encode: Callable[[CaseFiles], bytes] | None = None
+    """Gives a case as `encoded` does; None: that."""
 
     def listing(self, root: Path) -> Listing:
         """The cases of the raw folder."""
-        return list_user_folder(root)
+        return list_user_folder(root, self.builder_config.slab, self.skip_incomplete)
 
     def _info(self) -> tfds.core.DatasetInfo:
+        slabs = slab_names(self.builder_config.slab)
+        channels = (len(slabs),) if len(slabs) > 1 else ()
         return tfds.core.DatasetInfo(
             builder=self,
             description="En-face OCTA with masks of the retinal vessels and the FAZ.",
@@ -62,7 +73,7 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 {
                     "id": tfds.features.Text(),
                     "image": tfds.features.Tensor(
-                        shape=(None, None), dtype=np.uint16, encoding="zlib"
+                        shape=(None, None, *channels), dtype=np.uint16, encoding="zlib"
                     ),
                     "rv": tfds.features.Image(shape=(None, None, 1)),
                     "faz": tfds.features.Image(shape=(None, None, 1)),
@@ -70,19 +81,57 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                     "has_faz": tfds.features.Scalar(np.bool_),
                 }
             ),
+            metadata=tfds.core.MetadataDict(slabs=list(slabs)) if channels else None,
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, list]:
         cases = self.listing(Path(dl_manager.manual_dir)).cases
         kept = [case for case in cases if case.image not in self.skipped]
         groups = {split: [case for case in kept if case.split == split] for split in SPLITS}
-        return {split: self._generate_examples(group) for split, group in groups.items() if group}
+        return {split: group for split, group in groups.items() if group}
 
-    def _generate_examples(self, files: list[CaseFiles]) -> Iterator[tuple[str, dict[str, Any]]]:
+    def encoded(self, files: CaseFiles) -> bytes:
+        """Reads a case and serializes it.
+
+        Raises:
+          UserError: as `read_case`; also for values that 16 bits cannot hold.
+        """
+        return self.info.features.serialize_example(_example(files, read_case(files)))
+
+    def _generate_examples(self, files: list[CaseFiles]) -> Iterator[tuple[str, bytes]]:
         for file in files:
-            case = read_case(file)
-            yield file.id, _example(file, case)
+            yield file.id, (self.encode or self.encoded)(file)
             self.on_case()
+
+    def _download_and_prepare(
+        self, dl_manager: tfds.download.DownloadManager, download_config: Any
+    ) -> None:
+        # Instead of TFDS's own, which would encode every case again after it has been checked.
+        del download_config
+        infos = []
+        for split, files in self._split_generators(dl_manager).items():
+            template = tfds.core.ShardedFileTemplate(
+                data_dir=self.data_path,
+                dataset_name=self.name,
+                split=split,
+                filetype_suffix="array_record",
+            )
+            parts = [files[i : i + _SHARD] for i in range(0, len(files), _SHARD)]
+            paths = [
+                template.sharded_filepath(shard_index=i, num_shards=len(parts))
+                for i in range(len(parts))
+            ]
+            for path, part in zip(paths, parts, strict=True):
+                ArrayRecordFileAdapter.write_examples(path, self._generate_examples(part))
+            infos.append(
+                tfds.core.SplitInfo(
+                    name=split,
+                    shard_lengths=[len(part) for part in parts],
+                    num_bytes=sum(path.stat().length for path in paths),
+                    filename_template=template,
+                )
+            )
+        self.info.set_splits(tfds.core.splits.SplitDict(infos))
 
 
 class Folder(CasesBuilder):
@@ -106,7 +155,8 @@ class Octa500(CasesBuilder):
 
     def listing(self, root: Path) -> Listing:
         """The cases of the raw folder."""
-        return list_octa500(root, self.builder_config.subset, self.builder_config.slab)
+        config = self.builder_config
+        return list_octa500(root, config.subset, config.slab, self.skip_incomplete)
 
 
 class Rose(CasesBuilder):
@@ -120,23 +170,19 @@ class Rose(CasesBuilder):
 
     def listing(self, root: Path) -> Listing:
         """The cases of the raw folder."""
-        return list_rose(root, self.builder_config.subset, self.builder_config.slab)
+        config = self.builder_config
+        return list_rose(root, config.subset, config.slab, self.skip_incomplete)
 
 
 BUILDERS = {"octa500": Octa500, "rose": Rose, "folder": Folder, "synthetic": Synthetic}
 
 
 def _example(file: CaseFiles, case: Case) -> dict[str, Any]:
-    levels = np.rint(case.image * 65535).astype(np.uint16)
-    if not np.array_equal(from_levels(levels), case.image):
-        raise UserError(
-            f"{file.image} holds values that 16 bits cannot hold; save it as a 16-bit image."
-        )
-    empty = np.zeros(case.image.shape, bool)
+    empty = np.zeros(case.native_size, bool)
     masks = {"rv": case.rv, "faz": case.faz}
     return {
         "id": file.id,
-        "image": levels,
+        "image": to_levels(case.image, file.image),
         **{
             name: Image.fromarray(
                 np.where(empty if mask is None else mask, 255, 0).astype(np.uint8)
@@ -145,6 +191,18 @@ def _example(file: CaseFiles, case: Case) -> dict[str, Any]:
         },
         **{f"has_{name}": mask is not None for name, mask in masks.items()},
     }
+
+
+def to_levels(image: np.ndarray, path: Path) -> np.ndarray:
+    """The 16-bit levels that `from_levels` makes the same image from.
+
+    Raises:
+      UserError: there are none; the message names `path`.
+    """
+    levels = np.rint(image * 65535).astype(np.uint16)
+    if not np.array_equal(from_levels(levels), image):
+        raise UserError(f"{path} holds values that 16 bits cannot hold; save it as a 16-bit image.")
+    return levels
 
 
 def from_levels(levels: np.ndarray) -> np.ndarray:

@@ -15,10 +15,9 @@ from s2a_jax.data.images import (
     FAZ_VALUE,
     binary_mask,
     combined_mask,
-    read_image,
-    resize_image,
     resize_mask,
 )
+from s2a_jax.data.slabs import read_slabs, resize_slabs
 from s2a_jax.data.sources import CaseFiles
 from s2a_jax.errors import UserError
 
@@ -32,8 +31,9 @@ class CaseSet:
 
     Attributes:
       ids: N names, in the order of the arrays.
-      images: [N, H, W]; uint8 (value / 255 is the intensity) if that loses nothing, which is so
-        for 8-bit files at their native size, and otherwise float32 in [0, 1].
+      images: [N, H, W], or [N, H, W, C] with C > 1 slabs; uint8 (value / 255 is the intensity) if
+        that loses nothing, which is so for 8-bit files at their native size, and otherwise float32
+        in [0, 1].
       rv: uint8 [N, H, W] in {0, 1}, vessels; all 0 where `has_rv` is false.
       faz: uint8 [N, H, W] in {0, 1}, foveal avascular zone; all 0 where `has_faz` is false.
       has_rv: bool [N], whether the case has a vessel mask.
@@ -59,7 +59,7 @@ def concatenate(sets: Sequence[CaseSet]) -> CaseSet:
     The images stay uint8 if those of all sets are, and become float32 otherwise.
 
     Args:
-      sets: at least one set; all of the same H and W.
+      sets: at least one set; all of the same H, W and C.
 
     Raises:
       ValueError: no sets, or sets of different sizes.
@@ -90,8 +90,8 @@ def load_cases(files: Sequence[CaseFiles], size: int) -> CaseSet:
       The cases in the order of `files`, H = W = `size`.
 
     Raises:
-      UserError: a file cannot be read or has unexpected values, a mask differs in size from its
-        image, or no combined mask at all holds a FAZ.
+      UserError: a file cannot be read or has unexpected values, a mask or slab differs in size
+        from its image, or no combined mask at all holds a FAZ.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         decoded = pool.map(lambda case: resized(read_case(case), size), files)
@@ -104,7 +104,7 @@ class Case(NamedTuple):
     """One decoded case; masks are None where there is none.
 
     Attributes:
-      image: float32 in [0, 1], or uint8, [H, W].
+      image: float32 in [0, 1], or uint8, [H, W], or [H, W, C] with C > 1 slabs.
       rv: bool [H, W].
       faz: bool [H, W].
       native_size: height and width of the files in pixels.
@@ -120,9 +120,9 @@ def read_case(files: CaseFiles) -> Case:
     """Reads the files of one case at their own size.
 
     Raises:
-      UserError: a file cannot be read, has unexpected values, or a mask has another size.
+      UserError: a file cannot be read, has unexpected values, or a mask or slab has another size.
     """
-    image = read_image(files.image)
+    image = read_slabs([files.image, *files.further])
     rv, faz = None, None
     if files.combined is not None:
         rv, faz = combined_mask(files.combined)
@@ -133,21 +133,23 @@ def read_case(files: CaseFiles) -> Case:
     if files.faz is not None:
         faz = binary_mask(files.faz, files.threshold)
         _check_size(files.faz, faz, files.image, image)
-    return Case(image, rv, faz, image.shape)
+    return Case(image, rv, faz, image.shape[:2])
 
 
 def resized(case: Case, size: int) -> Case:
     """The case at `size` x `size` pixels, its image as uint8 if that loses nothing."""
     image, rv, faz = case.image, case.rv, case.faz
     if case.native_size != (size, size):
-        image = resize_image(image, (size, size))
+        image = resize_slabs(image, (size, size))
         rv, faz = (None if mask is None else resize_mask(mask, (size, size)) for mask in (rv, faz))
     return Case(_compact(image), rv, faz, case.native_size)
 
 
-def stacked(ids: Sequence[str], cases: Sequence[Case], size: int) -> CaseSet:
-    """The arrays of cases that all are `size` x `size`."""
-    empty_image = np.zeros((0, size, size), np.uint8)
+def stacked(ids: Sequence[str], cases: Sequence[Case], size: int, slabs: int = 1) -> CaseSet:
+    """The arrays of cases that all are `size` x `size`; `slabs` matters where there are none."""
+    empty = (size, size, slabs) if slabs > 1 else (size, size)
+    shape = cases[0].image.shape if cases else empty
+    empty_image = np.zeros((0, *shape), np.uint8)
     rv, faz = (np.zeros((len(cases), size, size), np.uint8) for _ in range(2))
     for index, case in enumerate(cases):
         if case.rv is not None:
@@ -166,7 +168,7 @@ def stacked(ids: Sequence[str], cases: Sequence[Case], size: int) -> CaseSet:
 
 
 def _check_size(mask_path: Path, mask: np.ndarray, image_path: Path, image: np.ndarray) -> None:
-    if mask.shape != image.shape:
+    if mask.shape != image.shape[:2]:
         mask_size, image_size = (f"{array.shape[1]}x{array.shape[0]}" for array in (mask, image))
         raise UserError(
             f"The mask {mask_path} is {mask_size} pixels but its image {image_path} is "

@@ -7,10 +7,13 @@ from typing import Any
 from s2a_jax.data.cases import CaseSet, concatenate, load_cases, stacked
 from s2a_jax.data.eye_stream import EyeSource
 from s2a_jax.data.folders import SPLITS
+from s2a_jax.data.layouts import OURS, list_slabs
 from s2a_jax.data.mixture import mixture_sources
 from s2a_jax.data.rose import ROSE_SIZES, list_rose
+from s2a_jax.data.slabs import slab_names
 from s2a_jax.data.sources import Listing, list_octa500, list_split_folders
 from s2a_jax.data.synthetic_set import synthetic_folder
+from s2a_jax.data.synthetic_slabs import SYNTHETIC_SLABS, synthetic_slabs
 from s2a_jax.data.user_folder import list_user_folder
 from s2a_jax.errors import UserError
 
@@ -28,6 +31,7 @@ class Dataset:
         val: validation cases.
         test: test cases; empty where the data set has none.
         size: side of all images in pixels.
+        slabs: names of the images' last axis, where a case has several slabs; else ().
         notes: sentences for the log.
         eyes: the source that is streamed, if one is; its range follows the indices of `train`.
     """
@@ -37,6 +41,7 @@ class Dataset:
     val: CaseSet
     test: CaseSet
     size: int
+    slabs: tuple[str, ...]
     notes: tuple[str, ...]
     eyes: EyeSource | None = None
 
@@ -69,6 +74,21 @@ def image_size(config: Mapping[str, Any]) -> int:
     return size
 
 
+def data_slabs(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the slabs that a case of the data section has; () with one slab.
+
+    Raises:
+        UserError: the field is no list of different names, or nothing is prepared where expected.
+    """
+    if config["name"] == "prepared":
+        # Only now: TFDS takes a moment to import, and most runs read raw folders.
+        from s2a_jax.data.prepared import find_prepared, prepared_slabs
+
+        return prepared_slabs(find_prepared(config["root"]))
+    names = slab_names(config["slab"])
+    return names if len(names) > 1 else ()
+
+
 def load_dataset(config: Mapping[str, Any]) -> Dataset:
     """Reads, checks and resizes all cases.
 
@@ -78,21 +98,22 @@ def load_dataset(config: Mapping[str, Any]) -> Dataset:
     Raises:
         UserError: anything wrong with the fields, folders or files.
     """
-    size = image_size(config)
-    sources = mixture_sources(config)
+    size, slabs = image_size(config), data_slabs(config)
+    sources = mixture_sources(config, slabs or slab_names(config["slab"]))
     eyes = None
     if "synthetic" in sources and config["synthetic"]["stream"]:
-        eyes = _eye_source(config["synthetic"], size)
+        eyes = _eye_source(sources["synthetic"][0], size)
     are_eyes_all = eyes is not None and config["name"] == "synthetic"
     splits, notes = _load(config, size, SPLITS[1:] if are_eyes_all else SPLITS)
     parts, ranges, first = {}, {}, 0
     for name, (source, weight) in sources.items():
         if name == "synthetic" and eyes is not None:
-            part = stacked([], [], size)
+            part = stacked([], [], size, len(eyes.slabs))
         elif source is config:
             part = splits["train"]
         else:
             part = _load(source, size, ("train",))[0]["train"]
+            _check_slabs(name, part, splits["train"])
         parts[name] = part
         ranges[name] = (range(first, first + len(part)), weight)
         first += len(part)
@@ -109,7 +130,19 @@ def load_dataset(config: Mapping[str, Any]) -> Dataset:
     resized = sum(int((cases.native_sizes != size).any(axis=1).sum()) for cases in splits.values())
     if resized:
         notes.append(f"{resized} images of another size were resized to {size}x{size} pixels.")
-    return Dataset(train, ranges, splits["val"], splits["test"], size, tuple(notes), eyes)
+    if slabs:
+        notes.append(f"A case has {len(slabs)} slabs, in this order: {', '.join(slabs)}.")
+    return Dataset(train, ranges, splits["val"], splits["test"], size, slabs, tuple(notes), eyes)
+
+
+def _check_slabs(name: str, part: CaseSet, main: CaseSet) -> None:
+    """Raises a UserError unless a source of the mixture has as many slabs as the main one."""
+    counts = [images.shape[3] if images.ndim == 4 else 1 for images in (part.images, main.images)]
+    if counts[0] != counts[1]:
+        raise UserError(
+            f"config.data.mixture: the images of {name} have {counts[0]} slabs, those of the main "
+            f"source {counts[1]}; name as many, in the same order, as slab=FULL+OPL_BM."
+        )
 
 
 def _load(
@@ -117,11 +150,10 @@ def _load(
 ) -> tuple[dict[str, CaseSet], list[str]]:
     """The named splits of one source, and sentences about them for the log."""
     if config["name"] == "prepared":
-        # Only now: TFDS takes a moment to import, and most runs read raw folders.
         from s2a_jax.data.prepared import find_prepared, load_prepared
 
         if config["slab"] is not None:
-            raise UserError("config.data.slab: what is prepared has one slab; leave it out.")
+            raise UserError("config.data.slab: what is prepared has its slabs; leave it out.")
         folder = find_prepared(config["root"])
         splits = load_prepared(folder, size)
         return splits, [f"Prepared data set {folder}: {_sizes(splits)}"]
@@ -135,43 +167,61 @@ def _load(
 
 def _list(config: Mapping[str, Any], size: int) -> Listing:
     """The cases of one source."""
+    slab, skip_incomplete = config["slab"], skips_incomplete(config)
     match config["name"]:
         case "octa500":
-            return list_octa500(config["root"], config["subset"], config["slab"])
+            return list_octa500(config["root"], config["subset"], slab, skip_incomplete)
         case "rose":
-            return list_rose(config["root"], config["subset"], config["slab"])
-        case "folder" | "synthetic" if config["slab"] is not None:
-            raise UserError(
-                f"config.data.slab={config['slab']!r}: {config['name']} has one slab; leave it out."
-            )
+            return list_rose(config["root"], config["subset"], slab, skip_incomplete)
         case "folder":
-            return list_user_folder(config["root"])
+            return list_user_folder(config["root"], slab, skip_incomplete)
         case "synthetic":
-            return _synthetic(config["synthetic"], size)
+            return _synthetic(config["synthetic"], size, synthetic_slabs(slab))
         case other:
             raise UserError(
                 f"config.data.name={other!r}: expected octa500, rose, folder, prepared, synthetic."
             )
 
 
-def _synthetic(config: Mapping[str, Any], size: int) -> Listing:
+def skips_incomplete(config: Mapping[str, Any]) -> bool:
+    """Whether cases that lack a slab are left out.
+
+    Raises:
+        UserError: the field is neither `error` nor `skip`.
+    """
+    incomplete = config.get("incomplete", "error")  # runs of older versions have no such field
+    if incomplete not in ("error", "skip"):
+        raise UserError(f"config.data.incomplete={incomplete!r}: expected error or skip.")
+    return incomplete == "skip"
+
+
+def _synthetic(config: Mapping[str, Any], size: int, slabs: tuple[str, ...]) -> Listing:
     counts = {split: config[split] for split in ("train", "val", "test")}
     for split, least in (("train", 1), ("val", 1), ("test", 0)):
         if counts[split] < least:
             raise UserError(f"config.data.synthetic.{split}={counts[split]}: at least {least}.")
     if config["stream"]:
         counts["train"] = 1  # not used, but the folder has to be a whole data set
-    folder = synthetic_folder(config["root"], size, config["seed"], counts, _field_mm(config))
-    return dataclasses.replace(list_split_folders(folder), layout=f"Synthetic eyes in {folder}")
+    several = slabs != SYNTHETIC_SLABS[:1]
+    folder = synthetic_folder(
+        config["root"], size, config["seed"], counts, _field_mm(config), several
+    )
+    if several:
+        places = [(folder, dataclasses.replace(OURS, image=f"images/{slab}")) for slab in slabs]
+        listing = list_slabs(places, skip_incomplete=False)
+    else:
+        listing = list_split_folders(folder)
+    return dataclasses.replace(listing, layout=f"Synthetic eyes in {folder}")
 
 
-def _eye_source(config: Mapping[str, Any], size: int) -> EyeSource:
+def _eye_source(source: Mapping[str, Any], size: int) -> EyeSource:
+    config, slabs = source["synthetic"], synthetic_slabs(source["slab"])
     for field, least in (("train", 1), ("seed", 0)):
         if config[field] < least:
             raise UserError(f"config.data.synthetic.{field}={config[field]}: at least {least}.")
     if size < 64:
         raise UserError(f"config.data.size={size}: synthetic eyes need at least 64.")
-    return EyeSource(config["train"], size, config["seed"], _field_mm(config))
+    return EyeSource(config["train"], size, config["seed"], _field_mm(config), slabs)
 
 
 def _field_mm(config: Mapping[str, Any]) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from s2a_jax.data.cases import Case, CaseSet, stacked
 from s2a_jax.data.synthesis import Eye
 from s2a_jax.data.synthesis.stream import EyesAhead, Recipe
 from s2a_jax.data.synthetic_set import eye_recipe
+from s2a_jax.data.synthetic_slabs import SYNTHETIC_SLABS, eye_image
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,14 @@ class EyeSource:
         size: side in pixels.
         seed: of the set, >= 0.
         field_mm: smallest and largest side of the field of view, mm.
+        slabs: of each eye, as `synthetic_slabs` names them.
     """
 
     count: int
     size: int
     seed: int
     field_mm: tuple[float, float]
+    slabs: tuple[str, ...] = SYNTHETIC_SLABS[:1]
 
     def name(self, number: int, pass_: int) -> str:
         """Of eye `number` of a pass, for people."""
@@ -45,8 +48,8 @@ class EyeSource:
         recipes = (self.recipe(*pick) if pick[0] >= 0 else None for pick in picks)
         return EyesAhead(recipes, extra=extra)
 
-
-def eye_cases(name: str, eye: Eye) -> CaseSet:
-    """One eye as the set that a file of it would be read as."""
-    size = eye.image.shape[0]
-    return stacked([name], [Case(eye.image, eye.rv, eye.faz, eye.image.shape)], size)
+    def case(self, number: int, pass_: int, eye: Eye) -> CaseSet:
+        """One eye as the set that files of it would be read as."""
+        image = eye_image(eye, self.slabs)
+        case = Case(image, eye.rv, eye.faz, image.shape[:2])
+        return stacked([self.name(number, pass_)], [case], self.size)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from s2a_jax.data.images import EXTENSIONS
 from s2a_jax.errors import UserError
@@ -22,11 +23,12 @@ class CaseFiles:
     Attributes:
       id: the image's file name without extension; unique within a split.
       split: "train", "val" or "test".
-      image: the OCTA projection.
+      image: the OCTA projection; of several slabs the first.
       rv: the vessel mask, or None.
       faz: the mask of the foveal avascular zone, or None.
       combined: one mask of both (0, 100 FAZ, 255 vessel); then `rv` and `faz` are None.
       threshold: `rv` and `faz` are inside from this value on; None: they hold two values alone.
+      further: the other slabs of the same eye, in order; as large as `image`.
     """
 
     id: str
@@ -36,6 +38,7 @@ class CaseFiles:
     faz: Path | None
     combined: Path | None
     threshold: int | None = None
+    further: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,19 @@ class Listing:
     notes: tuple[str, ...]
 
 
+class SlabFolder(NamedTuple):
+    """The images of one slab by stem, and the folder that they are in or should be in."""
+
+    path: Path
+    files: dict[str, Path]
+
+
 @dataclass
 class SplitFiles:
     """The images of one split and their masks, each by the image's stem.
 
-    The masks may be those of more images. `combined` and `threshold` are as in `CaseFiles`.
+    The masks may be those of more images. `combined` and `threshold` are as in `CaseFiles`. With
+    several `slabs`, `images` has the first one that there is of each stem.
     """
 
     images: dict[str, Path]
@@ -65,19 +76,31 @@ class SplitFiles:
     faz: dict[str, Path] = field(default_factory=dict)
     combined: dict[str, Path] = field(default_factory=dict)
     threshold: int | None = None
+    slabs: tuple[SlabFolder, ...] = ()
 
 
-def pair_splits(folder: Path, layout: str, groups: dict[str, SplitFiles]) -> Listing:
+def with_slabs(slabs: Sequence[SlabFolder], files: SplitFiles) -> SplitFiles:
+    """The masks of `files` with the images of one slab, or of several."""
+    if len(slabs) == 1:
+        return replace(files, images=slabs[0].files)
+    images = {stem: path for slab in reversed(slabs) for stem, path in slab.files.items()}
+    return replace(files, images=images, slabs=tuple(slabs))
+
+
+def pair_splits(
+    folder: Path, layout: str, groups: dict[str, SplitFiles], skip_incomplete: bool = False
+) -> Listing:
     """Pairs images with masks; makes a val split from the last tenth of train if there is none.
 
     Args:
       folder: the data set's folder, for messages.
       layout: the recognised layout, for people.
       groups: the files of each of `SPLITS`.
+      skip_incomplete: leave out cases that lack a slab, with a note, instead of raising.
 
     Raises:
-      UserError: no labelled train case, a lone one without a val split, or an image with both a
-        combined and a separate mask.
+      UserError: no labelled train case, a lone one without a val split, a case that lacks a slab,
+        or an image with both a combined and a separate mask.
     """
     notes = []
     cases = {split: _cases(files, split) for split, files in groups.items()}
@@ -92,9 +115,21 @@ def pair_splits(folder: Path, layout: str, groups: dict[str, SplitFiles]) -> Lis
             f"{len(unlabelled)} of {total} images have no mask and are left out: "
             f"{first_few(unlabelled)}."
         )
+    left_out = ""
+    if incomplete := _take_incomplete(cases, groups):
+        ids, lacking = list(incomplete), next(iter(incomplete.values()))
+        found = f"{len(ids)} cases lack a slab ({first_few(ids)}; the first is not in {lacking})"
+        if not skip_incomplete:
+            raise UserError(
+                f"{found}: add the files, name fewer slabs, or leave these cases out with "
+                "config.data.incomplete=skip (of prepare: --incomplete skip)."
+            )
+        notes.append(f"{found} and are left out, as config.data.incomplete=skip asks.")
+        left_out = f", without {len(ids)} cases that lack a slab"
     if not cases["train"]:
         images = len(groups["train"].images)
-        have = f"{images} train images, none with a mask" if images else "no train images"
+        needed = "a mask and every slab" if left_out else "a mask"
+        have = f"{images} train images, none with {needed}" if images else "no train images"
         raise UserError(
             f"{folder} has no train split ({have}); expected the layout {layout}, where a mask "
             "carries the name of its image."
@@ -103,7 +138,8 @@ def pair_splits(folder: Path, layout: str, groups: dict[str, SplitFiles]) -> Lis
         count = max(1, len(cases["train"]) // 10)
         if count == len(cases["train"]):
             raise UserError(
-                f"{folder} has one train case and no val split; add a val split or train cases."
+                f"{folder} has one train case and no val split{left_out}; add a val split or train "
+                "cases."
             )
         taken = cases["train"][-count:]
         cases["train"] = cases["train"][:-count]
@@ -131,6 +167,20 @@ def pair_splits(folder: Path, layout: str, groups: dict[str, SplitFiles]) -> Lis
     return Listing(layout, tuple(every), tuple(notes))
 
 
+def _take_incomplete(
+    cases: dict[str, list[CaseFiles]], groups: dict[str, SplitFiles]
+) -> dict[str, Path]:
+    """Removes the cases that lack a slab; "split/id" of each -> a folder that lacks it."""
+    incomplete = {}
+    for split, files in groups.items():
+        for case in cases[split]:
+            lacking = next((slab.path for slab in files.slabs if case.id not in slab.files), None)
+            if lacking is not None:
+                incomplete[f"{split}/{case.id}"] = lacking
+        cases[split] = [case for case in cases[split] if f"{split}/{case.id}" not in incomplete]
+    return incomplete
+
+
 def _cases(files: SplitFiles, split: str) -> list[CaseFiles]:
     """The images that have a mask, sorted by id."""
     cases = []
@@ -142,8 +192,11 @@ def _cases(files: SplitFiles, split: str) -> list[CaseFiles]:
                 f"one {rv or faz}; keep one kind."
             )
         if rv or faz or combined:
-            image, threshold = files.images[stem], files.threshold
-            cases.append(CaseFiles(stem, split, image, rv, faz, combined, threshold))
+            paths = [slab.files[stem] for slab in files.slabs if stem in slab.files]
+            image, *further = paths or [files.images[stem]]
+            cases.append(
+                CaseFiles(stem, split, image, rv, faz, combined, files.threshold, tuple(further))
+            )
     return cases
 
 

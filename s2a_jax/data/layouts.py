@@ -1,9 +1,18 @@
 """Layouts in which every split has a folder of its own, and how to list them."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from s2a_jax.data.folders import Listing, SplitFiles, child_folder, images_in, pair_splits
+from s2a_jax.data.folders import (
+    Listing,
+    SlabFolder,
+    SplitFiles,
+    child_folder,
+    images_in,
+    pair_splits,
+    with_slabs,
+)
 from s2a_jax.errors import UserError
 
 _SPLIT_NAMES = {
@@ -97,13 +106,39 @@ def list_splits(folder: Path, layout: SplitLayout) -> Listing:
     Raises:
       UserError: as `pair_splits`, or two files for one image or mask.
     """
-    places = ((layout.image, ""), layout.rv, layout.faz, layout.combined)
+    return list_slabs([(folder, layout)], skip_incomplete=False)
+
+
+def list_slabs(places: Sequence[tuple[Path, SplitLayout]], skip_incomplete: bool) -> Listing:
+    """Lists the slabs of the same eyes; a slab's images carry the names of the first one's.
+
+    Args:
+      places: folder and layout of each slab; the masks are those of the first.
+      skip_incomplete: as for `pair_splits`.
+
+    Raises:
+      UserError: as `pair_splits`, or two files for one image or mask.
+    """
+    folder, layout = places[0]
     groups = {}
     for split, names in _SPLIT_NAMES.items():
         home = child_folder(folder, *names)
-        files = SplitFiles(*(_files_at(home, place) for place in places))
-        groups[split] = replace(files, threshold=layout.threshold)
-    return pair_splits(folder, layout.name, groups)
+        masks = SplitFiles(
+            {},
+            *(_files_at(home, mask) for mask in (layout.rv, layout.faz, layout.combined)),
+            threshold=layout.threshold,
+        )
+        slabs = [
+            _slab(child_folder(place, *names), place / split, at.image) for place, at in places
+        ]
+        groups[split] = with_slabs(slabs, masks)
+    return pair_splits(folder, layout.name, groups, skip_incomplete)
+
+
+def _slab(home: Path | None, expected: Path, image: str) -> SlabFolder:
+    """The images of one split, whose folder is called `expected` if it is not there."""
+    path = (home or expected) / image.replace("{split}", (home or expected).name)
+    return SlabFolder(path, _files_at(home, (image, "")))
 
 
 def _files_at(home: Path | None, place: tuple[str, str] | None) -> dict[str, Path]:

@@ -1,6 +1,6 @@
 """The sources that training cases are drawn from, and their shares."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from s2a_jax.errors import UserError
@@ -8,11 +8,14 @@ from s2a_jax.errors import UserError
 _KEYS = ("name", "root", "weight", "subset", "slab")
 
 
-def mixture_sources(config: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, Any], float]]:
+def mixture_sources(
+    config: Mapping[str, Any], slabs: Sequence[str] = ()
+) -> dict[str, tuple[Mapping[str, Any], float]]:
     """Every source's data section and its share; the main source comes first.
 
     Args:
         config: the data section; `configs/default.py` tells its fields.
+        slabs: those of the main source, for which synthetic eyes have slabs to match.
 
     Returns:
         Name -> (data section, weight > 0); the weights add up to 1.
@@ -27,7 +30,8 @@ def mixture_sources(config: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, A
             raise UserError(
                 "config.data.mixture.synthetic: all eyes are synthetic already; leave it out."
             )
-        sources["synthetic"] = ({**main, "name": "synthetic", "slab": None}, synthetic)
+        slab = ",".join(slabs) or None
+        sources["synthetic"] = ({**main, "name": "synthetic", "slab": slab}, synthetic)
     for i, text in enumerate(_texts(mixture["others"])):
         fields = _parse(text, i)
         weight = _share(fields.pop("weight"), f"others[{i}]: weight")
@@ -74,6 +78,8 @@ def _parse(text: str, i: int) -> dict[str, str]:
             f"config.data.mixture.others[{i}]={text!r}: for synthetic eyes set "
             "config.data.mixture.synthetic."
         )
+    if "slab" in fields:  # several: a comma ends the entry
+        fields["slab"] = fields["slab"].replace("+", ",")
     return fields
 
 

@@ -7,11 +7,12 @@ import grain
 import numpy as np
 
 from s2a_jax.data.cases import CaseSet
-from s2a_jax.data.eye_stream import EyeSource, eye_cases
+from s2a_jax.data.eye_stream import EyeSource
 from s2a_jax.data.synthesis.stream import EyesAhead
 
 Batch = dict[str, np.ndarray]
-"""`image` [B, S, S], `rv`, `faz` uint8 [B, S, S], `has_rv`, `has_faz` float32 [B]."""
+"""`image` [B, S, S] or, with C > 1 slabs, [B, S, S, C]; `rv`, `faz` uint8 [B, S, S]; `has_rv`,
+`has_faz` float32 [B]."""
 
 
 class TrainStream:
@@ -103,7 +104,7 @@ class TrainStream:
         number = index - len(self._cases)
         if number < 0:
             return record(self._cases, index)
-        row = record(eye_cases(self._eyes.name(number, pass_), next(self._ahead)), 0)
+        row = record(self._eyes.case(number, pass_, next(self._ahead)), 0)
         if self._cases.images.dtype == np.float32:  # those of another source
             row["image"] = row["image"].astype(np.float32) / np.float32(255)
         return row

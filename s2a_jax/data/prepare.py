@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,21 +13,32 @@ from absl import logging
 from rich.console import Console
 from rich.progress import Progress
 
-from s2a_jax.data.builders import BUILDERS, CasesBuilder
-from s2a_jax.data.cases import check_combined, read_case
+from s2a_jax.data.builders import BUILDERS, CasesBuilder, SourceConfig
+from s2a_jax.data.cases import Case, check_combined, read_case
+from s2a_jax.data.encoded import EncodedCases
 from s2a_jax.data.folders import CaseFiles, first_few
 from s2a_jax.data.report import Summary, make_report, report_lines, summarise
+from s2a_jax.data.slabs import slab_names
 from s2a_jax.data.synthetic_set import synthetic_folder
+from s2a_jax.data.synthetic_slabs import SYNTHETIC_SLABS, synthetic_slabs
 from s2a_jax.errors import UserError
 
 
 def prepare(
-    name: str, raw: Path, target: Path, subset: str | None, slab: str | None, skip_unreadable: bool
+    name: str,
+    raw: Path,
+    target: Path,
+    subset: str | None,
+    slab: str | None,
+    skip_unreadable: bool,
+    skip_incomplete: bool = False,
 ) -> Path:
     """Checks every case, writes the data set and its report, and prints the report.
 
-    The data set appears in `<target>/<name>/<subset>/<version>` when it is complete: a run that is
-    stopped leaves nothing, and one that is there is reported on again but not written again.
+    The data set appears in `<target>/<name>/<subset>/<version>` when it is complete, and one that
+    is there is reported on again but not written again. Every case that is read and encoded is kept
+    beside it until then, in `<target>/<name>/.partial-<subset>`, which a run after one that was
+    stopped goes on from.
 
     Args:
       name: octa500, rose, folder or synthetic.
@@ -35,6 +47,7 @@ def prepare(
       subset: of octa500 (3M, 6M) or rose (1, 2, O, Z, H); None for the others.
       slab: as `config.data.slab`.
       skip_unreadable: leave out cases that cannot be read, instead of stopping.
+      skip_incomplete: leave out cases that lack one of several slabs, instead of stopping.
 
     Returns:
       The data set's folder.
@@ -43,28 +56,43 @@ def prepare(
       UserError: anything wrong with the arguments or the raw files, each by name.
     """
     builder = _make_builder(name, target, subset, slab)
+    builder.skip_incomplete = skip_incomplete
     raw = raw.expanduser().absolute()
     listing = builder.listing(raw)
     console = Console(stderr=True)
     logging.set_verbosity(logging.ERROR)  # TFDS recommends OpenCV at every turn
     tfds.disable_progress_bar()
+    folder = Path(builder.data_dir)
+    existed = folder.is_dir()
+    partial = folder.parent.with_name(f".partial-{folder.parent.name}")
+    encoded = EncodedCases(partial, builder.info.features, builder.encoded)
+    builder.encode = encoded.encode
     with Progress(console=console, disable=not console.is_terminal) as progress:
         checking = progress.add_task("Checking", total=len(listing.cases))
-        summaries, unreadable = _check(listing.cases, lambda: progress.advance(checking))
+        summaries, unreadable = _check(
+            listing.cases,
+            read_case if existed else encoded.read,
+            lambda: progress.advance(checking),
+        )
+        if encoded.reused:
+            console.print(
+                f"{encoded.reused} of {len(listing.cases)} cases had been read by an earlier run."
+            )
         if unreadable and not skip_unreadable:
             raise UserError(
                 f"{len(unreadable)} of {len(listing.cases)} cases cannot be used; mend or remove "
                 "them, or pass --skip-unreadable:\n" + "\n".join(unreadable.values())
             )
-        folder = Path(builder.data_dir)
-        existed = folder.is_dir()
         if not existed:
             writing = progress.add_task("Writing", total=len(summaries))
             builder.skipped = frozenset(unreadable)
             builder.on_case = lambda: progress.advance(writing)
             _write(builder, raw)
+    shutil.rmtree(partial, ignore_errors=True)
+    slabs = slab_names(slab)
+    notes = [f"slabs, in this order: {', '.join(slabs)}"] if len(slabs) > 1 else []
     report = make_report(summaries, {str(path): text for path, text in unreadable.items()})
-    lines = [f"# {name} from {raw}", "", *(f"- {note}" for note in listing.notes), ""]
+    lines = [f"# {name} from {raw}", "", *(f"- {note}" for note in (*notes, *listing.notes)), ""]
     lines += report_lines(report)
     (folder / "report.json").write_text(json.dumps(report, indent=1))
     (folder / "report.md").write_text("\n".join(lines) + "\n")
@@ -76,7 +104,12 @@ def prepare(
 
 
 def prepare_synthetic(
-    target: Path, size: int, seed: int, field_mm: tuple[float, float], counts: dict[str, int]
+    target: Path,
+    size: int,
+    seed: int,
+    field_mm: tuple[float, float],
+    counts: dict[str, int],
+    slab: str | None = None,
 ) -> Path:
     """Makes synthetic eyes in `<target>/eyes` and prepares them; see `prepare`.
 
@@ -94,46 +127,54 @@ def prepare_synthetic(
     ):
         if not ok:
             raise UserError(f"{flag}={value}: expected {expected}.")
-    raw = synthetic_folder(target / "eyes", size, seed, counts, field_mm)
-    return prepare("synthetic", raw, target / raw.name, None, None, skip_unreadable=False)
+    slabs = synthetic_slabs(slab)
+    several = slabs != SYNTHETIC_SLABS[:1]
+    raw = synthetic_folder(target / "eyes", size, seed, counts, field_mm, several)
+    listed = ",".join(slabs) if several else None
+    return prepare("synthetic", raw, target / raw.name, None, listed, skip_unreadable=False)
 
 
 def _make_builder(name: str, target: Path, subset: str | None, slab: str | None) -> CasesBuilder:
     configs = {
         (config.subset, config.slab): config.name for config in BUILDERS[name].BUILDER_CONFIGS
     }
-    if (subset, slab) not in configs:
-        subsets = ", ".join(dict.fromkeys(str(key[0]) for key in configs if key[0]))
-        if not subsets:
-            raise UserError(f"{name} has neither subsets nor slabs: leave out --subset and --slab.")
-        if subset not in {key[0] for key in configs}:
-            raise UserError(f"--subset={subset}: {name} has {subsets}.")
-        slabs = ", ".join(key[1] for key in configs if key[0] == subset and key[1]) or "one only"
-        raise UserError(f"--slab={slab}: the slabs of {name} {subset} are: {slabs}.")
+    subsets = dict.fromkeys(key[0] for key in configs if key[0])
+    if subset not in (subsets or {None}):
+        has = ", ".join(subsets) if subsets else "no subsets: leave it out"
+        raise UserError(f"--subset={subset}: {name} has {has}.")
+    names = slab_names(slab)
+    known = [key[1] for key in configs if key[0] == subset and key[1]]
+    for one in names if subsets else ():  # in a folder they are its folders
+        if one not in known:
+            slabs = ", ".join(known) or "one only"
+            raise UserError(f"--slab={one}: the slabs of {name} {subset} are: {slabs}.")
+    label = re.sub(r"[^\w.-]", "-", "_".join((configs[subset, None], *names)))
+    listed = ",".join(names) or None
+    config = configs.get((subset, listed)) or SourceConfig(name=label, subset=subset, slab=listed)
     if target.exists() and not target.is_dir():
         raise UserError(f"--to={target} is a file; give a folder.")
     return BUILDERS[name](
-        config=configs[subset, slab],
+        config=config,
         data_dir=str(target.expanduser().absolute()),
         file_format="array_record",
     )
 
 
 def _check(
-    files: Sequence[CaseFiles], advance: Callable[[], None]
+    files: Sequence[CaseFiles], read: Callable[[CaseFiles], Case], advance: Callable[[], None]
 ) -> tuple[list[Summary], dict[Path, str]]:
     """Decodes every case; the image of each that cannot be used -> why."""
-    summaries, unreadable, read = [], {}, []
+    summaries, unreadable, checked = [], {}, []
     for file in files:
         try:
-            case = read_case(file)
+            case = read(file)
             summaries.append(summarise(file, case))
-            read.append((file, case._replace(image=None)))
+            checked.append((file, case._replace(image=None)))
         except UserError as error:
             unreadable[file.image] = str(error)
         advance()
-    if read:
-        check_combined(*zip(*read, strict=True))
+    if checked:
+        check_combined(*zip(*checked, strict=True))
     if not any(summary.split == "train" for summary in summaries):
         first = first_few(list(unreadable.values()))
         raise UserError(f"No train case can be read: {first}")
@@ -142,15 +183,18 @@ def _check(
 
 def _write(builder: CasesBuilder, raw: Path) -> None:
     before = set(_unfinished(builder))
+    is_complete = False
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads
             builder.download_and_prepare(
                 download_config=tfds.download.DownloadConfig(manual_dir=str(raw))
             )
+        is_complete = True
     except OSError as error:
         raise UserError(f"Cannot write below {builder.data_dir}: {error}.") from error
     finally:
-        for folder in set(_unfinished(builder)) - before:
+        # Nobody needs those of killed runs, either, once the data set is there.
+        for folder in set(_unfinished(builder)) - (set() if is_complete else before):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -14,6 +14,7 @@ from s2a_jax.data.folders import SPLITS, id_key
 from s2a_jax.errors import UserError
 
 _INFO = "dataset_info.json"
+_DAMAGED = (ValueError, KeyError, OSError, RuntimeError)
 
 
 def find_prepared(root: str | Path) -> Path:
@@ -38,6 +39,19 @@ def find_prepared(root: str | Path) -> Path:
     return found[0]
 
 
+def prepared_slabs(folder: Path) -> tuple[str, ...]:
+    """Names of the slabs that a case of a prepared data set has; () with one slab.
+
+    Raises:
+      UserError: the files are damaged, or not ones that `prepare` wrote.
+    """
+    try:
+        metadata = tfds.builder_from_directory(folder).info.metadata or {}
+    except _DAMAGED as error:
+        raise _unreadable(folder, error) from error
+    return tuple(metadata.get("slabs", ()))
+
+
 def load_prepared(folder: Path, size: int) -> dict[str, CaseSet]:
     """Every split, each decoded once.
 
@@ -59,17 +73,20 @@ def load_prepared(folder: Path, size: int) -> dict[str, CaseSet]:
             else stacked([], [], size)
             for split in SPLITS
         }
-    except (ValueError, KeyError, OSError, RuntimeError) as error:
-        raise UserError(
-            f"The prepared data set {folder} cannot be read ({error}); delete it and prepare it "
-            "again."
-        ) from error
+    except _DAMAGED as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> UserError:
+    return UserError(
+        f"The prepared data set {folder} cannot be read ({error}); delete it and prepare it again."
+    )
 
 
 def _load(source: Sequence[dict[str, Any]], size: int) -> CaseSet:
     decoded = (
         grain.MapDataset.source(source)
-        .map(lambda example: (example["id"].decode(), resized(_case(example), size)))
+        .map(lambda example: (example["id"].decode(), resized(case_of(example), size)))
         .to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=16))
     )
     # TFDS shuffles what it writes.
@@ -77,9 +94,10 @@ def _load(source: Sequence[dict[str, Any]], size: int) -> CaseSet:
     return stacked([name for name, _ in pairs], [case for _, case in pairs], size)
 
 
-def _case(example: dict[str, np.ndarray]) -> Case:
+def case_of(example: dict[str, np.ndarray]) -> Case:
+    """The case that one example of a prepared data set holds."""
     image = from_levels(example["image"])
     rv, faz = (
         example[name][..., 0] > 0 if example[f"has_{name}"] else None for name in ("rv", "faz")
     )
-    return Case(image, rv, faz, image.shape)
+    return Case(image, rv, faz, image.shape[:2])

@@ -11,6 +11,7 @@ import numpy as np
 from s2a_jax.data.cases import Case
 from s2a_jax.data.folders import SPLITS, CaseFiles, first_few
 from s2a_jax.data.images import resize_image
+from s2a_jax.data.slabs import first_slab
 
 _SIDE = 32  # px, of the thumbnails that near duplicates are found by
 _ALIKE = 0.95  # correlation of thumbnails; different eyes stay below 0.9
@@ -25,7 +26,7 @@ class Summary:
       size: height and width in pixels.
       rv, faz: share of the pixels in each mask, or None without a mask.
       digest: of the image's pixels.
-      thumbnail: [32 * 32] float32 without its mean, of unit length.
+      thumbnail: [32 * 32] float32 without its mean, of unit length; of several slabs the first.
     """
 
     id: str
@@ -39,7 +40,7 @@ class Summary:
 
 def summarise(file: CaseFiles, case: Case) -> Summary:
     """The summary of one decoded case."""
-    small = resize_image(case.image, (_SIDE, _SIDE)).ravel()
+    small = resize_image(first_slab(case.image), (_SIDE, _SIDE)).ravel()
     small = small - small.mean()
     return Summary(
         id=file.id,

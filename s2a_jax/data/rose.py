@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from s2a_jax.data.folders import Listing, child_folder
-from s2a_jax.data.layouts import SplitLayout, existing_folder, has_layout, list_splits
+from s2a_jax.data.layouts import SplitLayout, existing_folder, has_layout, list_slabs
+from s2a_jax.data.slabs import slab_names
 from s2a_jax.errors import UserError
 
 ROSE_SIZES = {"1": 304, "2": 512, "O": 304, "Z": 512, "H": 512}
@@ -23,7 +24,9 @@ _HELP = (
 )
 
 
-def list_rose(root: str | Path, subset: str, slab: str | None) -> Listing:
+def list_rose(
+    root: str | Path, subset: str, slab: str | None, skip_incomplete: bool = False
+) -> Listing:
     """Finds a subset of ROSE in any of its usual layouts.
 
     The authors' train and test splits are kept; a val split that is absent is made from the last
@@ -34,34 +37,49 @@ def list_rose(root: str | Path, subset: str, slab: str | None) -> Listing:
       subset: "1" (Optovue, vessels), "2" (Heidelberg, vessels), or "O", "Z", "H" (Optovue, Zeiss,
         Heidelberg; vessels and FAZ).
       slab: of ROSE-1 the plexus SVC, DVC or SVC_DVC; of O, Z and H the projection WRCC, SCC or DCC;
-        None: the superficial one.
+        None: the superficial one; or several with commas between. Of several plexuses of ROSE-1,
+        each of which has masks of its own, the masks are the first one's.
+      skip_incomplete: leave out cases that lack one of the slabs, instead of raising.
 
     Raises:
-      UserError: an unknown subset or slab, nothing recognised, or two files for one image or mask.
+      UserError: an unknown subset or slab, nothing recognised, a case that lacks a slab, or two
+        files for one image or mask.
     """
     if subset not in ROSE_SIZES:
         raise UserError(
             f"config.data.subset={subset!r}: ROSE has the subsets {', '.join(ROSE_SIZES)}."
         )
     slabs = ROSE_SLABS[subset]
-    if slab is not None and slab not in slabs:
+    names = slab_names(slab)
+    if unknown := [name for name in names if name not in slabs]:
         known = (
             f"expected {', '.join(slabs)}" if slabs else "it has one kind of image: leave it out"
         )
-        raise UserError(f"config.data.slab={slab!r} of ROSE-{subset}: {known}.")
-    slab = slab or (slabs[0] if slabs else "")
+        raise UserError(f"config.data.slab={unknown[0]!r} of ROSE-{subset}: {known}.")
+    names = names or slabs[:1] or ("",)
     root = existing_folder(root, _HELP)
     folder = child_folder(root, f"ROSE-{subset}", subset) or root
+    places = [_place(folder, name, is_alone=len(names) == 1) for name in names]
+    for name, place in zip(names, places, strict=True):
+        if place is None:
+            what = f"ROSE-{subset}" + (f" with the slab {name}" if len(names) > 1 else "")
+            looked_for = "; ".join(layout.name for layout in _layouts(name))
+            raise UserError(
+                f"{what} was not recognised in {folder}; looked for: {looked_for}. {_HELP}"
+            )
+    return list_slabs(places, skip_incomplete)
+
+
+def _place(folder: Path, slab: str, is_alone: bool) -> tuple[Path, SplitLayout] | None:
+    """Where one slab of a subset lies, and in which layout."""
     layouts = _layouts(slab)
     plexus = child_folder(folder, slab) if slab else None
-    for home in (plexus, folder):
-        for layout in layouts:
+    # Only the first layout tells slabs of one folder apart; the others hold one kind of image.
+    for home, candidates in ((plexus, layouts), (folder, layouts if is_alone else layouts[:1])):
+        for layout in candidates:
             if home is not None and has_layout(home, layout):
-                return list_splits(home, layout)
-    looked_for = "; ".join(layout.name for layout in layouts)
-    raise UserError(
-        f"ROSE-{subset} was not recognised in {folder}; looked for: {looked_for}. {_HELP}"
-    )
+                return home, layout
+    return None
 
 
 def _layouts(slab: str) -> tuple[SplitLayout, ...]:

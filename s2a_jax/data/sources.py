@@ -1,13 +1,14 @@
 """Recognises OCTA-500 on disk, and the layout of our own sets, and lists their cases."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s2a_jax.data.folders import (
     SPLITS,
     CaseFiles,
     Listing,
+    SlabFolder,
     SplitFiles,
     child_folder,
     first_few,
@@ -15,6 +16,7 @@ from s2a_jax.data.folders import (
     folders_in,
     images_in,
     pair_splits,
+    with_slabs,
 )
 from s2a_jax.data.layouts import (
     OURS,
@@ -24,6 +26,7 @@ from s2a_jax.data.layouts import (
     has_layout,
     list_splits,
 )
+from s2a_jax.data.slabs import check_slabs
 from s2a_jax.errors import UserError
 
 __all__ = ["OCTA500_IDS", "SPLITS", "CaseFiles", "Listing", "list_octa500", "list_split_folders"]
@@ -65,15 +68,17 @@ _LOOKED_FOR = (
 
 @dataclass(frozen=True)
 class _Found:
-    """A recognised folder: `slab` holds the images by id, or else `layout` the split folders."""
+    """A recognised folder: `slabs` hold the images by id, or else `layout` the split folders."""
 
     folder: Path
     subset: str | None  # None: nothing tells
-    slab: Path | None = None
+    slabs: tuple[SlabFolder, ...] = ()
     layout: SplitLayout | None = None
 
 
-def list_octa500(root: str | Path, subset: str, slab: str | None = None) -> Listing:
+def list_octa500(
+    root: str | Path, subset: str, slab: str | None = None, skip_incomplete: bool = False
+) -> Listing:
     """Finds OCTA-500 in any of its usual layouts.
 
     The releases by id are split as their authors do. A val split that is absent is made from the
@@ -84,19 +89,19 @@ def list_octa500(root: str | Path, subset: str, slab: str | None = None) -> List
       root: the data set's folder, its parent, or a subset's folder.
       subset: "3M" or "6M".
       slab: of the releases, the layers that are projected: "ILM_OPL" (the superficial ones; also
-        None), "FULL" or "OPL_BM".
+        None), "FULL" or "OPL_BM"; or several with commas between.
+      skip_incomplete: leave out cases that lack one of the slabs, instead of raising.
 
     Raises:
       UserError: an unknown subset or slab, a slab of split folders, nothing or several data sets
-        recognised, the subset or its train split is absent, ids outside the
-        official ranges, or two files for one image or mask.
+        recognised, the subset or its train split is absent, a case that lacks a slab, ids outside
+        the official ranges, or two files for one image or mask.
     """
     if subset not in OCTA500_IDS:
         raise UserError(f"The OCTA-500 subset {subset!r} is unknown; choose 3M or 6M.")
-    if slab not in (None, *OCTA500_SLABS):
-        raise UserError(f"config.data.slab={slab!r}: OCTA-500 has {', '.join(OCTA500_SLABS)}.")
+    names = check_slabs(slab, OCTA500_SLABS, "OCTA-500")
     root = existing_folder(root, _HELP)
-    found = _choose(_search(root, slab or OCTA500_SLABS[0]), root, subset)
+    found = _choose(_search(root, names), root, subset)
     if found.layout is not None:
         if slab is not None:
             raise UserError(
@@ -105,7 +110,8 @@ def list_octa500(root: str | Path, subset: str, slab: str | None = None) -> List
             )
         return list_splits(found.folder, found.layout)
     layout, files = _files_by_id(found)
-    return pair_splits(found.folder, layout, _by_official_split(files, found, subset))
+    groups = _by_official_split(files, subset)
+    return pair_splits(found.folder, layout, groups, skip_incomplete)
 
 
 def list_split_folders(root: str | Path) -> Listing:
@@ -122,16 +128,15 @@ def list_split_folders(root: str | Path) -> Listing:
     return list_splits(root, OURS)
 
 
-def _search(root: Path, slab_name: str) -> list[_Found]:
+def _search(root: Path, slab_names: tuple[str, ...]) -> list[_Found]:
     """All recognised folders: releases by id before split folders, then by depth."""
     by_id, by_folder = [], []
     level = [root]
     for _ in range(_DEPTH + 1):
         for folder in level:
             subset = _SUBSET_OF_NAME.get(fold_name(folder.name))
-            slab = _slab(folder, slab_name)
-            if slab is not None:
-                by_id.append(_Found(folder, subset or _subset_of_ids(slab), slab=slab))
+            if slabs := _slabs(folder, slab_names):
+                by_id.append(_Found(folder, subset or _subset_of_ids(slabs), slabs))
             for layout in SPLIT_LAYOUTS:
                 if has_layout(folder, layout):
                     by_folder.append(_Found(folder, subset, layout=layout))
@@ -165,18 +170,24 @@ def _rank(found: _Found, root: Path) -> tuple[bool, int]:
     return found.layout is not None, len(found.folder.relative_to(root).parts)
 
 
-def _slab(folder: Path, name: str) -> Path | None:
-    """The folder of one slab's images, OCTA(<name>), in a subset's folder."""
+def _slabs(folder: Path, names: tuple[str, ...]) -> tuple[SlabFolder, ...]:
+    """The slabs' images, OCTA(<name>), in a subset's folder; nothing where there is no image."""
     maps = child_folder(folder, "Projection Maps")
-    slab = None if maps is None else child_folder(maps, f"OCTA({name})")
-    return slab if slab is not None and images_in(slab) else None
+    if maps is None:
+        return ()
+    slabs = []
+    for name in names:
+        path = child_folder(maps, f"OCTA({name})")
+        slabs.append(SlabFolder(path or maps / f"OCTA({name})", images_in(path)))
+    return tuple(slabs) if any(slab.files for slab in slabs) else ()
 
 
-def _subset_of_ids(slab: Path) -> str | None:
-    for stem in images_in(slab):
-        for subset in OCTA500_IDS:
-            if _official_split(stem, subset) is not None:
-                return subset
+def _subset_of_ids(slabs: tuple[SlabFolder, ...]) -> str | None:
+    for slab in slabs:
+        for stem in slab.files:
+            for subset in OCTA500_IDS:
+                if _official_split(stem, subset) is not None:
+                    return subset
     return None
 
 
@@ -189,7 +200,7 @@ def _official_split(stem: str, subset: str) -> str | None:
 
 def _files_by_id(found: _Found) -> tuple[str, SplitFiles]:
     """The layout's name and the files of one subset."""
-    images = images_in(found.slab)
+    images = with_slabs(found.slabs, SplitFiles({})).images
     for home in (found.folder, found.folder.parent):
         for labels in (child_folder(home, "Label"), home):
             if labels is None:
@@ -198,22 +209,23 @@ def _files_by_id(found: _Found) -> tuple[str, SplitFiles]:
             faz = images_in(child_folder(labels, "GT_FAZ"))
             # `labels` serves both subsets and may hold the masks of the other one only.
             if images.keys() & (rv.keys() | faz.keys()):
-                return _NEW_RELEASE, SplitFiles(images, rv=rv, faz=faz)
+                return _NEW_RELEASE, with_slabs(found.slabs, SplitFiles({}, rv=rv, faz=faz))
     combined = images_in(child_folder(found.folder, "GroundTruth"))
     if images.keys() & combined.keys():
-        return _OLD_RELEASE, SplitFiles(images, combined=combined)
+        return _OLD_RELEASE, with_slabs(found.slabs, SplitFiles({}, combined=combined))
     raise UserError(
         f"{found.folder} has images but no masks for them; expected Label/GT_LargeVessel and "
         "Label/GT_FAZ in it or beside it, or GroundTruth in it. Unpack the labels there."
     )
 
 
-def _by_official_split(files: SplitFiles, found: _Found, subset: str) -> dict[str, SplitFiles]:
+def _by_official_split(files: SplitFiles, subset: str) -> dict[str, SplitFiles]:
     outside = [stem for stem in files.images if _official_split(stem, subset) is None]
     if outside:
+        folder = files.images[outside[0]].parent
         ids = [id_ for split in OCTA500_IDS[subset].values() for id_ in split]
         raise UserError(
-            f"{found.slab} holds images that {subset} of OCTA-500 does not have: "
+            f"{folder} holds images that {subset} of OCTA-500 does not have: "
             f"{first_few(outside)}; its ids are {min(ids)} to {max(ids)}. Remove these files."
         )
     groups = {}
@@ -223,5 +235,5 @@ def _by_official_split(files: SplitFiles, found: _Found, subset: str) -> dict[st
             for stem, path in files.images.items()
             if _official_split(stem, subset) == split
         }
-        groups[split] = SplitFiles(images, files.rv, files.faz, files.combined)
+        groups[split] = replace(files, images=images)
     return groups

@@ -16,6 +16,7 @@ from rich.progress import track
 
 from s2a_jax.data.images import FAZ_VALUE, RV_VALUE
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
+from s2a_jax.data.synthetic_slabs import SYNTHETIC_SLABS, eye_image
 from s2a_jax.errors import UserError
 
 VERSION = 4
@@ -30,6 +31,7 @@ def synthetic_folder(
     seed: int,
     counts: dict[str, int],
     field_mm: tuple[float, float] = (3.0, 3.0),
+    slabs: bool = False,
 ) -> Path:
     """The folder of a synthetic set; makes the set if it is not there yet.
 
@@ -43,13 +45,16 @@ def synthetic_folder(
         counts: {"train", "val", "test"} -> number of eyes.
         field_mm: smallest and largest side of the field of view, mm; each eye's logarithm is
             drawn uniformly, so that one set can hold the pixel pitches of several devices.
+        slabs: instead of the superficial slab in `images`, every one in `images/<slab>`.
 
     Raises:
         UserError: the folder cannot be written.
     """
     name = "-".join(f"{split}{n}" for split, n in counts.items())
     field = "-".join(f"{side:g}" for side in dict.fromkeys(field_mm))
-    folder = Path(root).absolute() / f"v{VERSION}-{size}px-{field}mm-seed{seed}-{name}"
+    folder = (
+        Path(root).absolute() / f"v{VERSION}-{size}px-{field}mm-seed{seed}-{name}{'-slabs' * slabs}"
+    )
     if folder.is_dir():
         return folder
     try:
@@ -63,10 +68,11 @@ def synthetic_folder(
             for code, split in enumerate(counts)
             for number in range(counts[split])
         ]
+        kinds = [f"images/{slab}" for slab in SYNTHETIC_SLABS] if slabs else ["images"]
         for split in counts:
-            for kind in ("images", "masks"):
+            for kind in (*kinds, "masks"):
                 (partial_folder / split / kind).mkdir(parents=True)
-        for _ in _map(partial(_write_eye, seed, size, field_mm), jobs):
+        for _ in _map(partial(_write_eye, seed, size, field_mm, slabs), jobs):
             pass
         partial_folder.rename(folder)
     except BaseException:
@@ -94,14 +100,22 @@ def eye_recipe(
 
 
 def _write_eye(
-    seed: int, size: int, field_mm: tuple[float, float], job: tuple[Path, str, int, int]
+    seed: int,
+    size: int,
+    field_mm: tuple[float, float],
+    slabs: bool,
+    job: tuple[Path, str, int, int],
 ) -> None:
     folder, split, code, number = job
     eye = synthesize_eye(*eye_recipe(seed, size, field_mm, (code, number)))
     mask = np.zeros(eye.image.shape, np.uint8)
     mask[eye.faz], mask[eye.rv] = FAZ_VALUE, RV_VALUE
     name = f"{split}{number:04d}.png"
-    Image.fromarray(eye.image).save(folder / "images" / name)
+    if slabs:
+        for slab in SYNTHETIC_SLABS:
+            Image.fromarray(eye_image(eye, [slab])).save(folder / "images" / slab / name)
+    else:
+        Image.fromarray(eye.image).save(folder / "images" / name)
     Image.fromarray(mask).save(folder / "masks" / name)
 
 

@@ -4,8 +4,18 @@ from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
-from s2a_jax.data.folders import SPLITS, Listing, SplitFiles, child_folder, images_in, pair_splits
-from s2a_jax.data.layouts import SPLIT_LAYOUTS, existing_folder, has_layout, list_splits
+from s2a_jax.data.folders import (
+    SPLITS,
+    Listing,
+    SlabFolder,
+    SplitFiles,
+    child_folder,
+    images_in,
+    pair_splits,
+    with_slabs,
+)
+from s2a_jax.data.layouts import SPLIT_LAYOUTS, existing_folder, has_layout, list_slabs
+from s2a_jax.data.slabs import slab_names
 from s2a_jax.errors import UserError
 
 _IMAGES = ("images", "image", "img")
@@ -20,7 +30,9 @@ _HELP = "Arrange the files as data/README.md tells, and pass --config.data.root=
 _VAL, _TEST = 0.1, 0.2  # shares of a folder that is not split
 
 
-def list_user_folder(root: str | Path) -> Listing:
+def list_user_folder(
+    root: str | Path, slab: str | None = None, skip_incomplete: bool = False
+) -> Listing:
     """Lists {train,val,test} folders in any known layout, or a folder without splits.
 
     Without splits, a case's split follows from a hash of its name alone, about 70 % train, 10 %
@@ -29,31 +41,45 @@ def list_user_folder(root: str | Path) -> Listing:
 
     Args:
       root: the folder.
+      slab: folder of the images below the images' folder, or several with commas between, which
+        hold the slabs of the same eyes under the same names; None: the images' folder itself.
+      skip_incomplete: leave out cases that lack one of the slabs, instead of raising.
 
     Raises:
-      UserError: nothing recognised, no train case, or two files for one image or mask.
+      UserError: nothing recognised, no train case, a case that lacks a slab, or two files for one
+        image or mask.
     """
+    below = [f"/{name}" for name in slab_names(slab)] or [""]
     root = existing_folder(root, _HELP)
     for layout in SPLIT_LAYOUTS:
-        if has_layout(root, layout):
-            return list_splits(root, layout)
-    images = images_in(child_folder(root, *_IMAGES))
-    masks = child_folder(root, *_BOTH)
+        layouts = [replace(layout, image=layout.image + name) for name in below]
+        if any(has_layout(root, one) for one in layouts):
+            return list_slabs([(root, one) for one in layouts], skip_incomplete)
+    home, masks = child_folder(root, *_IMAGES), child_folder(root, *_BOTH)
+    slabs = [_slab(home, root / _IMAGES[0], name.strip("/")) for name in below]
     files = SplitFiles(
-        images,
+        {},
         rv=images_in(masks, "_rv") or images_in(child_folder(root, *_RV)),
         faz=images_in(masks, "_faz") or images_in(child_folder(root, *_FAZ)),
         combined=images_in(masks),
     )
-    if not images or not (files.rv or files.faz or files.combined):
+    files = with_slabs(slabs, files)
+    if not files.images or not (files.rv or files.faz or files.combined):
         looked_for = "; ".join((_UNSPLIT, *(layout.name for layout in SPLIT_LAYOUTS)))
-        raise UserError(f"No images with masks in {root}; looked for: {looked_for}. {_HELP}")
+        where = f", with the images of config.data.slab={slab} one folder deeper" if slab else ""
+        raise UserError(f"No images with masks in {root}; looked for: {looked_for}{where}. {_HELP}")
     groups = {split: replace(files, images={}) for split in SPLITS}
-    for stem, path in images.items():
+    for stem, path in files.images.items():
         groups[_split_of(stem)].images[stem] = path
-    listing = pair_splits(root, _UNSPLIT, groups)
+    listing = pair_splits(root, _UNSPLIT, groups, skip_incomplete)
     note = f"{root} has no split folders: cases were split by a hash of their names."
     return replace(listing, notes=(note, *listing.notes))
+
+
+def _slab(images: Path | None, expected: Path, name: str) -> SlabFolder:
+    """The images of one slab; their home is called `expected` if it is not there."""
+    path = child_folder(images, name) if images and name else images
+    return SlabFolder(path or (images or expected) / name, images_in(path))
 
 
 def _split_of(stem: str) -> str:

@@ -10,6 +10,7 @@ from flax.traverse_util import flatten_dict
 
 from s2a_jax.convert.weights import load_weights, save_weights
 from s2a_jax.data.images import to_unit_float
+from s2a_jax.data.slabs import slabs_to_unit_float
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import build_network
 from s2a_jax.training.checkpoint import Checkpoints, restore_variables
@@ -27,11 +28,14 @@ class Segmenter:
         network: name of the network.
         fields: its hyper-parameters.
         variables: {"params", "batch_stats"}.
+        slabs: names of the several slabs of an eye that it was trained on, in their order; () for
+            a network of one slab.
     """
 
     def __init__(self, network: str, fields: dict[str, Any], variables: dict[str, Any]):
         self.network, self.fields, self.variables = network, fields, variables
         module = build_network(network, fields)
+        self.slabs: tuple[str, ...] = module.slabs  # none in the fields of older weights
         _check_variables(module, variables, network)
         self._predict = jax.jit(functools.partial(predict_step, module=module))
 
@@ -73,7 +77,9 @@ class Segmenter:
 
         Args:
             image: [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] of any size; uint8, uint16, or float
-                in [0, 1]. Colours are averaged to luminance.
+                in [0, 1]. Colours are averaged to luminance. A network of C > 1 `slabs` takes
+                [H, W, C] instead, one slab a channel: what [H, W, 3] means is decided by what the
+                network was trained on.
             threshold: a pixel belongs to a mask from this probability on, in [0, 1].
 
         Returns:
@@ -101,10 +107,11 @@ class Segmenter:
         Raises:
             UserError: `image` is no such array.
         """
-        intensity = to_unit_float(image)
-        height, width = intensity.shape
+        intensity = slabs_to_unit_float(image, self.slabs) if self.slabs else to_unit_float(image)
+        height, width = intensity.shape[:2]
         bottom, right = (_padded_side(n) - n for n in (height, width))
-        padded = np.pad(intensity, ((0, bottom), (0, right)), mode="symmetric")
+        beside = ((0, bottom), (0, right), *[(0, 0)] * (intensity.ndim - 2))
+        padded = np.pad(intensity, beside, mode="symmetric")
         probability = jax.device_get(self._predict(self.variables, padded[None]))
         return {task: p[0, :height, :width] for task, p in probability.items()}
 
@@ -125,7 +132,7 @@ def _best_step(workdir: Path) -> int:
 
 def _check_variables(module: Any, variables: dict[str, Any], network: str) -> None:
     """Raises a UserError unless the variables are this network's."""
-    image = jax.ShapeDtypeStruct((1, 64, 64, 1), np.float32)
+    image = jax.ShapeDtypeStruct((1, 64, 64, len(module.slabs) or 1), np.float32)
     expected = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), image)
     shapes = {k: v.shape for k, v in flatten_dict(expected, sep="/").items()}
     found = {k: v.shape for k, v in flatten_dict(variables, sep="/").items()}

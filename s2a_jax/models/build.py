@@ -1,7 +1,7 @@
 """Networks by name: from a configuration to explicit fields, and from fields to a module."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -36,13 +36,16 @@ _NOT_HYPER_PARAMETERS = ("parent", "name")
 _CHOICE = ("name", "variant", "pretrained")  # which network, not what it is like
 
 
-def network_fields(config: Mapping[str, Any], size: int) -> dict[str, Any]:
+def network_fields(
+    config: Mapping[str, Any], size: int, slabs: Sequence[str] = ()
+) -> dict[str, Any]:
     """Every field of the network that a configuration describes.
 
     Args:
         config: `name`, `variant`, and any field of the network; fields that are None are the
             variant's.
         size: side of the training images in pixels; the position embeddings get its grid.
+        slabs: names of the images' channels, where a case has several slabs; else ().
 
     Raises:
         UserError: an unknown network or variant, or fields that do not fit together.
@@ -67,6 +70,12 @@ def network_fields(config: Mapping[str, Any], size: int) -> dict[str, Any]:
     fields = _with_tuples(defaults | {"dtype": "float32"} | VARIANTS[name][variant] | given)
     if "grid" in fields:
         fields["grid"] = (size // 16, size // 16)
+    fields["slabs"] = tuple(slabs)
+    if name == "vaffnet" and len(slabs) not in (0, 3):
+        raise UserError(
+            f"config.data.slab names {len(slabs)} slabs: vaffnet takes one, or three in the order "
+            "whole, deep, superficial (FULL,OPL_BM,ILM_OPL of octa500, WRCC,DCC,SCC of rose)."
+        )
     if fields["dtype"] not in ("float32", "bfloat16"):
         raise UserError(f"config.model.dtype={fields['dtype']!r}: expected float32 or bfloat16.")
     check_fields(name, fields, prefix="config.model.")
@@ -113,6 +122,12 @@ def check_fields(network: str, fields: Mapping[str, Any], prefix: str) -> None:
         if type(default) is int:
             least = 0 if name == "gcem_first_channels" else 1
             require(type(value) is int and value >= least, name, f"a whole number >= {least}")
+        elif name == "slabs":
+            fits = isinstance(value, tuple) and all(isinstance(v, str) for v in value)
+            fits = fits and len(set(value)) == len(value) != 1
+            if network == "vaffnet":
+                require(fits and len(value) in (0, 3), name, "none, or three different names")
+            require(fits, name, "none, or two or more different names")
         elif isinstance(default, tuple):
             least = 0 if name in ("lcem_layers", "gcem_layers") else 1
             whole = isinstance(value, tuple) and all(type(v) is int and v >= least for v in value)

@@ -21,7 +21,7 @@ from s2a_jax.models.layers import (
     ConvBNReLU,
     ConvTranspose2x2,
     DoubleConv,
-    three_channels,
+    to_channels,
     to_logits,
 )
 
@@ -138,21 +138,23 @@ class JointSeg(nn.Module):
 
     Attributes:
         widths: channels of the encoder's five levels, fine to coarse; the fourth a multiple of 16.
+        slabs: names of the several slabs that are the channels of x; (): one slab.
         dtype: type of the computation; parameters, statistics and logits are float32.
 
-    Call: `apply(variables, x, train=False)` with x [B, H, W, 1 or 3] in [0, 1], H and W multiples
-    of 16.
+    Call: `apply(variables, x, train=False)` with x [B, H, W, 1 or 3], or [B, H, W, len(slabs)]
+    with several slabs, in [0, 1], H and W multiples of 16.
 
     Returns:
         {"rv": [B, H, W, 1], "faz": [B, H, W, 1]}: logits, float32.
     """
 
     widths: tuple[int, ...] = (32, 64, 128, 256, 512)
+    slabs: tuple[str, ...] = ()
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> dict[str, Array]:
-        x = three_channels(x)
+        x = to_channels(x, self.slabs)
         maps = {}
         for level, width in enumerate(self.widths, start=1):
             if level > 1:

@@ -6,7 +6,7 @@ initial values of `torch.nn.Conv2d` and `torch.nn.Linear`.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -187,8 +187,15 @@ class DoubleConv(nn.Module):
         )
 
 
-def three_channels(x: Array) -> Array:
-    """Checks an image and repeats a single channel.  [..., H, W, 1 or 3] -> [..., H, W, 3].
+def to_channels(x: Array, slabs: Sequence[str] = ()) -> Array:
+    """Checks an image; a single slab is repeated as the three colours of grey.
+
+    Args:
+        x: [..., H, W, C], with C = 1 or 3 for one slab, and one channel for each of several.
+        slabs: names of several slabs; fewer than two names mean one slab.
+
+    Returns:
+        [..., H, W, 3] of one slab, and `x` of several.
 
     Raises:
         ValueError: H or W is no multiple of 16, or there is another number of channels.
@@ -196,6 +203,10 @@ def three_channels(x: Array) -> Array:
     height, width, channels = x.shape[-3:]
     if height % 16 or width % 16:
         raise ValueError(f"height and width must be multiples of 16, got {height}x{width}")
+    if len(slabs) > 1:
+        if channels != len(slabs):
+            raise ValueError(f"expected {len(slabs)} channels ({', '.join(slabs)}), got {channels}")
+        return x
     if channels not in (1, 3):
         raise ValueError(f"expected 1 or 3 channels, got {channels}")
     return jnp.repeat(x, 3, axis=-1) if channels == 1 else x

@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 
 from s2a_jax.models.context import ContextHeads
 from s2a_jax.models.hybrid import HybridEncoder
-from s2a_jax.models.layers import three_channels
+from s2a_jax.models.layers import to_channels
 
 
 class S2ANet(nn.Module):
@@ -36,11 +36,13 @@ class S2ANet(nn.Module):
         gcem_layers: Transformer blocks that GCEM decodes.
         grid: (H/16, W/16) for which position embeddings are stored; resized for other images.
         remat: recompute blocks in the backward pass: less memory, about a third more time.
+        slabs: names of the several slabs that are the channels of x; (): one slab.
         dtype: type of the computation (bfloat16 or float32); parameters, the statistics of norms,
             softmax and logits are float32 always.
 
-    Call: `apply(variables, x, train=False)` with x [B, H, W, 1 or 3] in [0, 1], H and W multiples
-    of 16. Named intermediates come with `mutable=["intermediates"]`.
+    Call: `apply(variables, x, train=False)` with x [B, H, W, 1 or 3], or [B, H, W, len(slabs)]
+    with several slabs, in [0, 1], H and W multiples of 16. Named intermediates come with
+    `mutable=["intermediates"]`.
 
     Returns:
         {"rv": [B, H, W, 1], "faz": [B, H, W, 1]}: logits, float32.
@@ -61,6 +63,7 @@ class S2ANet(nn.Module):
     gcem_layers: tuple[int, ...] = (1, 2, 3, 4, 5)
     grid: tuple[int, int] = (19, 19)
     remat: bool = False
+    slabs: tuple[str, ...] = ()
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -78,7 +81,7 @@ class S2ANet(nn.Module):
             remat=self.remat,
             dtype=self.dtype,
             name="encoder",
-        )(three_channels(x), train=train)
+        )(to_channels(x, self.slabs), train=train)
         return ContextHeads(
             self.lcem_layers,
             self.gcem_layers,

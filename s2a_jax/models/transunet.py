@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from s2a_jax.models.context import ContextHeads
 from s2a_jax.models.decoder import Decoder
 from s2a_jax.models.hybrid import HybridEncoder
-from s2a_jax.models.layers import Conv, three_channels, to_logits
+from s2a_jax.models.layers import Conv, to_channels, to_logits
 
 
 class TransUNet(nn.Module):
@@ -29,10 +29,11 @@ class TransUNet(nn.Module):
         gcem_layers: blocks that GCEM decodes, below `num_blocks`.
         first_channels: channels of each decoder's first convolution.
         decoder_channels: channels after each doubling of a decoder.
+        slabs: names of the several slabs that are the channels of x; (): one slab.
         dtype: type of the computation; parameters, statistics and logits are float32.
 
-    Call: `apply(variables, x, train=False)` with x [B, H, W, 1 or 3] in [0, 1], H and W multiples
-    of 16.
+    Call: `apply(variables, x, train=False)` with x [B, H, W, 1 or 3], or [B, H, W, len(slabs)]
+    with several slabs, in [0, 1], H and W multiples of 16.
 
     Returns:
         {"rv": [B, H, W, 1], "faz": [B, H, W, 1]}: logits, float32.
@@ -53,6 +54,7 @@ class TransUNet(nn.Module):
     decoder_channels: tuple[int, ...] = (256, 128, 64, 16)
     grid: tuple[int, int] = (19, 19)
     remat: bool = False
+    slabs: tuple[str, ...] = ()
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -70,7 +72,7 @@ class TransUNet(nn.Module):
             remat=self.remat,
             dtype=self.dtype,
             name="encoder",
-        )(three_channels(x), train=train)
+        )(to_channels(x, self.slabs), train=train)
         if self.heads == "context":
             return ContextHeads(
                 self.lcem_layers,

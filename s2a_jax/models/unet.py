@@ -14,7 +14,7 @@ from s2a_jax.models.layers import (
     Conv,
     ConvTranspose2x2,
     DoubleConv,
-    three_channels,
+    to_channels,
     to_logits,
 )
 
@@ -76,10 +76,11 @@ class UNet(nn.Module):
             coarsest map, and the fields below hold (`s2a_jax.models.context.ContextHeads`).
         first_channels: channels of each context decoder's first convolution.
         decoder_channels: channels after each doubling of a context decoder.
+        slabs: names of the several slabs that are the channels of x; (): one slab.
         dtype: type of the computation; parameters, statistics and logits are float32.
 
-    Call: `apply(variables, x, train=False)` with x [B, H, W, 1 or 3] in [0, 1], H and W multiples
-    of 16.
+    Call: `apply(variables, x, train=False)` with x [B, H, W, 1 or 3], or [B, H, W, len(slabs)]
+    with several slabs, in [0, 1], H and W multiples of 16.
 
     Returns:
         {"rv": [B, H, W, 1], "faz": [B, H, W, 1]}: logits, float32.
@@ -89,11 +90,12 @@ class UNet(nn.Module):
     heads: str = "own"
     first_channels: int = 512
     decoder_channels: tuple[int, ...] = (256, 128, 64, 16)
+    slabs: tuple[str, ...] = ()
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> dict[str, Array]:
-        x = three_channels(x)
+        x = to_channels(x, self.slabs)
         features = UNetEncoder(self.widths, dtype=self.dtype, name="encoder")(x, train=train)
         if self.heads == "context":
             return ContextHeads(

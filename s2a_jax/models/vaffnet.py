@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 from s2a_jax.models.layers import (
     BatchNorm,
     Conv,
-    three_channels,
+    to_channels,
     to_logits,
     upsample2x_align_corners,
 )
@@ -142,11 +142,12 @@ class VAFFNet(nn.Module):
         junctions: whether to build the two heads that find vessel junctions.
         map_features: channels of the junction heatmap's head.
         grid_features: channels of the junction grid's head.
+        slabs: names of the three slabs that are the channels of x; (): one slab.
         dtype: type of the computation; parameters, statistics and logits are float32.
 
-    Call: `apply(variables, x, train=False)` with x [B, H, W, 3, C], the slabs in the order whole,
-    deep, superficial, or [B, H, W, C], one slab that is fed three times; C is 1 or 3, values are in
-    [0, 1], H and W multiples of 16.
+    Call: `apply(variables, x, train=False)` with x in [0, 1], H and W multiples of 16:
+    [B, H, W, 1 or 3], one slab that is fed three times; [B, H, W, 3] with three `slabs`, in the
+    order whole, deep, superficial; or the same three as [B, H, W, 3, 1 or 3].
 
     Returns:
         {"rv": [B, H, W, 1], "faz": [B, H, W, 1]}: logits, float32; with `junctions` also
@@ -161,12 +162,15 @@ class VAFFNet(nn.Module):
     junctions: bool = False
     map_features: int = 64
     grid_features: int = 128
+    slabs: tuple[str, ...] = ()
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> dict[str, Array]:
         if x.ndim == 5 and x.shape[3] != 3:
             raise ValueError(f"expected three slabs [B, H, W, 3, C], got {x.shape}")
+        if x.ndim == 4 and len(self.slabs) > 1:
+            x = to_channels(x, self.slabs)[..., None]
         slabs = [x] * 3 if x.ndim == 4 else [x[:, :, :, i] for i in range(3)]
 
         first_bn = BatchNorm(dtype=self.dtype, name="first_bn")
@@ -177,7 +181,7 @@ class VAFFNet(nn.Module):
         for i, slab in enumerate(slabs, start=1):
             y = Conv(
                 self.width, 3, padding=1, use_bias=False, dtype=self.dtype, name=f"first_conv{i}"
-            )(three_channels(slab))
+            )(to_channels(slab))
             y = nn.relu(first_bn(y, train=train))
             downsampled = Conv(
                 self.width, 7, 2, 3, use_bias=False, dtype=self.dtype, name=f"downsample{i}"

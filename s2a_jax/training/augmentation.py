@@ -2,8 +2,9 @@
 
 Flips, rotations, affine maps and elastic deformation are composed into one map from output to input
 pixels, so that every image is interpolated once; cropping is free, since only the crop's pixels are
-sampled. All draws depend on a key alone: the same seed and step give the same batch on any number
-of devices.
+sampled. The slabs of one eye come from one scan and share the warp and its shadows and stripes;
+`s2a_jax.training.photometry` tells what each has of its own. All draws depend on a key alone: the
+same seed and step give the same batch on any number of devices.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from s2a_jax.errors import UserError
-from s2a_jax.training.photometry import PHOTOMETRY
+from s2a_jax.training.photometry import OF_EACH_SLAB, PHOTOMETRY
 
 _LIMITS = {
     "probability": 1.0,
@@ -47,7 +48,8 @@ class Augmentation:
         rot90: whether to rotate by 90, 180 or 270 degrees.
         elastic: whether to deform: uniform noise smoothed with sigma = 0.08 W, times 2 W, which
             displaces pixels by 4.1 px (standard deviation) at any W.
-        gamma: largest absolute logarithm (base 2) of a random exponent of the intensity; 0 is off.
+        gamma: largest absolute logarithm (base 2) of a random exponent of the intensity, one for
+            all slabs: the display's curve; 0 is off.
         contrast, noise, motion_stripes, local_shadow, blur: strengths of photometric changes; 0 is
             off. `s2a_jax.training.photometry` tells what each does and stands for. 0.3 is a strong
             contrast and noise, 0.5 a strong stripe and shadow, 1 pixel a strong blur; ranges are
@@ -82,21 +84,21 @@ class Augmentation:
                 )
 
     def __call__(self, key: Array, images: Array, masks: Array) -> tuple[Array, Array]:
-        """Draws one transformation an image.
+        """Draws one transformation an eye.
 
         Args:
             key: random key of the batch.
-            images: [B, S, S] in [0, 1].
+            images: [B, S, S, C] in [0, 1], C slabs of each eye.
             masks: [B, S, S, T] in {0, 1}.
 
         Returns:
-            [B, S', S'] in [0, 1] and [B, S', S', T] in {0, 1}, S' = crop or S.
+            [B, S', S', C] in [0, 1] and [B, S', S', T] in {0, 1}, S' = crop or S.
         """
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(images)))
         return jax.vmap(self._one)(keys, images, masks)
 
     def _one(self, key: Array, image: Array, masks: Array) -> tuple[Array, Array]:
-        size = image.shape[0]
+        size, _, slabs = image.shape
         crop_key, linear_key, elastic_key, gamma_key = jax.random.split(key, 4)
         side = self.crop or size
         corner = jax.random.randint(crop_key, (2,), 0, size - side + 1)
@@ -108,9 +110,9 @@ class Augmentation:
         coordinates = grid @ matrix.T + centre + shift
         if self.elastic:
             coordinates = coordinates + self._elastic(elastic_key, rows, cols, size)
-        stacked = jnp.concatenate([image[..., None], masks.astype(image.dtype)], axis=-1)
+        stacked = jnp.concatenate([image, masks.astype(image.dtype)], axis=-1)
         warped = sample_bilinear(stacked, coordinates)
-        image, masks = warped[..., 0], (warped[..., 1:] >= 0.5).astype(image.dtype)
+        image, masks = warped[..., :slabs], (warped[..., slabs:] >= 0.5).astype(image.dtype)
         if self.gamma:
             use, amount = _coin(gamma_key, self.probability)
             exponent = 2.0 ** jnp.where(use, amount * self.gamma, 0)
@@ -120,7 +122,11 @@ class Augmentation:
                 # Keys of their own, so that switching one on changes no other draw.
                 change_key, coin_key = jax.random.split(jax.random.fold_in(gamma_key, number + 2))
                 use = jax.random.bernoulli(coin_key, self.probability)
-                image = jnp.clip(jnp.where(use, change(change_key, image, limit), image), 0, 1)
+                keys = [change_key] * slabs
+                if name in OF_EACH_SLAB:  # the first one's draw is that of a lone slab
+                    keys[1:] = (jax.random.fold_in(change_key, i) for i in range(1, slabs))
+                changed = [change(key, image[..., i], limit) for i, key in enumerate(keys)]
+                image = jnp.clip(jnp.where(use, jnp.stack(changed, axis=-1), image), 0, 1)
         return image, masks
 
     def _linear(self, key: Array, size: int) -> tuple[Array, Array]:

@@ -2,6 +2,10 @@
 
 Each function changes one image [H, W] in [0, 1] by one random draw of a key; masks do not change.
 The result may leave [0, 1] and is clipped once at the end, by `Augmentation`.
+
+Where an eye has several slabs, they are projections of one scan: eye motion, floaters and defocus
+hit all of them alike, so that stripes, shadow and blur are the same. The contrast is drawn for each
+slab, since devices window every projection by itself, and so is the noise, since the voxels differ.
 """
 
 import jax
@@ -83,3 +87,6 @@ PHOTOMETRY = {
     "blur": blur,
 }
 """Field of the augmentation -> what it does, in the order in which they are applied."""
+
+OF_EACH_SLAB = ("contrast", "noise")
+"""What is drawn for each slab of an eye; whether it is drawn at all, and the rest, is shared."""

@@ -22,8 +22,8 @@ _GAP = 4  # pixels
 def write_preview(config: Any, path: Path) -> list[str]:
     """Draws the first training cases: each, and three augmentations of it, in a row.
 
-    Every picture is shown without and with its masks, vessels red and the FAZ blue. No network is
-    built.
+    Every picture is shown without and with its masks, vessels red and the FAZ blue; of several
+    slabs the first is drawn. No network is built.
 
     Args:
         config: a resolved configuration.
@@ -49,7 +49,7 @@ def write_preview(config: Any, path: Path) -> list[str]:
     for i in range(_CASES):
         cells = []
         for pictures, labels in columns:
-            picture, label = np.asarray(pictures[i]), np.asarray(labels[i]) > 0
+            picture, label = np.asarray(pictures[i, ..., 0]), np.asarray(labels[i]) > 0
             for rv, faz in ((None, None), (label[..., 0], label[..., 1])):
                 cell = Image.fromarray(overlay(picture, rv, faz)).resize((side, side))
                 cells.append(np.pad(np.asarray(cell), ((0, _GAP), (0, _GAP), (0, 0))))

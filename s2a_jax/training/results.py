@@ -11,6 +11,7 @@ from rich.console import Console
 from s2a_jax.convert.weights import save_weights
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.pipeline import record
+from s2a_jax.data.slabs import first_slab
 from s2a_jax.evaluation.evaluate import TASKS, result_table, write_csv
 from s2a_jax.evaluation.metrics import scores
 from s2a_jax.evaluation.pictures import save_comparison
@@ -24,7 +25,8 @@ def draw_overlays(
 ) -> None:
     """Writes a comparison of truth and prediction for a few cases, evenly spread over the set.
 
-    Cases with masks for both tasks come first, since they show more.
+    Cases with masks for both tasks come first, since they show more. Of several slabs the first is
+    drawn, and the caption names it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     number = min(number, len(cases))
@@ -37,10 +39,10 @@ def draw_overlays(
         probability = jax.device_get(setup.predict(variables, case["image"][None]))
         predicted = {task: probability[task][0] >= threshold for task in TASKS}
         truth = {task: case[task] > 0 if case[f"has_{task}"] else None for task in TASKS}
-        image = case["image"]
+        image = first_slab(case["image"])
         intensity = image / 255.0 if image.dtype == np.uint8 else image
-        name = cases.ids[index]
-        caption = f"{name}   " + "   ".join(
+        name, slabs = cases.ids[index], setup.dataset.slabs
+        caption = f"{name}   {f'slab {slabs[0]}   ' if slabs else ''}" + "   ".join(
             f"{task.upper()} Dice {_dice(predicted[task], truth[task]):.3f}"
             for task in TASKS
             if truth[task] is not None

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 
 from s2a_jax.convert.imagenet import encoder_shapes, pretrained_encoder
 from s2a_jax.data.cases import CaseSet
-from s2a_jax.data.datasets import Dataset, image_size, load_dataset
+from s2a_jax.data.datasets import Dataset, data_slabs, image_size, load_dataset
 from s2a_jax.data.pipeline import TrainStream, evaluation_batches
 from s2a_jax.errors import UserError
 from s2a_jax.evaluation.evaluate import Evaluation, count_pixels, evaluate
@@ -53,7 +53,7 @@ class Setup:
         train_step: jitted (state, batch) -> (state, metrics); the old state's memory is reused.
         stream: training batches.
         count: jitted (variables, batch) -> pixel counts.
-        predict: jitted (variables, images) -> probabilities.
+        predict: jitted (variables, images of `step.predict_step`) -> probabilities.
         eval_batch_size: cases in an evaluation batch.
     """
 
@@ -121,7 +121,8 @@ def make_setup(config: Any) -> Setup:
             f"config.objective.balance={objective.balance!r}: expected one of "
             f"{', '.join(BALANCES)}."
         )
-    fields = network_fields(config.model, side)
+    slabs = data_slabs(config.data)
+    fields = network_fields(config.model, side, slabs)
     module = build_network(config.model.name, fields)
     dataset = load_dataset(config.data)
     if not len(dataset.val):
@@ -133,7 +134,14 @@ def make_setup(config: Any) -> Setup:
     optimizer = make_optimizer(optimizer_config, schedule)
     ema_decay = config.train.ema_decay
     init, abstract = abstract_state(
-        module, optimizer, side, mesh, seed=config.seed, ema=ema_decay > 0, objective=objective
+        module,
+        optimizer,
+        side,
+        mesh,
+        seed=config.seed,
+        ema=ema_decay > 0,
+        channels=len(slabs) or 1,
+        objective=objective,
     )
     step = functools.partial(
         train_step,
@@ -222,6 +230,11 @@ def read_pretrained(file: str | None, setup: Setup) -> dict[str, np.ndarray]:
         raise UserError(
             f"config.model.pretrained: {setup.network} has no hybrid encoder; s2anet and transunet "
             "have."
+        )
+    if len(setup.dataset.slabs) not in (0, 3):
+        raise UserError(
+            "config.model.pretrained: ImageNet's weights have three input channels; name one slab "
+            "or three in config.data.slab."
         )
     shapes = encoder_shapes(setup.abstract.params)
     fields = setup.fields

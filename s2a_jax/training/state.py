@@ -53,17 +53,19 @@ def abstract_state(
     *,
     seed: int,
     ema: bool,
+    channels: int = 1,
     objective: Objective | None = None,
 ) -> tuple[Any, Any]:
     """The function that makes the first state, and the state's shapes with their shardings.
 
     Args:
-        module: a network that takes [B, H, W, 1].
+        module: a network that takes [B, H, W, channels].
         optimizer: its state is made for the parameters.
         size: side in pixels of an image to trace the network with.
         mesh: the devices.
         seed: of the initial values and of everything random in training.
         ema: whether to keep averaged parameters.
+        channels: slabs of an eye.
         objective: its balancer's memory is made too; None where it has none.
 
     Returns:
@@ -72,7 +74,7 @@ def abstract_state(
 
     def init() -> TrainState:
         params_key, run_key = jax.random.split(jax.random.key(seed))
-        variables = module.init(params_key, jnp.zeros((1, size, size, 1)), train=False)
+        variables = module.init(params_key, jnp.zeros((1, size, size, channels)), train=False)
         params = variables["params"]
         balance: dict[str, Any] = objective.start_balance() if objective else {}
         if objective and (learned := objective.learned(balance)):

@@ -13,8 +13,8 @@ from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.state import TrainState
 
 Batch = dict[str, Array]
-"""`image` [B, S, S] uint8, or float32 in [0, 1]; `rv`, `faz` uint8 [B, S, S] in {0, 1};
-`has_rv`, `has_faz` [B] float32 in {0, 1}."""
+"""`image` [B, S, S], or [B, S, S, C] with C > 1 slabs, uint8, or float32 in [0, 1]; `rv`, `faz`
+uint8 [B, S, S] in {0, 1}; `has_rv`, `has_faz` [B] float32 in {0, 1}."""
 
 
 def train_step(
@@ -49,7 +49,7 @@ def train_step(
     def loss_fn(params: Any, learned: Any) -> tuple[Array, tuple[dict[str, Array], Any]]:
         logits, updated = module.apply(
             {"params": params, "batch_stats": state.batch_stats},
-            images[..., None],
+            images,
             train=True,
             rngs={"dropout": dropout_key},
             mutable=["batch_stats"],
@@ -83,15 +83,27 @@ def train_step(
 
 
 def unpack(batch: Batch) -> tuple[Array, Array]:
-    """Images [B, S, S] as float32 in [0, 1], and both masks [B, S, S, 2]."""
-    images = batch["image"]
-    images = images / 255.0 if images.dtype == jnp.uint8 else images
+    """Images [B, S, S, C], C >= 1, as float32 in [0, 1], and both masks [B, S, S, 2]."""
     masks = jnp.stack([batch["rv"], batch["faz"]], axis=-1)
-    return images.astype(jnp.float32), masks.astype(jnp.float32)
+    return _unit_channels(batch["image"]), masks.astype(jnp.float32)
 
 
 def predict_step(variables: Any, images: Array, *, module: nn.Module) -> dict[str, Array]:
-    """Probabilities.  [B, H, W] uint8 or float32 in [0, 1] -> {"rv", "faz"}, each [B, H, W]."""
-    images = images / 255.0 if images.dtype == jnp.uint8 else images
-    logits = module.apply(variables, images[..., None].astype(jnp.float32), train=False)
+    """Probabilities of images.
+
+    Args:
+        variables: the network's.
+        images: [B, H, W], or [B, H, W, C] with C > 1 slabs; uint8, or float32 in [0, 1].
+        module: the network.
+
+    Returns:
+        {"rv", "faz"}: float32 [B, H, W] in [0, 1].
+    """
+    logits = module.apply(variables, _unit_channels(images), train=False)
     return {task: jax.nn.sigmoid(logits[task][..., 0]) for task in ("rv", "faz")}
+
+
+def _unit_channels(images: Array) -> Array:
+    """[B, H, W] or [B, H, W, C] -> float32 [B, H, W, C] in [0, 1]."""
+    images = images / 255.0 if images.dtype == jnp.uint8 else images
+    return (images[..., None] if images.ndim == 3 else images).astype(jnp.float32)

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from s2a_jax.errors import UserError
 
-_MAY_CHANGE = ("data.root", "data.synthetic.root", "eval.", "log.", "mesh.")
+_MAY_CHANGE = ("data.root", "data.synthetic.root", "data.incomplete", "eval.", "log.", "mesh.")
 """Fields that a resumed run may have otherwise: they do not change what it computes."""
 
 

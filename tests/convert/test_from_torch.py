@@ -2,12 +2,14 @@
 
 import logging
 
+import jax
 import numpy as np
 import pytest
 from references import KNOWN, reference, state_of
 
 from s2a_jax.convert import from_torch, to_torch
 from s2a_jax.errors import UserError
+from s2a_jax.models.unet import UNet
 
 UNUSED = {
     "s2anet": ["Multioutput_3.decoder.conv_more.0.weight", "Multioutput_0_faz.decoder.x",
@@ -22,6 +24,22 @@ UNUSED = {
 @pytest.fixture
 def state():
     return state_of(reference("s2anet"))
+
+
+def test_slabs_are_told_since_shapes_do_not_name_them():
+    module = UNet(widths=(2, 2, 2, 2, 2), slabs=("deep", "superficial"))
+    image = jax.ShapeDtypeStruct((1, 16, 16, 2), np.float32)
+    shapes = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), image)
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(lambda leaf: rng.uniform(size=leaf.shape), shapes)
+    state = to_torch("unet", variables)
+    again, back = from_torch("unet", state, slabs=module.slabs)
+    assert again == module
+    jax.tree.map(np.testing.assert_array_equal, back, variables)
+    with pytest.raises(UserError, match=r"shape \(2, 2, 3, 3\), expected \(2, 3, 3, 3\)"):
+        from_torch("unet", state)
+    with pytest.raises(UserError, match="slabs='deep': expected none, or two or more"):
+        from_torch("unet", state, slabs="deep")
 
 
 def test_hyper_parameters_are_read_off_the_shapes(state):

@@ -61,6 +61,13 @@ def test_masks_of_an_own_folder(tmp_path, files):
     assert case.rv is not None and case.faz is not None
 
 
+@pytest.mark.parametrize("slab", [None, "deep,whole"])
+def test_a_folder_without_images_is_named(tmp_path, slab):
+    put(tmp_path / "rv", "eye0", 255)
+    with pytest.raises(UserError, match=f"No images with masks in {tmp_path}"):
+        list_user_folder(tmp_path, slab)
+
+
 def test_split_folders_of_a_user_are_kept(tmp_path):
     for split in ("train", "valid"):
         put(tmp_path / split / "img", "one", 90)

@@ -132,21 +132,35 @@ def test_synthetic_eyes(tmp_path):
     assert (len(dataset.train), len(dataset.val)) == (2, 1)
 
 
-def test_stopped_leaves_nothing_half_written(tmp_path):
+@pytest.mark.parametrize(
+    ("stop", "where"),
+    [
+        (signal.SIGTERM, "to/folder/default/incomplete*"),  # while the data set is written
+        (signal.SIGKILL, "to/folder/.partial-default/*/eye30.example"),  # while cases are read
+    ],
+)
+def test_a_stopped_run_is_gone_on_with(tmp_path, capsys, stop, where):
     for i in range(600):
         put(tmp_path / "raw/images", f"eye{i}", picture(i))
         put_mask(tmp_path / "raw/faz", f"eye{i}", i)
     command = [sys.executable, "-m", "s2a_jax", "prepare", "folder", "--from", tmp_path / "raw",
                "--to", tmp_path / "to"]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while process.poll() is None and not list(tmp_path.glob("to/folder/default/incomplete*")):
+    while process.poll() is None and not list(tmp_path.glob(where)):
         time.sleep(0.002)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(stop)
     process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert not list(tmp_path.rglob("*array_record*"))
+    assert process.returncode == (128 + stop if stop == signal.SIGTERM else -stop)
     assert not list(tmp_path.glob("to/folder/default/*"))
+    kept = list(tmp_path.glob("to/folder/.partial-default/*/[!.]*.example"))
+    kept[0].write_bytes(b"damaged")
+    changed = tmp_path / "raw/images" / f"{kept[1].stem}.png"
+    put(changed.parent, changed.stem, 255 - picture(1000))
     assert prepare("folder", "--from", tmp_path / "raw", "--to", tmp_path / "to") == 0
+    assert f"{len(kept) - 2} of 600 cases had been read" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.glob("to/folder/*")} == {"default", ".config"}
+    direct = load_dataset(section(name="folder", root=tmp_path / "raw"))
+    assert_same(direct, load_dataset(section(name="prepared", root=tmp_path / "to")))
 
 
 def test_duplicates_across_splits(tmp_path):
@@ -187,7 +201,7 @@ def test_unreadable_files_are_all_named(tmp_path, capsys):
         (("octa500", "--subset", "3M"), "--from is missing"),
         (("octa500", "--from", "RAW", "--subset", "4M"), "has 3M, 6M"),
         (("octa500", "--from", "RAW", "--subset", "3M", "--slab", "WRCC"), "ILM_OPL"),
-        (("folder", "--from", "RAW", "--subset", "3M"), "leave out --subset"),
+        (("folder", "--from", "RAW", "--subset", "3M"), "--subset=3M: folder has no subsets"),
         (("folder", "--from", "/nowhere"), "does not exist"),
         (("synthetic", "--from", "RAW"), "leave it out"),
         (("synthetic", "--size", "8"), "--size=8: expected 64"),

@@ -4,8 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from s2a_jax import S2ANet
+from s2a_jax.cli import main
+from s2a_jax.convert.weights import save_weights
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import build_network, network_fields
 
@@ -51,6 +54,43 @@ def test_exported_weights_predict_the_same(model, tmp_path):
     np.testing.assert_array_equal(
         loaded.predict_proba(image)["faz"], model.predict_proba(image)["faz"]
     )
+
+
+def test_several_slabs(tmp_path, capsys):
+    slabs = ("deep", "superficial")
+    fields = network_fields({"name": "unet", "variant": "tiny", "dtype": "float32"}, 32, slabs)
+    module = build_network("unet", fields)
+    init = jax.jit(lambda key: module.init(key, jnp.zeros((1, 32, 32, 2)), train=False))
+    model = S2ANet("unet", fields, jax.device_get(init(jax.random.key(0))))
+    model.save(tmp_path / "weights.safetensors")
+    loaded = S2ANet.load_from_checkpoint(tmp_path / "weights.safetensors")
+    assert loaded.slabs == slabs
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 2), np.uint8)
+    expected = model.predict_proba(image)["rv"]
+    assert expected.shape == (40, 50)
+    np.testing.assert_array_equal(loaded.predict_proba(image)["rv"], expected)
+    assert not np.allclose(model.predict_proba(image[..., ::-1])["rv"], expected, atol=1e-5)
+    for other in (image[..., 0], np.zeros((40, 50, 3), np.uint8)):
+        with pytest.raises(UserError, match=r"takes \[H, W, 2\], the slabs deep, superficial"):
+            model.predict(other)
+    # From the command line, an eye is its files with commas between.
+    paths = [tmp_path / slab / "eye.png" for slab in slabs]
+    for i, path in enumerate(paths):
+        path.parent.mkdir()
+        Image.fromarray(image[..., i]).save(path)
+    predict = ["predict", "--weights", str(tmp_path / "weights.safetensors"), "--out",
+               str(tmp_path / "out")]  # fmt: skip
+    assert main([*predict, str(paths[0])]) == 2
+    assert "takes deep,superficial of each eye in this order" in capsys.readouterr().err
+    assert main([*predict, ",".join(map(str, paths))]) == 0
+    mask = np.asarray(Image.open(tmp_path / "out/eye_rv.png"))
+    np.testing.assert_array_equal(mask > 0, expected >= 0.5)
+
+
+def test_weights_of_an_older_version_are_of_one_slab(model, tmp_path):
+    fields = {name: value for name, value in model.fields.items() if name != "slabs"}
+    save_weights(tmp_path / "old.safetensors", "s2anet", fields, model.variables)
+    assert S2ANet.load_from_checkpoint(tmp_path / "old.safetensors").slabs == model.slabs == ()
 
 
 def test_paths_without_weights_are_named(tmp_path):

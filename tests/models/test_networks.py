@@ -87,9 +87,36 @@ def test_a_single_slab_is_fed_three_times():
     slab = jax.random.uniform(jax.random.key(0), (1, 32, 32, 1))
     variables = jax.jit(lambda: module.init(jax.random.key(1), slab, train=False))()
     apply = jax.jit(lambda x: module.apply(variables, x, train=False))
-    one, three = apply(slab), apply(jnp.stack([slab] * 3, axis=3))
+    named = module.clone(slabs=("whole", "deep", "superficial"))
+    apply_named = jax.jit(lambda x: named.apply(variables, x, train=False))
+    one, three = apply(slab), apply_named(jnp.repeat(slab, 3, axis=-1))
     assert one["junction_grid"].shape == (1, 4, 4, 6)
     for name, logits in one.items():
         np.testing.assert_allclose(logits, three[name], atol=1e-5)
-    others = apply(jnp.stack([slab, 1 - slab, slab], axis=3))
-    assert not np.allclose(others["rv"], three["rv"], atol=1e-5)
+    # Each slab has an input of its own: no exchange of two leaves the output as it is.
+    slabs = jnp.concatenate([slab, 1 - slab, slab**2], axis=-1)
+    rv = apply_named(slabs)["rv"]
+    for order in ((1, 0, 2), (0, 2, 1), (2, 1, 0)):
+        assert not np.allclose(apply_named(slabs[..., order])["rv"], rv, atol=1e-5)
+    stacked = jax.ShapeDtypeStruct((1, 32, 32, 3, 3), jnp.float32)
+    shapes = jax.eval_shape(lambda x: module.apply(variables, x, train=False), stacked)
+    assert shapes["rv"].shape == rv.shape
+
+
+@pytest.mark.parametrize("network", MILLIONS)
+def test_several_slabs_are_channels(network):
+    config = {"name": network, "variant": "tiny", "dtype": "float32"}
+    one = network_fields(config, 32)
+    assert one["slabs"] == ()
+    three = build_network(network, network_fields(config, 32, ("a", "b", "c")))
+    _, variables = shapes_of(build_network(network, one), 32)
+    assert shapes_of(three, 32, 3)[1] == variables  # the weights of grey or RGB images fit
+    with pytest.raises(ValueError, match=r"expected 3 channels \(a, b, c\), got 1"):
+        shapes_of(three, 32)
+    if network == "vaffnet":
+        with pytest.raises(UserError, match=r"names 2 slabs: vaffnet takes one, or three"):
+            network_fields(config, 32, ("a", "b"))
+    else:
+        two = build_network(network, network_fields(config, 32, ("a", "b")))
+        logits, _ = shapes_of(two, 32, 2)
+        assert logits["faz"].shape == (1, 32, 32, 1)

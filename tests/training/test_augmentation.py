@@ -20,10 +20,11 @@ OFF = Augmentation(
 
 @pytest.fixture(scope="module")
 def batch():
-    """Three noisy images and the masks of their bright pixels, [3, 32, 32] and [3, 32, 32, 2]."""
+    """Three noisy eyes of one slab and their bright pixels, [3, 32, 32, 1] and [3, 32, 32, 2]."""
     images = np.random.default_rng(0).uniform(0.1, 0.9, (3, 32, 32)).astype(np.float32)
     images[:, 10:20] += 0.05
-    return jnp.asarray(images), jnp.stack([images > 0.5, images > 0.7], -1).astype(jnp.float32)
+    masks = jnp.stack([images > 0.5, images > 0.7], -1).astype(jnp.float32)
+    return jnp.asarray(images)[..., None], masks
 
 
 def test_nothing_on_changes_nothing(batch):
@@ -45,9 +46,9 @@ def test_the_key_and_the_place_in_the_batch_decide(batch):
 def test_image_and_masks_are_warped_alike():
     y, x = np.mgrid[:64, :64]
     disc = ((y - 30) ** 2 + (x - 36) ** 2 < 200).astype(np.float32)
-    images = jnp.stack([disc] * 8)
-    warped, masks = Augmentation(probability=1.0)(KEY, images, images[..., None])
-    np.testing.assert_array_equal(warped >= 0.5, masks[..., 0] == 1)
+    images = jnp.stack([disc] * 8)[..., None]
+    warped, masks = Augmentation(probability=1.0)(KEY, images, images)
+    np.testing.assert_array_equal(warped >= 0.5, masks == 1)
     areas = masks.sum(axis=(1, 2, 3))
     assert areas.std() > 1 and 200 < areas.min() and areas.max() < 1200
 
@@ -61,10 +62,10 @@ def test_flips_and_turns_only_move_pixels(batch):
 
 def test_crop(batch):
     images, masks = dataclasses.replace(OFF, crop=16)(KEY, *batch)
-    assert images.shape == (3, 16, 16) and masks.shape == (3, 16, 16, 2)
-    whole = np.asarray(batch[0][0])
+    assert images.shape == (3, 16, 16, 1) and masks.shape == (3, 16, 16, 2)
+    whole = np.asarray(batch[0][0, ..., 0])
     windows = np.lib.stride_tricks.sliding_window_view(whole, (16, 16))
-    assert np.abs(windows - np.asarray(images[0])).max(axis=(2, 3)).min() < 1e-5
+    assert np.abs(windows - np.asarray(images[0, ..., 0])).max(axis=(2, 3)).min() < 1e-5
 
 
 @pytest.mark.parametrize("name", PHOTOMETRY)
@@ -73,6 +74,19 @@ def test_photometry_changes_the_image_alone_and_stays_in_range(batch, name):
     assert np.abs(np.asarray(images) - np.asarray(batch[0])).max() > 0.01
     assert images.min() >= 0 and images.max() <= 1
     np.testing.assert_array_equal(masks, batch[1])
+
+
+@pytest.mark.parametrize("name", [*PHOTOMETRY, "gamma"])
+def test_slabs_of_one_eye_share_what_hits_the_scan(batch, name):
+    augment = dataclasses.replace(OFF, rotate_degrees=20, elastic=True, **{name: 0.5})
+    images, masks = batch
+    slabs, warped = augment(KEY, jnp.repeat(images, 3, axis=-1), masks)
+    assert slabs.shape == (3, 32, 32, 3)
+    lone, lone_warped = augment(KEY, images, masks)
+    np.testing.assert_allclose(slabs[..., :1], lone, atol=1e-6)
+    np.testing.assert_array_equal(warped, lone_warped)
+    alike = [np.allclose(slabs[..., 0], slabs[..., i], atol=1e-6) for i in (1, 2)]
+    assert alike == [name not in ("contrast", "noise")] * 2
 
 
 def test_each_artefact_is_what_it_is_called():
