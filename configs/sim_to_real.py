@@ -23,7 +23,7 @@ def get_config(mode: str = "") -> ConfigDict:
     config.data.size = 400
     config.data.synthetic.field_mm = (2.6, 6.3)
     config.data.synthetic.train = 480
-    config.train.epochs = 15
+    config.train.epochs = 20
     config.augment.update(
         {
             "scale": 0.1,
@@ -33,8 +33,8 @@ def get_config(mode: str = "") -> ConfigDict:
             "motion_stripes": 0.3,
             "local_shadow": 0.5,
             "blur": 0.8,
-            "crop": 176,
+            "crop": 192,
         }
     )
-    config.eval.every_epochs = 3
+    config.eval.every_epochs = 4
     return default.shrink(config) if default.is_smoke(mode) else config

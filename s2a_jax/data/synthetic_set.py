@@ -19,7 +19,7 @@ from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.data.synthetic_slabs import SYNTHETIC_SLABS, eye_image
 from s2a_jax.errors import UserError
 
-VERSION = 4
+VERSION = 5
 """Of the generator: raised whenever the eyes of a seed change, so that no old cache is read."""
 
 _FEW = 8  # eyes that are made faster than processes start

@@ -56,16 +56,27 @@ def draw_capillaries(
     threads = _threads(rng, spacing, width, course, pitch)
     # Meshes are wider beside the FAZ, where the capillaries of one layer thin out.
     flow = _flow(rng, size, pitch, parameters)
-    sparse = parameters.perifoveal_thinning * np.exp(-((beyond / 0.25) ** 2))
-    superficial = threads * np.clip(flow - sparse, 0, 1) * (beyond > 0)
+    reach = rng.uniform(*parameters.perifoveal_reach_mm)
+    sparse = rng.uniform(*parameters.perifoveal_thinning) * np.exp(-((beyond / reach) ** 2))
+    kept = _perfused(rng, beyond, pitch, parameters)
+    superficial = threads * np.clip(flow - sparse, 0, 1) * (beyond > 0) * kept
     ring = np.exp(-(((beyond - width) / width) ** 2)) * np.clip(flow, 0, 1)
     superficial = np.maximum(superficial, ring)
 
     fine = _threads(rng, 0.8 * spacing, width, course[::-1, ::-1], pitch)
     # The deep plexus ends further from the fovea.
-    onset = np.clip((beyond - 0.03) / parameters.deep_onset_mm, 0, 1)
-    deep = fine * np.clip(_flow(rng, size, pitch, parameters), 0, 1) * onset
+    onset = np.clip((beyond - 0.03) / rng.uniform(*parameters.deep_onset_mm), 0, 1)
+    deep = fine * np.clip(_flow(rng, size, pitch, parameters), 0, 1) * onset * kept
     return CapillaryBeds(superficial, deep, beyond <= 0)
+
+
+def _perfused(rng, beyond, pitch, parameters):
+    """Share of the capillaries' signal that is left [H, W]; patches of dropout lie off the FAZ."""
+    if rng.uniform() >= parameters.dropout_probability:
+        return np.ones_like(beyond)
+    field = smooth_field(rng, len(beyond), 0.25 / pitch) - rng.uniform(0.8, 1.6)
+    patches = np.clip(4 * field, 0, 1) * np.clip(beyond / 0.2, 0, 1)
+    return 1 - rng.uniform(*parameters.dropout) * patches
 
 
 def _flow(rng, size, pitch, parameters):

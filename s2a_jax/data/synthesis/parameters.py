@@ -58,7 +58,7 @@ class EyeParameters:
     margin_mm: float = 0.25  # mm, growth starts this far outside it
     arcade_height_mm: Range = (1.2, 3.2)  # mm, distance of an arcade from the fovea; by eye
     arcade_wander_mm: Range = (0.1, 0.4)  # mm, amplitude of its bends; by eye
-    arcade_end_radius_um: Range = (7.0, 16.0)  # um, calibre where an arcade leaves; by eye
+    arcade_end_radius_um: Range = (6.0, 13.0)  # um, calibre where an arcade leaves; by eye
     border_roots: tuple[int, int] = (12, 18)  # further vessels that enter over the border; by eye
     growth: tuple[GrowthStage, ...] = (
         GrowthStage(
@@ -79,15 +79,18 @@ class EyeParameters:
     vein_to_artery: float = 1.15  # ratio of calibres; veins are wider; by eye
     # Thinner vessels are drawn but not labelled, so that RV covers about what graders mark: 6.9 %
     # of 3 mm scans and 9.0 % of 6 mm scans, in which they mark fewer of the thin ones.
-    label_radius_um: float = 7.7  # um, in a field of 3 mm
-    label_field_power: float = 0.3  # by which it grows with the field
+    label_radius_um: float = 7.0  # um, in a field of 3 mm
+    label_field_power: float = 0.15  # by which it grows with the field
 
     # Capillary bed: drawn, never labelled.
     capillary_spacing_mm: Range = (0.040, 0.055)  # mm, from one to the next; by eye
     capillary_width_um: float = 10.0  # um, calibre of a capillary and the scanner's spot
     capillary_flow_sd: float = 0.15  # variation of a capillary's signal, 1 is white
-    perifoveal_thinning: float = 0.3  # signal lost by the capillaries at the FAZ
-    deep_onset_mm: float = 0.25  # mm beyond the FAZ at which the deep plexus is complete
+    perifoveal_thinning: Range = (0.1, 0.6)  # signal lost by the capillaries at the FAZ
+    perifoveal_reach_mm: Range = (0.15, 0.4)  # mm beyond the FAZ at which 1/e of that is left
+    deep_onset_mm: Range = (0.15, 0.45)  # mm beyond the FAZ at which the deep plexus is complete
+    dropout_probability: float = 0.35  # share of eyes with patches of few capillaries
+    dropout: Range = (0.5, 1.0)  # signal lost there; what looks like a FAZ need not be one
     deep_share: float = 0.5  # brightness of the deep plexus seen through the superficial one
     bed_signal: Range = (0.5, 0.85)  # of the capillaries, the larger vessels' is 1
     artery_free_zone_um: float = 30.0  # um, scale of the capillary-free zone along arteries
