@@ -1,0 +1,1 @@
+"""Statistics of results, on the host: NumPy and SciPy, no JAX."""
