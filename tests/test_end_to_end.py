@@ -71,6 +71,19 @@ def test_training_leaves_everything(trained):
         table = list(csv.DictReader(file))
     assert [row["id"] for row in table] == ["test0000", "test0001"]
     assert all(0 <= float(row["rv_dice"]) <= 1 for row in table)
+    result = json.loads((trained / "results" / "test.json").read_text())
+    assert (result["protocol"], result["cases"], result["step"]) == ("native", 2, 4)
+    assert result["um_per_px"] == pytest.approx(3000 / 96)
+    assert all((trained / "results" / path).is_file() for path in result["pictures"]["best"])
+
+
+def test_the_command_evaluates_as_the_run_did(run, trained, shared, tmp_path):
+    (eyes,) = (shared / "eyes").glob("v*-96px-*")
+    code, output = run("-m", "s2a_jax", "evaluate", "--weights", trained, "--data", eyes,
+                       "--um-per-px", "31.25", "--out", tmp_path / "out")  # fmt: skip
+    assert code == 0, output
+    name = "test.csv"
+    assert (tmp_path / "out" / name).read_text() == (trained / "results" / name).read_text()
 
 
 def test_evaluation_of_a_workdir_gives_the_same_numbers(run, trained, shared):
