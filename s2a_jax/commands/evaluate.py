@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
     from s2a_jax.data.selection import select_cases
     from s2a_jax.evaluation.protocols import find_protocol
     from s2a_jax.evaluation.regions import Window
-    from s2a_jax.evaluation.results import Subject, make_table, write_results
+    from s2a_jax.evaluation.results import Subject, make_tables, write_results
     from s2a_jax.evaluation.scoring import Settings, score_cases
     from s2a_jax.inference.segmenter import Segmenter
 
@@ -105,15 +105,15 @@ def run(options: argparse.Namespace) -> None:
     subject = Subject(options.split, model.network, model.fields, None, selection.notes)
     console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 110)
     if out is None:
-        console.print(make_table(result, subject))
+        console.print(make_tables(result, subject))
         return
     try:
-        table = write_results(result, subject, out)
+        tables = write_results(result, subject, out)
         with (out / "table.txt").open("w") as file:
-            Console(file=file, width=110).print(table)
+            Console(file=file, width=110).print(tables)
     except OSError as error:
         raise UserError(f"Cannot write to --out={out}: {error}.") from error
-    console.print(table)
+    console.print(tables)
     console.print(f"{len(result.ids)} cases -> {out}")
 
 

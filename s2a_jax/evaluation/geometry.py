@@ -72,12 +72,10 @@ def cl_dice(predicted: np.ndarray, true: np.ndarray) -> float:
         predicted: bool [H, W].
         true: bool [H, W].
     """
-    from skimage.morphology import skeletonize  # only now: it takes long to import
-
     if not predicted.any() or not true.any():
         return float(predicted.any() == true.any())
-    precision = true[skeletonize(predicted)].mean()
-    sensitivity = predicted[skeletonize(true)].mean()
+    precision = true[_skeleton(predicted)].mean()
+    sensitivity = predicted[_skeleton(true)].mean()
     whole = precision + sensitivity
     return float(2 * precision * sensitivity / whole) if whole else 0.0
 
@@ -94,6 +92,14 @@ def betti0_error(predicted: np.ndarray, true: np.ndarray) -> float:
     """
     ours, theirs = (ndimage.label(mask, _EIGHT)[1] for mask in (predicted, true))
     return float(abs(ours - theirs))
+
+
+def _skeleton(mask: np.ndarray) -> np.ndarray:
+    """The centre line; the mask itself if thinning leaves nothing of it."""
+    from skimage.morphology import skeletonize  # only now: it takes long to import
+
+    thin = skeletonize(mask)
+    return thin if thin.any() else mask
 
 
 def _boundary(mask: np.ndarray) -> np.ndarray:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
+from rich.console import Group
 
 from s2a_jax.evaluation.evaluate import TASKS
 from s2a_jax.evaluation.figures import draw_curves
 from s2a_jax.evaluation.pictures import save_comparison
 from s2a_jax.evaluation.scoring import Scores, Shown
-from s2a_jax.evaluation.tables import Summary, result_table, summarise
+from s2a_jax.evaluation.tables import Summary, agreement_table, result_table, summarise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Subject:
         return f"{self.split}: {self.network}{step}"
 
 
-def make_table(scores: Scores, subject: Subject) -> Table:
-    """The table of an evaluation, without writing anything."""
-    return result_table(scores, summarise(scores), subject.title(), _notes(scores, subject))
+def make_tables(scores: Scores, subject: Subject) -> Group:
+    """The tables of an evaluation, to be printed, without writing anything."""
+    return _tables(scores, subject, summarise(scores))
 
 
-def write_results(scores: Scores, subject: Subject, folder: Path) -> Table:
+def write_results(scores: Scores, subject: Subject, folder: Path) -> Group:
     """Writes every file of an evaluation.
 
     They are <split>.csv (a row a case), <split>.json, <split>_curves.png, and in <split>/ the best
@@ -57,23 +57,30 @@ def write_results(scores: Scores, subject: Subject, folder: Path) -> Table:
         folder: where the files go; made if it is not there.
 
     Returns:
-        The table, to be printed.
+        The tables, to be printed.
     """
     split = subject.split
     folder.mkdir(parents=True, exist_ok=True)
     summaries = summarise(scores)
-    notes = _notes(scores, subject)
     _write_csv(scores, folder / f"{split}.csv")
     pictures = {
         kind: _draw(shown, kind, folder, split)
         for kind, shown in (("best", scores.best()), ("worst", scores.worst()))
     }
     draw_curves(folder / f"{split}_curves.png", scores.curves, subject.title())
-    text = json.dumps(_content(scores, subject, summaries, pictures, notes), allow_nan=False)
+    text = json.dumps(_content(scores, subject, summaries, pictures), allow_nan=False)
     partial = folder / f"{split}.json.partial"
     partial.write_text(text + "\n")
     partial.replace(folder / f"{split}.json")
-    return result_table(scores, summaries, subject.title(), notes)
+    return _tables(scores, subject, summaries)
+
+
+def _tables(scores: Scores, subject: Subject, summaries: dict[str, dict[str, Summary]]) -> Group:
+    notes = _notes(scores, subject)
+    tables = [result_table(scores, summaries, subject.title(), notes)]
+    if scores.biomarkers:
+        tables.append(agreement_table(scores.biomarkers, f"{subject.title()}, biomarkers"))
+    return Group(*tables)
 
 
 def _notes(scores: Scores, subject: Subject) -> list[str]:
@@ -88,7 +95,6 @@ def _content(
     subject: Subject,
     summaries: dict[str, dict[str, Summary]],
     pictures: dict[str, list[str]],
-    notes: list[str],
 ) -> dict[str, Any]:
     settings = scores.settings
     return {
@@ -103,12 +109,13 @@ def _content(
         "step": subject.step,
         "cases": len(scores.ids),
         "um_per_px": scores.um_per_px,
-        "notes": notes,
+        "notes": _notes(scores, subject),
         "metrics": {
             task: {name: _row(one) for name, one in metrics.items()}
             for task, metrics in summaries.items()
         },
         "curves": scores.curves,
+        **({"biomarkers": scores.biomarkers} if scores.biomarkers else {}),
         "pictures": pictures,
     }
 

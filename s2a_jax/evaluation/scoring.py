@@ -91,6 +91,7 @@ class Scores:
         pooled: task -> metric -> the metric of all cases' pixels together, [0, 1] as it is.
         curves: task -> `Histogram.curves` of all cases' pixels together.
         um_per_px: side of a pixel where it is known and one for all cases.
+        biomarkers: as `agreement.agreement` gives; empty where no case's pitch is known.
         shown: cases sorted from best to worst, at least the three first and last of all.
     """
 
@@ -100,6 +101,7 @@ class Scores:
     pooled: dict[str, dict[str, float]] = field(default_factory=dict)
     curves: dict[str, dict[str, Any]] = field(default_factory=dict)
     um_per_px: float | None = None
+    biomarkers: dict[str, dict[str, Any]] = field(default_factory=dict)
     shown: list[Shown] = field(default_factory=list)
 
     def best(self) -> list[Shown]:
@@ -121,6 +123,7 @@ class Row:
         region: the same inside the FAZ's perivascular region; empty where there is none.
         values: task -> metric -> value; one that is not defined is NaN or absent.
         histograms: task -> pixels by their probability.
+        biomarkers: as `agreement.measure_both` gives; empty where the pixel pitch is unknown.
     """
 
     masks: dict[str, np.ndarray]
@@ -128,6 +131,7 @@ class Row:
     region: dict[str, dict[str, int]]
     values: dict[str, dict[str, float]] = field(default_factory=dict)
     histograms: dict[str, Histogram] = field(default_factory=dict)
+    biomarkers: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def score_cases(predictions: Iterable[Prediction], total: int, settings: Settings) -> Scores:
@@ -141,6 +145,8 @@ def score_cases(predictions: Iterable[Prediction], total: int, settings: Setting
     Raises:
         UserError: the window is in micrometres and a case's pixel pitch is unknown.
     """
+    from s2a_jax.evaluation.agreement import agreement  # only now: it takes long to import
+
     result = Scores(settings)
     rows: list[Row] = []
     histograms: dict[str, Histogram] = {}
@@ -160,6 +166,7 @@ def score_cases(predictions: Iterable[Prediction], total: int, settings: Setting
         result.shown.sort(key=lambda one: -one.score)
         del result.shown[_SHOWN:-_SHOWN]
         row.masks, row.histograms = {}, {}  # thousands of cases would not fit
+    result.biomarkers = agreement(result.ids, [row.biomarkers for row in rows])
     result.um_per_px = pitches.pop() if len(pitches) == 1 else None
     for task in (*TASKS, FAZ_POST):
         mine = [row for row in rows if task in row.values]
@@ -209,6 +216,8 @@ def score_case(prediction: Prediction, settings: Settings) -> Row:
     Raises:
         UserError: the window is in micrometres and the pixel pitch is unknown.
     """
+    from s2a_jax.evaluation.agreement import measure_both  # only now: it takes long to import
+
     probability = dict(prediction.probability)
     truth = {task: mask for task, mask in prediction.truth.items() if mask is not None}
     cuts = {task: settings.protocol.cut(probability[task]) for task in TASKS}
@@ -230,6 +239,8 @@ def score_case(prediction: Prediction, settings: Settings) -> Row:
     if window is not None:
         region = _integers(_count_pixels(*counted, np.array([window], np.int32)))
     row = Row({task: masks[task] for task in TASKS}, counts, region)
+    if prediction.um_per_px is not None:
+        row.biomarkers = measure_both(masks, prediction.truth, prediction.um_per_px)
     for task, true in truth.items():
         values = {name: float(value) for name, value in scores(counts[task]).items()}
         values |= _geometry(task, masks[task], true, prediction.um_per_px)

@@ -1,6 +1,7 @@
 """Means, deviations and intervals over cases, and the table that shows them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import rich.box
@@ -101,5 +102,37 @@ def result_table(
                 *([pooled] if is_pooled else []),
                 str(one.cases),
                 end_section=i == len(metrics) - 1,
+            )
+    return table
+
+
+def agreement_table(biomarkers: dict[str, dict[str, Any]], title: str) -> Table:
+    """A table of how biomarkers of predicted masks agree with those of true ones.
+
+    Args:
+        biomarkers: what `agreement.agreement` gives. Those of single ETDRS sectors, and those that
+            fewer than two cases have, are left out.
+        title: what was evaluated.
+    """
+    table = Table(
+        title=title,
+        caption="Bias and limits: mean and 95 % limits of agreement (Bland-Altman) of predicted "
+        "minus true.",
+        title_justify="left",
+        caption_justify="left",
+        box=rich.box.SIMPLE,
+    )
+    table.add_column("biomarker", no_wrap=True)
+    for name in ("true mean", "bias", "limits of agreement", "ICC(2,1)", "cases"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, one in biomarkers.items():
+        if "_etdrs_" not in name and one["cases"] > 1:
+            table.add_row(
+                name,
+                f"{np.mean(one['true']):.4g}",
+                f"{one['bias']:.3g}",
+                f"{one['low']:.3g} to {one['high']:.3g}",
+                "" if one["icc"] is None else f"{one['icc']:.3f}",
+                str(one["cases"]),
             )
     return table

@@ -107,9 +107,9 @@ def write_run_results(
         predictions = _predictions(config, setup, variables, cases, settings)
         result = score_cases(predictions, len(cases), settings)
         subject = Subject(split, setup.network, setup.fields, step, notes)
-        table = write_results(result, subject, workdir.results)
-        console.print(table)
-        text.print(table)
+        tables = write_results(result, subject, workdir.results)
+        console.print(tables)
+        text.print(tables)
     (workdir.results / "table.txt").write_text(text.file.getvalue())
     draw_overlays(
         setup,

@@ -65,6 +65,12 @@ def test_everything_is_written_at_the_images_own_sizes(weights, tmp_path, capsys
     assert result["metrics"]["rv"]["dice"]["mean"] == pytest.approx(mean, abs=1e-6)
     assert result["metrics"]["faz_post"]["dice"]["cases"] == 1
     assert set(result["curves"]["rv"]) == {"roc", "pr", "calibration"}
+    area = result["biomarkers"]["faz_area_mm2"]
+    assert (area["ids"], area["true"]) == (["test0"], [pytest.approx(120 * 0.01**2)])
+    density = result["biomarkers"]["vessel_density"]
+    assert density["ids"] == ["test0", "test1"] and density["low"] <= density["bias"]
+    differences = np.subtract(density["predicted"], density["true"])
+    assert density["bias"] == pytest.approx(differences.mean())
     for path in (*result["pictures"]["best"], *result["pictures"]["worst"]):
         assert (out / path).is_file()
 
