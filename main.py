@@ -16,7 +16,8 @@ from ml_collections import ConfigDict, config_flags
 from rich.console import Console
 
 from configs import default
-from configs.recipes import resolve
+from configs.recipes import defaults_of, resolve
+from s2a_jax.analysis.report import write_report
 from s2a_jax.errors import UserError
 from s2a_jax.training.loop import NonFiniteLossError, evaluate_workdir, train
 from s2a_jax.training.preview import write_preview
@@ -39,13 +40,13 @@ def main(argv: list[str]) -> int:
         workdir = Workdir(_WORKDIR.value)
         if _MODE.value == "evaluate":
             config = _CONFIG.value or workdir.load_config()
-            return evaluate_workdir(resolve(config), workdir, console)
+            return _report(evaluate_workdir(resolve(config), workdir, console), workdir, console)
         if _MODE.value == "preview":
             picture = workdir.path / "preview.png"
             names = write_preview(resolve(_CONFIG.value), picture)
             console.print(f"{', '.join(names)}, and three augmentations of each: {picture}")
             return 0
-        return train(resolve(_CONFIG.value), workdir, console)
+        return _report(train(resolve(_CONFIG.value), workdir, console), workdir, console)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -55,6 +56,21 @@ def main(argv: list[str]) -> int:
     except NonFiniteLossError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def _report(code: int, workdir: Workdir, console: Console) -> int:
+    """Writes the report of a run that ended with `code` 0; returns the code."""
+    if code == 0:
+        try:
+            console.print(f"Report: {write_report(workdir.path, defaults=defaults_of)}")
+        except Exception:  # whatever it is, results and weights are there: the run has not failed
+            console.print_exception()
+            console.print(
+                "The report could not be written; all else is complete. "
+                f"python -m s2a_jax report --workdir {workdir.path} tries again.",
+                style="bold yellow",
+            )
+    return code
 
 
 def _parse(argv: list[str]) -> None:

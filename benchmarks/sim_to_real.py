@@ -22,58 +22,75 @@ from s2a_jax.data.sources import list_octa500
 from s2a_jax.evaluation.metrics import scores
 from s2a_jax.inference.segmenter import Segmenter
 
-Pairs = Iterable[tuple[str, np.ndarray, np.ndarray]]  # name, probability, truth
+Rows = list[tuple[str, float]]
+"""Case and Dice."""
 
 
 def main() -> None:
     """Prints the table; writes one CSV row an image."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--weights", required=True, type=Path)
-    parser.add_argument("--octa500", required=True, type=Path)
-    parser.add_argument("--octa25k", type=Path)
-    parser.add_argument("--octa25k-size", type=int, default=304)
+    add_real_eyes(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/sim_to_real.csv"))
     options = parser.parse_args()
     model = Segmenter.load_from_checkpoint(options.weights)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    with options.out.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("set", "case", "dice"))
+        for name, rows in measure(model, options).items():
+            writer.writerows((name, *row) for row in rows)
+            dice = [value for _, value in rows]
+            print(f"{name:24s} {len(dice):3d} images  {np.mean(dice):.4f} ± {np.std(dice):.4f}")
+    print(options.out)
+
+
+def add_real_eyes(parser: argparse.ArgumentParser) -> None:
+    """Flags that tell where the real eyes are."""
+    parser.add_argument("--octa500", required=True, type=Path)
+    parser.add_argument("--octa25k", type=Path)
+    parser.add_argument("--octa25k-size", type=int, default=304)
+
+
+def measure(model: Segmenter, options: argparse.Namespace) -> dict[str, Rows]:
+    """Dice of every image of each set.
+
+    Args:
+        model: the network.
+        options: with the flags of `add_real_eyes`.
+    """
     cases = {subset: list_octa500(options.octa500, subset).cases for subset in ("3M", "6M")}
-    sets = {
-        f"OCTA-500 {subset} val, RV": _pairs(
-            model, [file for file in files if file.split == "val"], "rv"
-        )
-        for subset, files in cases.items()
-    }
+    sets = {}
+    for subset, files in cases.items():
+        val = [file for file in files if file.split == "val"]
+        sets[f"OCTA-500 {subset} val, RV"] = _octa500(model, val, "rv")
     labelled = [file for files in cases.values() for file in files if file.faz is not None]
-    sets["OCTA-500, FAZ"] = _pairs(model, labelled, "faz")
+    sets["OCTA-500, FAZ"] = _octa500(model, labelled, "faz")
     if options.octa25k:
         for half in ("superficial", "deep"):
             sets[f"OCTA-25K {half}, FAZ"] = _octa25k(
                 model, options.octa25k, half, options.octa25k_size
             )
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with options.out.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("set", "case", "dice"))
-        for name, pairs in sets.items():
-            rows = [(name, case, _dice(p >= 0.5, truth)) for case, p, truth in pairs]
-            writer.writerows(rows)
-            dice = [row[2] for row in rows]
-            print(f"{name:24s} {len(dice):3d} images  {np.mean(dice):.4f} ± {np.std(dice):.4f}")
-    print(options.out)
+    return sets
 
 
-def _pairs(model: Segmenter, files: Iterable[CaseFiles], task: str) -> Pairs:
+def _octa500(model: Segmenter, files: Iterable[CaseFiles], task: str) -> Rows:
+    rows = []
     for file in files:
         case = read_case(file)
-        yield file.id, model.predict_proba(case.image)[task], getattr(case, task)
+        probability = model.predict_proba(case.image)[task]
+        rows.append((file.id, _dice(probability >= 0.5, getattr(case, task))))
+    return rows
 
 
-def _octa25k(model: Segmenter, root: Path, half: str, size: int) -> Pairs:
-    masks = images_in(root / "faz")
+def _octa25k(model: Segmenter, root: Path, half: str, size: int) -> Rows:
+    masks, rows = images_in(root / "faz"), []
     for name, path in images_in(root / "image").items():
         if name.startswith(half):
             image, truth = read_image(path), binary_mask(masks[name], threshold=128)
             probability = model.predict_proba(resize_image(image, (size, size)))["faz"]
-            yield name, resize_image(probability, image.shape), truth
+            rows.append((name, _dice(resize_image(probability, image.shape) >= 0.5, truth)))
+    return rows
 
 
 def _dice(predicted: np.ndarray, truth: np.ndarray) -> float:

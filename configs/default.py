@@ -69,7 +69,10 @@ def get_config() -> ConfigDict:
                 "root": "data/synthetic",  # where synthetic eyes are cached
                 "seed": 0,
                 "field_mm": (3.0, 3.0),  # side of the field of view, drawn per eye in this range
-                "train": 96,  # number of eyes
+                # Training eyes are new in every pass, made by processes beside the training;
+                # val and test stay as they are. False: `train` eyes are made once and kept.
+                "stream": False,
+                "train": 96,  # number of eyes; with `stream`, in a pass
                 "val": 8,
                 "test": 24,
             },

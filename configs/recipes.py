@@ -1,6 +1,8 @@
 """How each variant is trained, unless the configuration or a flag says otherwise."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -69,3 +71,17 @@ def resolve(config: ConfigDict) -> ConfigDict:
         if field not in config.eval:
             config.eval[field] = value
     return config
+
+
+def defaults_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What `config` would be, had nothing been chosen but its network and variant.
+
+    Args:
+        config: the fields of a run, as in its config.json.
+    """
+    model = config.get("model", {})
+    defaults = default.get_config()
+    defaults.model.update({name: model[name] for name in ("name", "variant") if name in model})
+    if defaults.model.variant in RECIPES:  # a run of another version may have had others
+        defaults = resolve(defaults)
+    return defaults.to_dict()

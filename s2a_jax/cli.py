@@ -4,10 +4,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from s2a_jax.commands import convert, evaluate, predict, prepare
+from s2a_jax.commands import convert, evaluate, measure, predict, prepare, report
 from s2a_jax.errors import UserError
 
-COMMANDS = {"predict": predict, "evaluate": evaluate, "prepare": prepare, "convert": convert}
+COMMANDS = {
+    "predict": predict,
+    "evaluate": evaluate,
+    "measure": measure,
+    "prepare": prepare,
+    "convert": convert,
+    "report": report,
+}
 """Name -> module with `add(subparsers)` and `run(options)`; modules import JAX in `run` alone."""
 
 

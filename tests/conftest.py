@@ -1,31 +1,49 @@
-"""Eight simulated devices for every test, and compilation that spends no time on speed."""
+"""Eight simulated devices, compilation that spends no time on speed, and cheap processes."""
 
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+COMPILATION = "--xla_backend_optimization_level=0"
+if version("jaxlib").startswith("0.10."):  # XLA ends the process at a flag that it does not know
+    # Together a third of the time: one LLVM module a program, and none of MLIR's passes.
+    COMPILATION += " --xla_cpu_parallel_codegen_split_count=1 --xla_cpu_use_fusion_emitters=false"
+
 # Before JAX is imported by any test.
-os.environ["XLA_FLAGS"] = (
-    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
-)
+os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count=8 {COMPILATION}"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / "parity"))
 
+from forks import Forks  # noqa: E402
+
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory):
-    """A folder for the synthetic eyes and the compiled programs of all runs."""
-    return tmp_path_factory.mktemp("shared")
+    """A folder of all workers, for the synthetic eyes and the compiled programs of all runs."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    (folder / "shared").mkdir(exist_ok=True)
+    return folder / "shared"
 
 
 @pytest.fixture(scope="session")
 def run_environment(shared):
     """Environment variables of processes that tests start: one device, compiled programs shared."""
     return os.environ | {
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        "XLA_FLAGS": COMPILATION,
         "JAX_COMPILATION_CACHE_DIR": str(shared / "xla"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
     }
+
+
+@pytest.fixture(scope="session")
+def forked(run_environment):
+    """Runs `python ARGUMENTS` in a fork; returns a `subprocess.CompletedProcess`."""
+    forks = Forks(run_environment)
+    yield forks.run
+    forks.close()

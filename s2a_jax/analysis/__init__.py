@@ -1,1 +1,1 @@
-"""Statistics of results, on the host: NumPy and SciPy, no JAX."""
+"""Biomarkers of masks, and of numbers: statistics, figures, a run's report. No JAX at import."""

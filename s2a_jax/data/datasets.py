@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from s2a_jax.data.cases import CaseSet, concatenate, load_cases
+from s2a_jax.data.cases import CaseSet, concatenate, load_cases, stacked
+from s2a_jax.data.eye_stream import EyeSource
 from s2a_jax.data.folders import SPLITS
 from s2a_jax.data.mixture import mixture_sources
 from s2a_jax.data.rose import ROSE_SIZES, list_rose
@@ -22,12 +23,13 @@ class Dataset:
     """Everything that a run reads, in memory.
 
     Attributes:
-        train: all training cases, source after source.
+        train: all training cases that are kept, source after source.
         sources: name -> its range of indices into `train` and its weight in the mixture.
         val: validation cases.
         test: test cases; empty where the data set has none.
         size: side of all images in pixels.
         notes: sentences for the log.
+        eyes: the source that is streamed, if one is; its range follows the indices of `train`.
     """
 
     train: CaseSet
@@ -36,6 +38,7 @@ class Dataset:
     test: CaseSet
     size: int
     notes: tuple[str, ...]
+    eyes: EyeSource | None = None
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Steps in which the first source is seen once, on average, and at least 1."""
@@ -77,27 +80,36 @@ def load_dataset(config: Mapping[str, Any]) -> Dataset:
     """
     size = image_size(config)
     sources = mixture_sources(config)
-    splits, notes = _load(config, size, SPLITS)
-    parts, ranges, first = [], {}, 0
+    eyes = None
+    if "synthetic" in sources and config["synthetic"]["stream"]:
+        eyes = _eye_source(config["synthetic"], size)
+    are_eyes_all = eyes is not None and config["name"] == "synthetic"
+    splits, notes = _load(config, size, SPLITS[1:] if are_eyes_all else SPLITS)
+    parts, ranges, first = {}, {}, 0
     for name, (source, weight) in sources.items():
-        if source is config:
+        if name == "synthetic" and eyes is not None:
+            part = stacked([], [], size)
+        elif source is config:
             part = splits["train"]
         else:
             part = _load(source, size, ("train",))[0]["train"]
-        parts.append(part)
+        parts[name] = part
         ranges[name] = (range(first, first + len(part)), weight)
         first += len(part)
+    if eyes is not None:
+        ranges["synthetic"] = (range(first, first + eyes.count), ranges["synthetic"][1])
+        notes.append(f"Synthetic training eyes are made as they are used: {eyes.count} a pass.")
     if len(sources) > 1:
         notes += [
-            f"{weight:.0%} of the training cases come from {name}: {len(part)} cases, "
+            f"{ranges[name][1]:.0%} of the training cases come from {name}: {len(part)} cases, "
             f"{int(part.has_rv.sum())} with RV, {int(part.has_faz.sum())} with FAZ masks."
-            for (name, (_, weight)), part in zip(sources.items(), parts, strict=True)
+            for name, part in parts.items()
         ]
-    splits["train"] = train = concatenate(parts)
+    splits["train"] = train = concatenate(list(parts.values()))
     resized = sum(int((cases.native_sizes != size).any(axis=1).sum()) for cases in splits.values())
     if resized:
         notes.append(f"{resized} images of another size were resized to {size}x{size} pixels.")
-    return Dataset(train, ranges, splits["val"], splits["test"], size, tuple(notes))
+    return Dataset(train, ranges, splits["val"], splits["test"], size, tuple(notes), eyes)
 
 
 def _load(
@@ -147,13 +159,28 @@ def _synthetic(config: Mapping[str, Any], size: int) -> Listing:
     for split, least in (("train", 1), ("val", 1), ("test", 0)):
         if counts[split] < least:
             raise UserError(f"config.data.synthetic.{split}={counts[split]}: at least {least}.")
+    if config["stream"]:
+        counts["train"] = 1  # not used, but the folder has to be a whole data set
+    folder = synthetic_folder(config["root"], size, config["seed"], counts, _field_mm(config))
+    return dataclasses.replace(list_split_folders(folder), layout=f"Synthetic eyes in {folder}")
+
+
+def _eye_source(config: Mapping[str, Any], size: int) -> EyeSource:
+    for field, least in (("train", 1), ("seed", 0)):
+        if config[field] < least:
+            raise UserError(f"config.data.synthetic.{field}={config[field]}: at least {least}.")
+    if size < 64:
+        raise UserError(f"config.data.size={size}: synthetic eyes need at least 64.")
+    return EyeSource(config["train"], size, config["seed"], _field_mm(config))
+
+
+def _field_mm(config: Mapping[str, Any]) -> tuple[float, float]:
     low, high = field_mm = tuple(config["field_mm"])
     if not 2 <= low <= high <= 7:
         raise UserError(
             f"config.data.synthetic.field_mm={field_mm}: expected 2 <= low <= high <= 7."
         )
-    folder = synthetic_folder(config["root"], size, config["seed"], counts, field_mm)
-    return dataclasses.replace(list_split_folders(folder), layout=f"Synthetic eyes in {folder}")
+    return field_mm
 
 
 def _sizes(splits: Mapping[str, CaseSet]) -> str:

@@ -1,11 +1,14 @@
 """Batches from decoded cases: an endless training stream and padded evaluation batches."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 
 import grain
 import numpy as np
 
 from s2a_jax.data.cases import CaseSet
+from s2a_jax.data.eye_stream import EyeSource, eye_cases
+from s2a_jax.data.synthesis.stream import EyesAhead
 
 Batch = dict[str, np.ndarray]
 """`image` [B, S, S], `rv`, `faz` uint8 [B, S, S], `has_rv`, `has_faz` float32 [B]."""
@@ -24,6 +27,7 @@ class TrainStream:
         batch_size: cases in a global batch.
         seed: of the order.
         process_index, process_count: which rows of each batch are this process's.
+        eyes: the source whose indices follow those of `cases`, if there is one.
     """
 
     def __init__(
@@ -34,44 +38,85 @@ class TrainStream:
         seed: int,
         process_index: int = 0,
         process_count: int = 1,
+        eyes: EyeSource | None = None,
     ):
-        self._cases = cases
+        self._cases, self._eyes = cases, eyes
+        self._ahead: EyesAhead | None = None
         self._ranges = {name: part for name, (part, _) in sources.items()}
         self._global_batch_size = batch_size
-        streams = [
-            grain.MapDataset.range(part.start, part.stop).seed(seed + i).shuffle().repeat(None)
-            for i, (part, _) in enumerate(sources.values())
-        ]
+        streams = [_shuffled(part, seed + i) for i, (part, _) in enumerate(sources.values())]
         weights = [weight for _, weight in sources.values()]
         self._order = streams[0] if len(streams) == 1 else grain.MapDataset.mix(streams, weights)
-        self._batches = (
-            self._order[process_index::process_count]
-            .map(lambda index: record(cases, index))
-            .batch(batch_size // process_count)
-        )
+        self._mine = self._order[process_index::process_count]  # (index, pass) of each row
+        self._rows = batch_size // process_count
 
     def starting_at(self, step: int) -> Iterator[Batch]:
-        """Batches `step`, `step + 1`, ... with two threads reading ahead."""
+        """Batches `step`, `step + 1`, ..., made ahead by two threads; eyes by processes."""
+        if self._eyes is not None:
+            return self._with_eyes(step)
+        batches = self._mine.map(lambda pick: record(self._cases, pick[0])).batch(self._rows)
         options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
         # A slice of an endless MapDataset is not endless; the iterator's own state is.
-        iterator = iter(self._batches.to_iter_dataset(options))
+        iterator = iter(batches.to_iter_dataset(options))
         iterator.set_state({"next_index": step})
         return iterator
 
     def ids(self, step: int) -> list[str]:
         """Names of the cases in the global batch of `step`."""
-        return [self._cases.ids[index] for index in self._indices(step)]
+        known = len(self._cases)
+        return [
+            self._cases.ids[index] if index < known else self._eyes.name(index - known, pass_)
+            for index, pass_ in self._picks(step)
+        ]
 
     def source_counts(self, first: int, last: int) -> dict[str, int]:
         """Cases of each source in the global batches of steps `first` to `last` - 1."""
-        indices = [index for step in range(first, last) for index in self._indices(step)]
+        indices = [index for step in range(first, last) for index, _ in self._picks(step)]
         return {
             name: sum(index in part for index in indices) for name, part in self._ranges.items()
         }
 
-    def _indices(self, step: int) -> list[int]:
+    def eye_speed(self) -> dict[str, float]:
+        """How the eyes of the newest `starting_at` keep up; empty where none are streamed.
+
+        Returns:
+            `eyes_per_second` that their processes can make, and `waiting_for_eyes`, the share of
+            the time since the last call in which a batch waited for eyes.
+        """
+        if self._ahead is None:
+            return {}
+        share = self._ahead.share_waited()
+        return {"eyes_per_second": self._ahead.per_second, "waiting_for_eyes": share}
+
+    def _with_eyes(self, step: int) -> Iterator[Batch]:
+        known, first = len(self._cases), step * self._rows
+        order = (self._mine[i] for i in itertools.count(first))
+        picks = ((index - known, pass_) for index, pass_ in order)
+        with self._eyes.ahead(picks, extra=2 * self._rows) as self._ahead:
+            for start in itertools.count(first, self._rows):
+                rows = [self._record(*self._mine[start + i]) for i in range(self._rows)]
+                if start == first:
+                    self._ahead.share_waited()  # the first eyes do not count
+                yield {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _record(self, index: int, pass_: int) -> Batch:
+        number = index - len(self._cases)
+        if number < 0:
+            return record(self._cases, index)
+        row = record(eye_cases(self._eyes.name(number, pass_), next(self._ahead)), 0)
+        if self._cases.images.dtype == np.float32:  # those of another source
+            row["image"] = row["image"].astype(np.float32) / np.float32(255)
+        return row
+
+    def _picks(self, step: int) -> list[tuple[int, int]]:
         first = step * self._global_batch_size
         return [self._order[first + i] for i in range(self._global_batch_size)]
+
+
+def _shuffled(part: range, seed: int) -> grain.MapDataset:
+    """Endless passes over `part`, each in an order of its own: (index, number of the pass)."""
+    passes = grain.MapDataset.range(part.start, part.stop).seed(seed).shuffle().repeat(None)
+    return passes.map_with_index(lambda position, index: (index, position // len(part)))
 
 
 def record(cases: CaseSet, index: int) -> Batch:

@@ -18,7 +18,7 @@ from s2a_jax.data.images import FAZ_VALUE, RV_VALUE
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
 
-VERSION = 3
+VERSION = 4
 """Of the generator: raised whenever the eyes of a seed change, so that no old cache is read."""
 
 _FEW = 8  # eyes that are made faster than processes start
@@ -77,13 +77,27 @@ def synthetic_folder(
     return folder
 
 
+def eye_recipe(
+    seed: int, size: int, field_mm: tuple[float, float], which: tuple[int, ...]
+) -> tuple[tuple[int, ...], EyeParameters]:
+    """What `synthesize_eye` makes an eye of a set of.
+
+    Args:
+        seed, size, field_mm: of the set; see `synthetic_folder`.
+        which: position of the eye's split (0: train), its number there, and for an eye that is no
+            part of the fixed set further numbers > 0.
+    """
+    split, number, *more = which
+    draw = np.random.default_rng((seed, split, number, 1, *more)).uniform(*np.log(field_mm))
+    parameters = EyeParameters(size=size, field_mm=round(float(np.exp(draw)), 3))
+    return (seed, *which), parameters
+
+
 def _write_eye(
     seed: int, size: int, field_mm: tuple[float, float], job: tuple[Path, str, int, int]
 ) -> None:
     folder, split, code, number = job
-    draw = np.random.default_rng((seed, code, number, 1)).uniform(*np.log(field_mm))
-    parameters = EyeParameters(size=size, field_mm=round(float(np.exp(draw)), 3))
-    eye = synthesize_eye((seed, code, number), parameters)
+    eye = synthesize_eye(*eye_recipe(seed, size, field_mm, (code, number)))
     mask = np.zeros(eye.image.shape, np.uint8)
     mask[eye.faz], mask[eye.rv] = FAZ_VALUE, RV_VALUE
     name = f"{split}{number:04d}.png"

@@ -1,4 +1,4 @@
-"""How long a run will take on a CPU, before it starts."""
+"""How long a run will take on a CPU, before it starts, and what it waits for."""
 
 import time
 from typing import Any
@@ -10,6 +10,7 @@ from jax import Array, lax
 from s2a_jax.training.setup import Setup
 
 _LONG = 2 * 3600  # seconds; a run that takes longer deserves a warning
+_MUCH_WAITING = 0.2  # of the time
 
 
 def warn_if_slow(setup: Setup, batch: dict[str, Any], steps: int) -> str | None:
@@ -36,6 +37,22 @@ def warn_if_slow(setup: Setup, batch: dict[str, Any], steps: int) -> str | None:
         f"No accelerator: {steps} steps of {cost['flops'] / 1e9:.0f} GFLOP will take about "
         f"{duration} at the {rate / 1e9:.0f} GFLOP/s measured here. "
         "--config.model.variant=small is meant for a CPU."
+    )
+
+
+def warn_of_waiting(eyes_per_second: float = 0.0, waiting_for_eyes: float = 0.0) -> str | None:
+    """A sentence if the network waits for synthetic eyes much of the time.
+
+    Args:
+        eyes_per_second: that can be made.
+        waiting_for_eyes: share of the time.
+    """
+    if waiting_for_eyes < _MUCH_WAITING:
+        return None
+    return (
+        f"Steps wait for synthetic eyes {waiting_for_eyes:.0%} of the time: "
+        f"{eyes_per_second:.1f} a second can be made here. More cores help, or a fixed set: "
+        "--config.data.synthetic.stream=False."
     )
 
 

@@ -13,9 +13,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from s2a_jax.analysis.environment import record_end, record_start
 from s2a_jax.errors import UserError
 from s2a_jax.training.checkpoint import Checkpoints
-from s2a_jax.training.estimate import warn_if_slow
+from s2a_jax.training.estimate import warn_if_slow, warn_of_waiting
 from s2a_jax.training.interrupt import Interrupt
 from s2a_jax.training.results import draw_overlays, settings_of, write_run_results
 from s2a_jax.training.setup import Setup, make_setup, read_pretrained
@@ -59,9 +60,13 @@ def train(config: Any, workdir: Workdir, console: Console) -> int:
         else:
             state = checkpoints.restore(checkpoints.latest_step, setup.abstract)
         if start < setup.total_steps:
-            with Interrupt() as interrupt:
-                run = _Run(config, setup, checkpoints, workdir, console)
-                signal = run.train(state, start, interrupt)
+            record_start(workdir.environment)
+            try:
+                with Interrupt() as interrupt:
+                    run = _Run(config, setup, checkpoints, workdir, console)
+                    signal = run.train(state, start, interrupt)
+            finally:
+                record_end(workdir.environment)
             if signal is not None:
                 console.print(
                     f"Stopped by {signal.name} after step {checkpoints.latest_step} of "
@@ -83,6 +88,7 @@ def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
         UserError: as `train`, or there is no validated checkpoint yet.
     """
     workdir.check(config)
+    settings_of(config.eval)
     setup = make_setup(config)
     checkpoints = Checkpoints(workdir.checkpoints)
     try:
@@ -110,6 +116,8 @@ class _Run:
         self.pending: list[dict[str, jax.Array]] = []
         self.logged = 0  # step that the newest fetched numbers belong to
         self.images_per_second = 0.0
+        self.eyes: dict[str, float] = {}  # how fast they are made, where they are streamed
+        self.has_warned = False
 
     def train(self, state: TrainState, start: int, interrupt: Interrupt) -> Any:
         """Steps until the end or a signal, which is returned."""
@@ -202,6 +210,11 @@ class _Run:
         if len(self.setup.dataset.sources) > 1:  # how many cases of each, since the last row
             counts = self.setup.stream.source_counts(first, self.logged)
             values |= {f"cases_{name}": count for name, count in counts.items()}
+        self.eyes = self.setup.stream.eye_speed()
+        values |= self.eyes
+        if not self.has_warned and (warning := warn_of_waiting(**self.eyes)):
+            self.console.print(warning, style="bold yellow")
+            self.has_warned = True
         self.writer.write(self.logged, values)
         return (
             f"loss {values['loss']:.4f}  rv {values['loss_rv']:.3f}  faz {values['loss_faz']:.3f}"
@@ -230,10 +243,13 @@ class _Run:
         self.writer.write(step, values | {"val_score": score})
         self.save(state, step, score)
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        speed = f"{self.images_per_second:.1f} img/s"
+        if self.eyes:
+            speed += f", {self.eyes['eyes_per_second']:.1f} eyes/s can be made"
         is_best = best is None or score >= best[1]
         self.console.print(
             f"epoch {epoch:4d}/{self.setup.epochs}  step {step}  {numbers}"
-            f"  ({self.images_per_second:.1f} img/s){'  best so far' if is_best else ''}"
+            f"  ({speed}){'  best so far' if is_best else ''}"
         )
         if is_best:
             draw_overlays(

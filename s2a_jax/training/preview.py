@@ -38,7 +38,7 @@ def write_preview(config: Any, path: Path) -> list[str]:
     augmentation = Augmentation(**config.augment)
     check_crop(augmentation.crop, image_size(config.data))
     dataset = load_dataset(config.data)
-    stream = TrainStream(dataset.train, dataset.sources, _CASES, config.seed)
+    stream = TrainStream(dataset.train, dataset.sources, _CASES, config.seed, eyes=dataset.eyes)
     images, masks = unpack(jax.tree.map(jnp.asarray, next(stream.starting_at(0))))
     columns = [(images, masks)]
     draw = jax.jit(augmentation)

@@ -181,6 +181,7 @@ def make_setup(config: Any) -> Setup:
             config.seed,
             jax.process_index(),
             jax.process_count(),
+            dataset.eyes,
         ),
         count=jax.jit(count, in_shardings=(None, over_batch), out_shardings=everywhere),
         predict=jax.jit(functools.partial(predict_step, module=module)),

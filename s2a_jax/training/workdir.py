@@ -21,6 +21,7 @@ class Workdir:
             raise UserError(f"--workdir={path} is a file; give a folder.")
         self.config = self.path / "config.json"
         self.checkpoints = self.path / "checkpoints"
+        self.environment = self.path / "environment.json"
         self.metrics = self.path / "metrics.jsonl"
         self.events = self.path / "tensorboard"
         self.overlays = self.path / "overlays"

@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
-
 
 class MetricWriter:
     """Appends rows of scalars to a JSON-lines file and to TensorBoard events.
@@ -19,6 +17,9 @@ class MetricWriter:
         if jsonl.exists():
             rows = [line for line in jsonl.read_text().splitlines() if _step(line) <= step]
             jsonl.write_text("".join(row + "\n" for row in rows))
+        # Only now: it imports PyTorch where that is installed, a second of every start.
+        from tensorboardX import SummaryWriter
+
         self._file = jsonl.open("a")
         self._events = SummaryWriter(str(events), purge_step=step + 1 if step else None)
 

@@ -5,6 +5,9 @@ import torch
 from parity.networks import NETWORKS
 from s2a_jax.convert import from_torch
 
+# These networks are so small that further threads would only wait for each other, at full load.
+torch.set_num_threads(1)
+
 _HYBRID = {
     "width": 8,
     "units": (1, 2, 1),

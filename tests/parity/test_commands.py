@@ -1,9 +1,6 @@
 """`python -m parity.evaluate`, `parity.train` and `parity.golden` as users call them, small."""
 
 import csv
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,22 +12,10 @@ from parity import stages
 from parity.sides import from_state_dict
 from s2a_jax.convert.files import write_state_dict
 
-ROOT = Path(__file__).parent.parent.parent
 
-
-@pytest.fixture(scope="session")
-def run(run_environment):
-    def run(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", *map(str, arguments)],
-            cwd=ROOT,
-            env=run_environment,
-            capture_output=True,
-            text=True,
-            timeout=280,
-        )
-
-    return run
+@pytest.fixture
+def run(forked):
+    return lambda *arguments: forked("-m", *arguments)
 
 
 @pytest.mark.parametrize("network", ["unet", "transunet", "jointseg", "vaffnet"])

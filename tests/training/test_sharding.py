@@ -69,14 +69,14 @@ def make_step(mesh):
     return step, init, abstract, put_batch(batch, mesh)
 
 
-def run(mesh, steps=3):
-    step, init, abstract, batch = make_step(mesh)
+def run(made, steps=3):
+    step, init, abstract, batch = made
     state = create_state(init, abstract, {})
     history = []
     for _ in range(steps):
         state, metrics = step(state, batch)
         history.append(jax.device_get(metrics))
-    return state, history, step
+    return state, history
 
 
 def one_device_mesh():
@@ -86,12 +86,19 @@ def one_device_mesh():
 
 @pytest.fixture(scope="module")
 def one_device():
-    return run(one_device_mesh())
+    made = make_step(one_device_mesh())
+    return *run(made), made[0]
+
+
+@pytest.fixture(scope="module")
+def split():
+    """What `make_step` gives for two replicas of four devices; traced once for all tests."""
+    return make_step(make_mesh(fsdp=4))
 
 
 @pytest.mark.parametrize("fsdp", [1, 4])
-def test_eight_devices_compute_what_one_does(one_device, fsdp):
-    state, history, _ = run(make_mesh(fsdp=fsdp))
+def test_eight_devices_compute_what_one_does(one_device, split, fsdp):
+    state, history = run(split if fsdp == 4 else make_step(make_mesh(fsdp=fsdp)))
     expected, expected_history, _ = one_device
     for ours, theirs in zip(history, expected_history, strict=True):
         np.testing.assert_allclose(ours["loss"], theirs["loss"], atol=1e-5)
@@ -99,8 +106,8 @@ def test_eight_devices_compute_what_one_does(one_device, fsdp):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-def test_fsdp_splits_large_arrays():
-    _, _, abstract, _ = make_step(make_mesh(fsdp=4))
+def test_fsdp_splits_large_arrays(split):
+    _, _, abstract, _ = split
     large = [leaf for leaf in jax.tree.leaves(abstract.params) if leaf.size >= 4096]
     assert large
     assert all(leaf.sharding.shard_shape(leaf.shape) != leaf.shape for leaf in large)
@@ -112,8 +119,8 @@ def test_nothing_is_compiled_again_from_epoch_to_epoch(one_device):
 
 
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
-def test_step_lowers_for_accelerators(platform):
-    step, _, abstract, batch = make_step(make_mesh(fsdp=4))
+def test_step_lowers_for_accelerators(split, platform):
+    step, _, abstract, batch = split
     exported = jax.export.export(step, platforms=[platform])(abstract, batch)
     assert exported.nr_devices == 8
     assert exported.platforms == (platform,)

@@ -4,9 +4,11 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import expit
 
+from s2a_jax.data.synthesis.capillaries import smooth_field
 from s2a_jax.data.synthesis.parameters import EyeParameters
 from s2a_jax.data.synthesis.render import Drawing
 
+_STREAK_MM = 0.04  # length of the noise along a scan line
 _HAZE_MM = 0.05  # sd of the light scattered out of focus
 
 
@@ -32,6 +34,7 @@ def acquire(
     floor = rng.uniform(*parameters.noise_floor)
     speckle = rng.uniform(*parameters.speckle)
     lines = _motion_lines(rng, parameters)
+    added = _bulk_motion(rng, parameters)
     border = _dark_border(rng, parameters)
     saturation = rng.uniform(*parameters.saturation_percentile)
     gamma = rng.uniform(*parameters.gamma)
@@ -43,14 +46,16 @@ def acquire(
         grain = _speckle(rng, speckle, size, pitch)
         # Fast flow decorrelates fully between the repeats: vessels show less speckle than the bed.
         calm = 0.7 * displaced(vessels, columns)
-        image = (signal + floor) * (grain + calm * (1 - grain)) * lines[:, None] * border
+        signal = np.maximum(signal + floor + added, 0)
+        image = signal * (grain + calm * (1 - grain)) * lines[:, None] * border
         # The display saturates the brightest pixels, as the devices' export does.
         image = np.clip(image / np.percentile(image, saturation), 0, 1) ** gamma
         return np.rint(255 * image).astype(np.uint8)
 
+    modulation *= rng.uniform(*parameters.bed_signal)
     bed = drawing.bed * modulation
     reflex = _foveal_reflex(rng, drawing.faz, parameters)
-    superficial = scan(np.maximum(0.85 * bed, drawing.vessels) + reflex, bed, drawing.vessels)
+    superficial = scan(np.maximum(bed, drawing.vessels) + reflex, bed, drawing.vessels)
     # Larger vessels show through as bright tails, or as shadows where those were subtracted.
     bed = drawing.deep_bed * modulation
     projection = rng.uniform(*parameters.projection) * drawing.vessels
@@ -62,22 +67,10 @@ def displaced(field: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return np.take_along_axis(field, columns, axis=1)
 
 
-def _smooth_field(rng, size, scale_px):
-    """Gaussian random field [size, size] with unit sd and the given correlation length, px.
-
-    It is a sum of Gaussian bumps on a coarse lattice; blurring a fine one would dominate the
-    run time.
-    """
-    lattice = np.arange(-2 * scale_px, size + 2 * scale_px, 0.7 * scale_px)
-    bumps = np.exp(-0.5 * ((np.arange(size)[:, None] - lattice) / (0.7 * scale_px)) ** 2)
-    field = bumps @ rng.normal(size=(len(lattice), len(lattice))) @ bumps.T
-    return (field - field.mean()) / field.std()
-
-
 def _modulation(rng, parameters):
     """Brightness of the capillary bed [H, W], mean 1: patches of 0.15 and 0.6 mm."""
     pitch = parameters.field_mm / parameters.size
-    field = sum(_smooth_field(rng, parameters.size, scale / pitch) for scale in (0.15, 0.6))
+    field = sum(smooth_field(rng, parameters.size, scale / pitch) for scale in (0.15, 0.6))
     return np.clip(1 + rng.uniform(*parameters.modulation) * field / np.sqrt(2), 0.2, 2)
 
 
@@ -91,11 +84,11 @@ def _shading(rng, parameters):
         cy, cx = rng.uniform(-0.9, 0.9, 2)
         ry, rx = rng.uniform(0.12, 0.4, 2)
         shape = ((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2
-        shape = shape + 0.4 * _smooth_field(rng, parameters.size, 0.4 / pitch)
+        shape = shape + 0.4 * smooth_field(rng, parameters.size, 0.4 / pitch)
         shading = shading * (1 - rng.uniform(0.25, 0.6) * expit(-4 * (shape - 1)))
     if rng.uniform() < parameters.signal_loss_probability:
-        weak = _smooth_field(rng, parameters.size, 1.2 / pitch) - rng.uniform(0.6, 1.4)
-        depth, steepness = rng.uniform(*parameters.signal_loss), rng.uniform(3, 12)
+        weak = smooth_field(rng, parameters.size, 1.2 / pitch) - rng.uniform(0.6, 1.4)
+        depth, steepness = rng.uniform(*parameters.signal_loss), rng.uniform(2, 6)
         shading = shading * (1 - depth * expit(steepness * weak))
     return shading
 
@@ -145,8 +138,18 @@ def _saccades(rng, parameters):
 def _speckle(rng, strength, size, pitch):
     """Multiplicative gamma noise [H, W], mean 1 and sd `strength`, with grains of about 15 um."""
     noise = rng.standard_gamma(1 / strength**2, (size, size)) * strength**2
-    fine = ndimage.gaussian_filter(noise, 4e-3 / pitch) - 1
+    fine = ndimage.gaussian_filter(noise, 6e-3 / pitch) - 1
     return np.maximum(1 + fine * strength / fine.std(), 0)
+
+
+def _bulk_motion(rng, parameters):
+    """Signal [H, W] that slow eye motion adds where nothing flows: bands and fine streaks."""
+    size, pitch = parameters.size, parameters.field_mm / parameters.size
+    if rng.uniform() >= parameters.bulk_motion_probability:
+        return np.zeros((size, size))
+    bands = rng.uniform(*parameters.bulk_motion) * np.abs(_smooth_line(rng, size, 0.1 / pitch))
+    streaks = ndimage.gaussian_filter1d(rng.normal(size=(size, size)), _STREAK_MM / pitch)
+    return bands[:, None] + rng.uniform(*parameters.streaks) * streaks / streaks.std()
 
 
 def _motion_lines(rng, parameters):

@@ -1,5 +1,6 @@
 """The outline of the foveal avascular zone, in mm."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,8 @@ import numpy as np
 from s2a_jax.data.synthesis.parameters import EyeParameters
 
 # The harmonics of the FAZ outline: 1 is an offset and 2 the ellipse itself.
-_HARMONICS = np.arange(3, 9)
+_HARMONICS = np.arange(3, 25)
+_DIRECTIONS = 4096  # in which the radius is computed once; 1/4 um apart on the largest outline
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,8 @@ class FazContour:
         area_mm2: Target area, mm^2.
         axis_ratio: Long over short axis of the ellipse, >= 1.
         tilt: Angle of the long axis, rad.
-        amplitudes: [6] relative amplitudes of harmonics 3 to 8.
-        phases: [6] their phases, rad.
+        amplitudes: [22] relative amplitudes of harmonics 3 to 24.
+        phases: [22] their phases, rad.
     """
 
     centre: np.ndarray
@@ -33,13 +35,18 @@ class FazContour:
     def level(self, points: np.ndarray) -> np.ndarray:
         """Distance from the centre in units of the outline's: < 1 inside.  [N, 2] -> [N]."""
         offset = points - self.centre
-        angle = np.arctan2(offset[:, 0], offset[:, 1]) - self.tilt
+        turn = np.arctan2(offset[:, 0], offset[:, 1]) / (2 * np.pi) + 0.5  # 0 to 1
+        return np.hypot(*offset.T) / self._radii[np.rint(turn * _DIRECTIONS).astype(int)]
+
+    @functools.cached_property
+    def _radii(self) -> np.ndarray:
+        """Radius of the outline, mm, in all directions from -pi to pi."""
+        angle = np.linspace(-np.pi, np.pi, _DIRECTIONS + 1) - self.tilt
         ellipse = np.sqrt(
             self.axis_ratio / (np.cos(angle) ** 2 + (self.axis_ratio * np.sin(angle)) ** 2)
         )
         waves = np.cos(angle[:, None] * _HARMONICS + self.phases) @ self.amplitudes
-        radius = np.sqrt(self.area_mm2 / np.pi) * ellipse * (1 + waves)
-        return np.hypot(*offset.T) / radius
+        return np.sqrt(self.area_mm2 / np.pi) * ellipse * (1 + waves)
 
 
 def draw_faz(rng: np.random.Generator, parameters: EyeParameters) -> FazContour:
@@ -52,6 +59,8 @@ def draw_faz(rng: np.random.Generator, parameters: EyeParameters) -> FazContour:
         area_mm2=float(np.clip(area, *parameters.faz_area_clip_mm2)),
         axis_ratio=rng.uniform(*parameters.faz_axis_ratio),
         tilt=rng.uniform(0, np.pi),
-        amplitudes=parameters.faz_irregularity * rng.normal(size=6) / (_HARMONICS - 2),
-        phases=rng.uniform(0, 2 * np.pi, 6),
+        amplitudes=rng.uniform(*parameters.faz_irregularity)
+        * rng.normal(size=len(_HARMONICS))
+        / (_HARMONICS - 2),
+        phases=rng.uniform(0, 2 * np.pi, len(_HARMONICS)),
     )

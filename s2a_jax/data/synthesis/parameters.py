@@ -15,6 +15,8 @@ class GrowthStage:
         clearance_mm: a vessel this close feeds a sink, mm.
         branch_share: share of the nodes of ready vessels that may branch; a node is 0.03 mm long.
         inertia: weight of the old direction; attraction by the sinks weighs 1.
+        shared: whether arteries and veins compete for the same sinks; else each kind has half of
+            them and grows as if the other were not there, so that both reach everywhere and cross.
         iterations: growth steps at most.
     """
 
@@ -23,6 +25,7 @@ class GrowthStage:
     clearance_mm: float
     branch_share: float
     inertia: float
+    shared: bool = True
     iterations: int = 100
 
 
@@ -48,53 +51,72 @@ class EyeParameters:
     faz_area_clip_mm2: Range = (0.05, 0.8)  # mm^2, smallest and largest area drawn
     faz_offset_mm: float = 0.3  # mm, largest distance of the FAZ from the image centre
     faz_axis_ratio: Range = (1.0, 1.35)  # long over short axis of the underlying ellipse
-    faz_irregularity: float = 0.12  # amplitude of the first contour harmonic, share of the radius
+    faz_irregularity: Range = (0.04, 0.14)  # sd of the third harmonic, share of the radius
 
     # Arteries and veins, grown by space colonisation.
     macula_mm: float = 6.0  # mm, side of the square that is grown, whatever part of it is seen
     margin_mm: float = 0.25  # mm, growth starts this far outside it
-    arcade_height_mm: Range = (1.5, 3.0)  # mm, distance of an arcade from the fovea; by eye
-    arcade_end_radius_um: Range = (14.0, 26.0)  # um, calibre where an arcade leaves; by eye
-    border_roots: tuple[int, int] = (8, 14)  # further vessels that enter over the border; by eye
+    arcade_height_mm: Range = (1.2, 3.2)  # mm, distance of an arcade from the fovea; by eye
+    arcade_wander_mm: Range = (0.1, 0.4)  # mm, amplitude of its bends; by eye
+    arcade_end_radius_um: Range = (7.0, 16.0)  # um, calibre where an arcade leaves; by eye
+    border_roots: tuple[int, int] = (12, 18)  # further vessels that enter over the border; by eye
     growth: tuple[GrowthStage, ...] = (
-        GrowthStage(20, reach_mm=0.8, clearance_mm=0.2, branch_share=0.18, inertia=2.0),
-        GrowthStage(45, reach_mm=0.4, clearance_mm=0.14, branch_share=0.14, inertia=1.5),
-        GrowthStage(110, reach_mm=0.25, clearance_mm=0.09, branch_share=0.15, inertia=1.0),
+        GrowthStage(
+            24, reach_mm=0.9, clearance_mm=0.3, branch_share=0.14, inertia=2.5, shared=False
+        ),
+        GrowthStage(60, reach_mm=0.4, clearance_mm=0.13, branch_share=0.14, inertia=1.8),
+        GrowthStage(150, reach_mm=0.25, clearance_mm=0.08, branch_share=0.14, inertia=1.2),
+        GrowthStage(300, reach_mm=0.15, clearance_mm=0.06, branch_share=0.2, inertia=1.0),
     )
     step_mm: float = 0.03  # mm, length of one segment
     foveal_pull: float = 1.2  # weight of the direction to the fovea at it, 1/e of that 1.5 mm away
+    foveal_zone_mm: float = 0.9  # mm from the fovea within which no vessel leads away from it
     tangential_band: float = 1.8  # FAZ radii within which growth is turned along the FAZ
-    tortuosity_um: Range = (8.0, 40.0)  # um, amplitude of the vessels' sideways waves
-    murray_exponent: Range = (2.55, 2.9)  # k of r_p^k = sum r_c^k: large vessels to capillaries
-    tip_radius_um: float = 3.5  # um, a terminal arteriole or venule, about a capillary
+    tortuosity_um: Range = (5.0, 30.0)  # um, amplitude of the vessels' sideways waves
+    murray_exponent: Range = (2.75, 3.05)  # k of r_p^k = sum r_c^k: large vessels to capillaries
+    tip_radius_um: float = 3.0  # um, a terminal arteriole or venule, about a capillary
     tree_radius_sd: float = 0.12  # log-normal spread of calibre between trees
     vein_to_artery: float = 1.15  # ratio of calibres; veins are wider; by eye
-    label_radius_um: float = 9.0  # um, thinner vessels are drawn but not labelled (RV 5 to 10 %)
+    # Thinner vessels are drawn but not labelled, so that RV covers about what graders mark: 6.9 %
+    # of 3 mm scans and 9.0 % of 6 mm scans, in which they mark fewer of the thin ones.
+    label_radius_um: float = 7.7  # um, in a field of 3 mm
+    label_field_power: float = 0.3  # by which it grows with the field
 
     # Capillary bed: drawn, never labelled.
-    capillary_spacing_mm: Range = (0.036, 0.052)  # mm, mean mesh width of the main layer
-    capillary_elongation: Range = (1.0, 1.35)  # meshes are longer towards the fovea than across
-    capillary_dropout: float = 0.2  # share of capillaries without detectable flow
+    capillary_spacing_mm: Range = (0.040, 0.055)  # mm, from one to the next; by eye
     capillary_width_um: float = 10.0  # um, calibre of a capillary and the scanner's spot
+    capillary_flow_sd: float = 0.15  # variation of a capillary's signal, 1 is white
+    perifoveal_thinning: float = 0.3  # signal lost by the capillaries at the FAZ
+    deep_onset_mm: float = 0.25  # mm beyond the FAZ at which the deep plexus is complete
+    deep_share: float = 0.5  # brightness of the deep plexus seen through the superficial one
+    bed_signal: Range = (0.5, 0.85)  # of the capillaries, the larger vessels' is 1
     artery_free_zone_um: float = 30.0  # um, scale of the capillary-free zone along arteries
 
     # Acquisition.
     resolution_um: Range = (5.0, 8.0)  # um, sd of the optical blur (12 to 19 um full width)
-    haze: Range = (0.05, 0.25)  # share of the signal that is spread out of focus over 50 um
+    haze: Range = (0.08, 0.3)  # share of the signal that is spread out of focus over 50 um
     modulation: Range = (0.08, 0.22)  # sd of the smooth variation of capillary brightness
-    speckle: Range = (0.2, 0.5)  # sd of the multiplicative speckle (mean 1)
-    noise_floor: Range = (0.02, 0.12)  # decorrelation noise where nothing flows; 1 is white
+    speckle: Range = (0.15, 0.4)  # sd of the multiplicative speckle (mean 1)
+    noise_floor: Range = (0.02, 0.07)  # decorrelation noise where nothing flows; 1 is white
     gamma: Range = (0.7, 1.3)  # display gamma
-    saturation_percentile: Range = (94.0, 98.0)  # %, pixels above are shown white
+    saturation_percentile: Range = (97.0, 99.7)  # %, pixels above are shown white
     vignetting: Range = (0.0, 0.25)  # signal lost in the corners
     projection: Range = (-0.6, 0.4)  # brightness of large vessels in the deep slab; < 0: shadows
-    line_gain: Range = (0.01, 0.12)  # sd of the scan lines' brightness
+    line_gain: Range = (0.01, 0.08)  # sd of the scan lines' brightness
+    bulk_motion_probability: float = 0.3  # share of eyes with the two below
+    bulk_motion: Range = (0.0, 0.1)  # sd of the signal that slow eye motion adds to whole lines
+    streaks: Range = (0.0, 0.04)  # sd of noise that is drawn out along the scan lines
     motion_lines: float = 3.0  # mean number of bright or dark scan lines per image
     motion_shifts: float = 1.2  # mean number of saccades, each displacing the rows below it
-    motion_shift_um: float = 60.0  # um, largest displacement by one saccade
+    motion_shift_um: float = 40.0  # um, largest displacement by one saccade
     floater_probability: float = 0.15  # share of eyes with the shadow of a vitreous floater
     signal_loss_probability: float = 0.35  # share of eyes with a region of poor signal
     signal_loss: Range = (0.2, 0.8)  # signal lost there
     reflex_probability: float = 0.35  # share of eyes with the specks of a foveal reflex
-    dark_border_probability: float = 0.06  # of each side of the image to end without signal
+    dark_border_probability: float = 0.04  # of each side of the image to end without signal
     resolution_loss_probability: float = 0.1  # share of scans with twice the optical blur
+
+    @property
+    def least_label_radius_um(self) -> float:
+        """Radius, um, from which on a vessel is labelled in this field of view."""
+        return self.label_radius_um * (self.field_mm / 3) ** self.label_field_power

@@ -9,6 +9,8 @@ from s2a_jax.data.synthesis.faz import FazContour
 from s2a_jax.data.synthesis.parameters import EyeParameters
 
 _KEEP_OUT = 1.12  # FAZ radii; larger vessels end in a capillary ring and never touch the FAZ
+_LEAST_COURSE = 0.4  # cosine of the angle by which a branch may part from where it set out
+_LEAST_HEADING = 0.8  # cosine of the angle between two segments of a branch
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,12 @@ def _colonise(rng, grown, stage, faz, parameters):
     heading, course = grown.heading, grown.course
     half = parameters.macula_mm / 2 + parameters.margin_mm
     sinks = rng.uniform(-half, half, (int(stage.sinks_per_mm2 * (2 * half) ** 2), 2))
-    sinks = sinks[faz.level(sinks) > 1.35]
-    ready = _tree(nodes)
-    nearest_distance, nearest = ready.query(sinks)
-    hungry = nearest_distance > stage.clearance_mm
-    sinks, nearest, nearest_distance = sinks[hungry], nearest[hungry], nearest_distance[hungry]
+    sinks = sinks[faz.level(sinks) > 1.15]
+    places = _place(sinks, np.arange(len(sinks)), stage)
+    ready = _tree(_place(nodes, tree, stage))
+    nearest_distance, nearest = ready.query(places)
+    hungry = np.flatnonzero(nearest_distance > stage.clearance_mm)
+    nearest, nearest_distance = nearest[hungry], nearest_distance[hungry]
     # Side branches leave a ready vessel at intervals, not from every node of it.
     children = np.bincount(parent[parent >= 0], minlength=len(nodes))
     children[(children > 0) & (rng.uniform(size=len(nodes)) > stage.branch_share)] = 2
@@ -89,7 +92,7 @@ def _colonise(rng, grown, stage, faz, parameters):
         pulling = np.flatnonzero(nearest_distance < stage.reach_mm)
         growing, group = np.unique(nearest[pulling], return_inverse=True)
         pull = np.zeros((len(growing), 2))
-        np.add.at(pull, group, _unit(sinks[pulling] - nodes[nearest[pulling]]))
+        np.add.at(pull, group, _unit(sinks[hungry[pulling]] - nodes[nearest[pulling]]))
         # A node with two branches that is still pulled at sits between sinks it cannot reach.
         free = children[growing] < 2
         growing, pull = growing[free], pull[free]
@@ -99,15 +102,18 @@ def _colonise(rng, grown, stage, faz, parameters):
         tips = nodes[growing] + parameters.step_mm * direction
         # Two searches: a tree of everything would have to be built again each time.
         too_near = 0.5 * parameters.step_mm
-        crowded = ready.query(tips, distance_upper_bound=too_near)[0] < too_near
+        tip_places = _place(tips, tree[growing], stage)
+        crowded = ready.query(tip_places, distance_upper_bound=too_near)[0] < too_near
         if len(nodes) > ready.n:
-            grown_now = _tree(nodes[ready.n :])
-            crowded |= grown_now.query(tips, distance_upper_bound=too_near)[0] < too_near
-        # A branch never turns back: it would curl up around the sinks beside it.
+            grown_now = _tree(_place(nodes[ready.n :], tree[ready.n :], stage))
+            crowded |= grown_now.query(tip_places, distance_upper_bound=too_near)[0] < too_near
+        # A branch neither bends sharply nor turns back: it would curl up around sinks beside it.
         is_tip = children[growing] == 0
         course_of_tips = np.where(is_tip[:, None], course[growing], direction)
         kept = ~crowded & (faz.level(tips) > _KEEP_OUT)
-        kept &= np.sum(direction * course_of_tips, axis=1) > 0.2
+        kept &= np.sum(direction * course_of_tips, axis=1) > _LEAST_COURSE
+        kept &= ~is_tip | (np.sum(direction * heading[growing], axis=1) > _LEAST_HEADING)
+        kept &= ~_leads_past(nodes[growing], direction, faz, parameters)
         children[growing] += np.where(kept, 1, 2)
         growing, tips, direction = growing[kept], tips[kept], direction[kept]
         course = np.concatenate([course, course_of_tips[kept]])
@@ -120,13 +126,18 @@ def _colonise(rng, grown, stage, faz, parameters):
         heading = np.concatenate([heading, direction])
         tree = np.concatenate([tree, tree[growing]])
         children = np.concatenate([children, np.zeros(len(tips), int)])
-        distance, index = _tree(tips).query(sinks)
+        distance, index = _tree(tip_places[kept]).query(places[hungry])
         closer = distance < nearest_distance
         nearest_distance = np.where(closer, distance, nearest_distance)
         nearest = np.where(closer, first + index, nearest)
-        hungry = nearest_distance > stage.clearance_mm
-        sinks, nearest, nearest_distance = sinks[hungry], nearest[hungry], nearest_distance[hungry]
+        still = nearest_distance > stage.clearance_mm
+        hungry, nearest, nearest_distance = hungry[still], nearest[still], nearest_distance[still]
     return _Growth(nodes, parent, heading, course, tree, grown.outflow)
+
+
+def _place(points, kind, stage):
+    """Points [N, 2], or [N, 3] if arteries (even kinds) and veins are not to see each other."""
+    return points if stage.shared else np.column_stack([points, 10.0 * (kind % 2)])
 
 
 def _plant(rng, faz, parameters):
@@ -200,7 +211,10 @@ def _arcade(rng, nasal, vertical, parameters):
     length = np.hypot(*np.diff(corners, axis=0).T).sum()
     t = np.linspace(0, 1, int(0.9 * length / parameters.step_mm))[:, None]
     weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3)
-    return sum(weight * corner for weight, corner in zip(weights, corners, strict=True))
+    line = sum(weight * corner for weight, corner in zip(weights, corners, strict=True))
+    order = np.arange(2, 7)
+    waves = np.sin(np.pi * t * order + rng.uniform(0, 2 * np.pi, 5)) / order
+    return line + rng.uniform(*parameters.arcade_wander_mm) * (waves @ rng.normal(size=(5, 2)))
 
 
 def _steer(pull, position, heading, faz, stage, parameters):
@@ -216,6 +230,13 @@ def _steer(pull, position, heading, faz, stage, parameters):
     )
     radial = np.sum(direction * inward, axis=1)
     return _unit(direction - (near * np.maximum(radial, 0))[:, None] * inward)
+
+
+def _leads_past(position, direction, faz, parameters):
+    """Which steps lead past the fovea, near which vessels end.  [N, 2] twice -> [N] bool."""
+    inward = faz.centre - position
+    near = np.hypot(*inward.T) < parameters.foveal_zone_mm
+    return near & (np.sum(direction * _unit(inward), axis=1) < 0)
 
 
 def _murray_radii(rng, flow, parent, tree, parameters):

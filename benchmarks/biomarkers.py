@@ -1,0 +1,91 @@
+"""Time of all biomarkers of an eye, and calibres and lengths against the synthetic eyes' own.
+
+    python -m benchmarks.biomarkers [--eyes 6] [--size 400] [--field 6]
+
+Prints milliseconds an eye (wall clock and processor) and the share of each part; then how the
+vessels' length and mean calibre agree with the axes and radii that the eyes were drawn from.
+"""
+
+import argparse
+import functools
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import s2a_jax.analysis.biomarkers as biomarkers
+import s2a_jax.analysis.vessels as vessels
+from s2a_jax.analysis.agreement import bland_altman, icc
+from s2a_jax.analysis.skeleton import branch_length, trace_skeleton
+from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
+
+PARTS = {
+    "skeleton and graph": (vessels, "trace_skeleton"),
+    "walls": (vessels, "outlines"),
+    "calibres": (vessels, "_calibres"),
+    "fractal dimensions": (biomarkers, "box_counting_dimension"),
+    "FAZ": (biomarkers, "measure_faz"),
+    "FD-300": (biomarkers, "_ring_density"),
+    "ETDRS sectors": (biomarkers, "_sector_values"),
+}
+"""Name -> the function, where its caller looks it up."""
+
+
+def main() -> None:
+    """Prints both tables."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--eyes", type=int, default=6)
+    parser.add_argument("--size", type=int, default=400, help="pixels")
+    parser.add_argument("--field", type=float, default=6.0, help="mm")
+    options = parser.parse_args()
+    parameters = EyeParameters(size=options.size, field_mm=options.field)
+    eyes = [synthesize_eye((11, index), parameters) for index in range(options.eyes)]
+    um = 1000 * options.field / options.size
+    biomarkers.measure(eyes[0].rv, eyes[0].faz, um_per_px=um)  # what is loaded at the first call
+    seconds = defaultdict(float)
+    for name, (module, function) in PARTS.items():
+        setattr(module, function, timed(getattr(module, function), name, seconds))
+    wall, processor = time.perf_counter(), time.process_time()
+    found = [biomarkers.measure(eye.rv, eye.faz, um_per_px=um) for eye in eyes]
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    print(
+        f"{len(eyes)} eyes, {options.size}x{options.size}: {1e3 * wall / len(eyes):.0f} ms an eye, "
+        f"of the processor {1e3 * processor / len(eyes):.0f} ms"
+    )
+    for name, share in sorted(seconds.items(), key=lambda item: -item[1]):
+        print(f"  {name:20s} {100 * share / wall:5.1f} %")
+    print(f"  {'the rest':20s} {100 * (1 - sum(seconds.values()) / wall):5.1f} %")
+    calibre = [2 * eye.radius_um[eye.centreline].mean() for eye in eyes]
+    density = [length(eye.centreline) / (options.size * options.field) for eye in eyes]
+    print(f"{'':26s} {'true mean':>10s} {'bias':>8s} {'limits of agreement':>20s} {'ICC':>6s}")
+    for name, true in (("mean_calibre_um", calibre), ("skeleton_density_per_mm", density)):
+        measured = [values[name] for values in found]
+        bias, low, high = bland_altman(measured, true)
+        print(
+            f"{name:26s} {np.mean(true):10.3f} {bias:8.3f} {low:9.3f} to {high:6.3f} "
+            f"{icc(measured, true):6.3f}"
+        )
+
+
+def timed(function: Callable[..., Any], name: str, seconds: dict[str, float]) -> Callable[..., Any]:
+    """The function, its time added to `seconds[name]`."""
+
+    @functools.wraps(function)
+    def measured(*arguments: Any, **options: Any) -> Any:
+        start = time.perf_counter()
+        result = function(*arguments, **options)
+        seconds[name] += time.perf_counter() - start
+        return result
+
+    return measured
+
+
+def length(centreline: np.ndarray) -> float:
+    """Pixels along a drawn centreline [H, W]."""
+    return sum(map(branch_length, trace_skeleton(centreline, 0).branches))
+
+
+if __name__ == "__main__":
+    main()

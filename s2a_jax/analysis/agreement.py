@@ -1,0 +1,101 @@
+"""How well two measurements of the same eyes agree: Bland-Altman and ICC(2,1)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+_NORMAL_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
+
+
+class BlandAltman(NamedTuple):
+    """Differences predicted - true, in the unit of the measurements.
+
+    Attributes:
+        bias: their mean.
+        low: lower limit of agreement, bias - 1.96 standard deviations (n - 1 in its denominator).
+        high: upper limit of agreement.
+    """
+
+    bias: float
+    low: float
+    high: float
+
+
+def bland_altman(
+    predicted: Sequence[float] | np.ndarray, true: Sequence[float] | np.ndarray
+) -> BlandAltman:
+    """Bias and 95 % limits of agreement (Bland and Altman, Lancet 1986).
+
+    Args:
+        predicted: [N], one value an eye. A pair in which either value is NaN is left out.
+        true: [N], of the same eyes in the same order.
+
+    Returns:
+        The bias is NaN without a pair, the limits are NaN with fewer than two.
+
+    Raises:
+        ValueError: the two differ in length.
+    """
+    pairs = _complete_pairs(predicted, true)
+    difference = pairs[:, 0] - pairs[:, 1]
+    if len(difference) < 2:
+        return BlandAltman(float(difference[0]) if len(difference) else np.nan, np.nan, np.nan)
+    bias, reach = difference.mean(), _NORMAL_95 * difference.std(ddof=1)
+    return BlandAltman(float(bias), float(bias - reach), float(bias + reach))
+
+
+def icc(predicted: Sequence[float] | np.ndarray, true: Sequence[float] | np.ndarray) -> float:
+    """ICC(2,1) of two measurements: absolute agreement, two-way random effects, single values.
+
+    Args:
+        predicted: [N], one value an eye. A pair in which either value is NaN is left out.
+        true: [N], of the same eyes in the same order.
+
+    Returns:
+        At most 1; negative when eyes differ less than the measurements of one eye do. NaN as
+        `icc_of_ratings` tells.
+
+    Raises:
+        ValueError: the two differ in length.
+    """
+    return icc_of_ratings(_complete_pairs(predicted, true))
+
+
+def icc_of_ratings(ratings: np.ndarray) -> float:
+    """ICC(2,1) of any number of measurements (Shrout and Fleiss, Psychol Bull 1979).
+
+    (BMS - EMS) / (BMS + (k - 1) EMS + k (JMS - EMS) / n), from the mean squares between the n
+    eyes (BMS), between the k measurements (JMS) and of what is left (EMS).
+
+    Args:
+        ratings: [N, K], one row an eye, without NaN.
+
+    Returns:
+        The coefficient; NaN with fewer than two eyes or measurements, and when all values are
+        equal.
+    """
+    ratings = np.asarray(ratings, np.float64)
+    n, k = ratings.shape
+    if n < 2 or k < 2:
+        return np.nan
+    grand = ratings.mean()
+    of_eyes, of_raters = ratings.mean(axis=1, keepdims=True), ratings.mean(axis=0, keepdims=True)
+    between = k * np.sum((of_eyes - grand) ** 2) / (n - 1)
+    raters = n * np.sum((of_raters - grand) ** 2) / (k - 1)
+    rest = np.sum((ratings - of_eyes - of_raters + grand) ** 2) / ((n - 1) * (k - 1))
+    total = between + (k - 1) * rest + k * (raters - rest) / n
+    if np.ptp(ratings) == 0 or total == 0:
+        return np.nan
+    return float((between - rest) / total)
+
+
+def _complete_pairs(predicted: object, true: object) -> np.ndarray:
+    """[N, 2] without the rows that hold NaN."""
+    predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    if predicted.shape != true.shape or predicted.ndim != 1:
+        raise ValueError(
+            f"Two lists of the same eyes are needed, not shapes {predicted.shape} and {true.shape}."
+        )
+    pairs = np.stack([predicted, true], axis=1)
+    return pairs[~np.isnan(pairs).any(axis=1)]

@@ -1,0 +1,36 @@
+"""Lateral magnification: a device assumes one axial length, the eye has another."""
+
+from s2a_jax.errors import UserError
+
+REFERENCE_AXIAL_LENGTH_MM = 23.95
+"""What the pitch of Optovue's AngioVue (OCTA-500) assumes; Zeiss Cirrus assumes 24.46 mm."""
+_NODAL_DISTANCE_MM = 1.82  # from the cornea to the second principal point, Bennett's constant
+_PLAUSIBLE_MM = (15.0, 40.0)  # from nanophthalmos to extreme myopia
+
+
+def bennett_factor(
+    axial_length_mm: float, reference_axial_length_mm: float = REFERENCE_AXIAL_LENGTH_MM
+) -> float:
+    """True length on the retina over the length that the device's pitch tells.
+
+    Bennett, Rudnicka and Edgar (Graefes Arch 1994): the retinal size of an angle is
+    0.01306 (axial length - 1.82) mm per degree, so lengths scale with
+    (axial length - 1.82) / (reference - 1.82), and areas with its square.
+
+    Args:
+        axial_length_mm: of the eye, 15 to 40 mm.
+        reference_axial_length_mm: what the pitch was computed for, 15 to 40 mm.
+
+    Raises:
+        UserError: a length out of range.
+    """
+    for name, value in (
+        ("axial length", axial_length_mm),
+        ("reference axial length", reference_axial_length_mm),
+    ):
+        if not _PLAUSIBLE_MM[0] <= value <= _PLAUSIBLE_MM[1]:
+            raise UserError(
+                f"The {name} {value:g} mm is outside {_PLAUSIBLE_MM[0]:g} to "
+                f"{_PLAUSIBLE_MM[1]:g} mm; give it in millimetres, or leave it out."
+            )
+    return (axial_length_mm - _NODAL_DISTANCE_MM) / (reference_axial_length_mm - _NODAL_DISTANCE_MM)

@@ -1,0 +1,30 @@
+"""`python -m s2a_jax report`: one HTML file about a run."""
+
+import argparse
+from pathlib import Path
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Adds the command and its flags."""
+    parser = commands.add_parser(
+        "report",
+        help="one HTML file about a run",
+        description="Writes configuration, environment, curves, tables, pictures and biomarkers of "
+        "a run, finished or not, to one HTML file that needs no network.",
+    )
+    parser.add_argument("--workdir", required=True, type=Path, help="the folder of the run")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="default: report.html in the workdir"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Writes the report.
+
+    Raises:
+        UserError: the folder holds no run, or the file cannot be written.
+    """
+    from configs.recipes import defaults_of
+    from s2a_jax.analysis.report import write_report
+
+    print(f"Report: {write_report(options.workdir, options.out, defaults_of)}")

@@ -1,0 +1,222 @@
+"""`measure` as users call it: masks, tables of eyes, TIFF, DICOM and a network."""
+
+import csv
+import math
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    OphthalmicOpticalCoherenceTomographyEnFaceImageStorage,
+    generate_uid,
+)
+
+from s2a_jax import S2ANet
+from s2a_jax.analysis.biomarkers import measure
+from s2a_jax.cli import main
+from s2a_jax.data.dicom import read_dicom
+from s2a_jax.data.tiff_pitch import tiff_pitch
+from s2a_jax.errors import UserError
+from s2a_jax.models.build import build_network, network_fields
+
+SIDE = 100
+Y, X = np.mgrid[:SIDE, :SIDE]
+FAZ = np.hypot(Y - 50, X - 50) <= 15
+RV = (np.abs(Y - 20) <= 1) | (np.abs(X - 80) <= 2)
+
+
+def save(path, mask, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(path, **options)
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def masks(tmp_path):
+    """Two eyes as `predict` leaves them; the second has no FAZ mask."""
+    folder = tmp_path / "masks"
+    save(folder / "a_rv.png", RV)
+    save(folder / "a_faz.png", FAZ)
+    save(folder / "a_overlay.png", FAZ)
+    save(folder / "b_rv.png", RV)
+    return folder
+
+
+def test_a_row_for_each_eye(masks, tmp_path, capsys):
+    eyes, out = tmp_path / "eyes.csv", tmp_path / "new" / "out.csv"
+    eyes.write_text("id,laterality,axial_length_mm,um_per_px,name\na,OS,25,,x\nb,,,12,y\nc,OD,,,\n")
+    given = ["--rv", str(masks), "--faz", str(masks), "--eyes", str(eyes), "--field-mm", "1"]
+    assert main(["measure", *given, "--out", str(out)]) == 0
+    first, second = rows_of(out)
+    expected = measure(RV, FAZ, um_per_px=10.0, laterality="OS", axial_length_mm=25.0)
+    for name, value in expected.items():
+        if math.isnan(value):
+            assert first[name] == "", name
+        else:
+            assert float(first[name]) == pytest.approx(value, rel=1e-5), name
+    assert [first[k] for k in ("id", "laterality", "axial_length_mm")] == ["a", "OS", "25"]
+    assert [row["pitch_source"] for row in (first, second)] == ["field-mm", "eyes"]
+    assert [row["axial_length_applied"] for row in (first, second)] == ["1", "0"]
+    assert (second["faz_area_mm2"], second["um_per_px"]) == ("", "12")
+    assert second["vessel_density_etdrs_centre"] != ""
+    assert "vessel_density_etdrs_inner_left" in second
+    printed = capsys.readouterr().out
+    assert "faz_area_mm2" in printed
+    assert "1 of 2 eyes without FAZ: b." in printed
+    assert "corrected by axial length in 1 of 2 eyes" in printed
+    assert "have no file: c." in printed
+    assert [path.name for path in out.parent.iterdir()] == ["out.csv"]
+
+
+def test_combined_masks_with_the_pitch_of_their_tiff_tags(tmp_path):
+    label = np.where(RV, 255, np.where(FAZ & ~RV, 100, 0)).astype(np.uint8)
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    Image.fromarray(label).save(folder / "7.tif", resolution_unit=3, resolution=10000 / 11)
+    assert main(["measure", "--masks", str(folder), "--out", str(tmp_path / "out.csv")]) == 0
+    (row,) = rows_of(tmp_path / "out.csv")
+    assert row["pitch_source"] == "TIFF"
+    assert float(row["faz_area_mm2"]) == pytest.approx(FAZ.sum() * 0.011**2, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "pitch"),
+    [
+        ({"resolution_unit": 2, "resolution": 2540}, 10.0),
+        ({"resolution_unit": 2, "resolution": 300}, None),  # a printer's
+        ({"resolution_unit": 1, "resolution": 0.1}, None),
+        ({"resolution_unit": 1, "resolution": 0.1, "description": "ImageJ=1.5\nunit=micron"}, 10.0),
+        ({}, None),
+    ],
+)
+def test_resolution_of_tiff_files(tmp_path, options, pitch):
+    save(tmp_path / "mask.tif", RV, **options)
+    found = tiff_pitch(tmp_path / "mask.tif")
+    assert found == (None if pitch is None else pytest.approx((pitch, pitch), rel=1e-5))
+
+
+def write_dicom(path, pixels, **elements):
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.SOPClassUID = OphthalmicOpticalCoherenceTomographyEnFaceImageStorage
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
+    data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    data.set_pixel_data(pixels, elements.pop("photometric", "MONOCHROME2"), 8 * pixels.itemsize)
+    for name, value in elements.items():
+        setattr(data, name, value)
+    data.save_as(path, enforce_file_format=True)
+
+
+def test_images_and_dicom_through_a_network(tmp_path, capsys):
+    """Any weights do: what counts is that the row is that of the network's own masks."""
+    fields = network_fields({"name": "unet", "variant": "tiny", "dtype": "float32"}, 32)
+    module = build_network("unet", fields)
+    init = jax.jit(lambda key: module.init(key, jnp.zeros((1, 32, 32, 1)), train=False))
+    model = S2ANet("unet", fields, jax.device_get(init(jax.random.key(0))))
+    model.save(tmp_path / "weights.safetensors")
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32), np.uint8)
+    images = tmp_path / "images"
+    images.mkdir()
+    write_dicom(images / "right", pixels, PixelSpacing=[0.02, 0.02], ImageLaterality="R")
+    Image.fromarray(pixels).save(images / "left.tif", resolution_unit=3, resolution=500)
+    out = tmp_path / "out.csv"
+    weights = ["--weights", str(tmp_path / "weights.safetensors")]
+    assert main(["measure", *weights, str(images), "--out", str(out)]) == 0
+    plain, dicom = rows_of(out)
+    out.unlink()
+    assert main(["measure", *weights, str(images), "--laterality", "OS", "--out", str(out)]) == 2
+    assert "Eye right: The file says OD" in capsys.readouterr().err
+    assert (dicom["id"], dicom["laterality"], dicom["pitch_source"]) == ("right", "OD", "DICOM")
+    expected = measure(*model.predict(pixels), um_per_px=20.0)
+    for row in (plain, dicom):
+        assert float(row["vessel_density"]) == pytest.approx(expected["vessel_density"], rel=1e-5)
+        assert float(row["um_per_px"]) == pytest.approx(20)
+
+
+def test_what_dicom_files_tell(tmp_path):
+    pixels = np.arange(12, dtype=np.uint16).reshape(3, 4) * 1000
+    measures, anatomy, group = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, anatomy.FrameLaterality = [0.01, 0.015], "L"
+    group.PixelMeasuresSequence, group.FrameAnatomySequence = [measures], [anatomy]
+    path = tmp_path / "eye.dcm"
+    write_dicom(path, pixels, SharedFunctionalGroupsSequence=[group])
+    eye = read_dicom(path)
+    np.testing.assert_allclose(eye.image, pixels / 65535, atol=1e-6)
+    assert eye.um_per_px == pytest.approx((10, 15))
+    assert eye.laterality == "OS"
+    write_dicom(path, pixels, photometric="MONOCHROME1")
+    eye = read_dicom(path)
+    np.testing.assert_allclose(eye.image, 1 - pixels / 65535, atol=1e-6)
+    assert (eye.um_per_px, eye.laterality) == (None, None)
+    write_dicom(path, np.zeros((2, 3, 4), np.uint8))
+    with pytest.raises(UserError, match="2 frames"):
+        read_dicom(path)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(UserError, match="may be damaged"):
+        read_dicom(path)
+
+
+def test_dicom_without_pydicom(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(UserError, match=r"pip install 's2a_jax\[dicom\]'"):
+        read_dicom(tmp_path / "eye.dcm")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--rv {masks}", "--um-per-px or --field-mm"),
+        ("--um-per-px 10", "Give one of"),
+        ("--rv {masks} --masks {masks} --um-per-px 10", "Give one of"),
+        ("--rv {masks} x.png --um-per-px 10", "--weights"),
+        ("--weights {masks} --um-per-px 10", "needs images"),
+        ("--rv {masks}/nothing --um-per-px 10", "--rv="),
+        ("--rv {masks} --um-per-px 0", "Eye a: The pixel pitch"),
+        ("--rv {masks} --field-mm 1 --laterality up", "neither OD"),
+        ("--rv {masks} --field-mm 1 --axial-length-mm 2.4", "millimetres"),
+        ("--rv {masks} --eyes {other}/typo.csv --field-mm 1", "No id"),
+        ("--rv {masks} --eyes {other}/twice.csv --field-mm 1", "two rows"),
+        ("--rv {masks} --eyes {other}/word.csv --field-mm 1", "'long' as axial_length_mm"),
+        ("--rv {masks} --eyes {other}/columns.csv --field-mm 1", "expected id"),
+        ("--rv {masks} --faz {other}/named --field-mm 1", "called as one of"),
+        ("--rv {other}/damaged --field-mm 1", "cut.png"),
+        ("--rv {other}/junk --field-mm 1", "junk.tif is not an image"),
+        ("--rv {other}/grey --um-per-px 10", "grey.png"),
+        ("--rv {other}/wide --field-mm 1", "square pixels"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_nothing_is_written(masks, tmp_path, capsys, flags, message):
+    other = tmp_path / "other"
+    save(other / "named" / "z.png", FAZ)
+    save(other / "damaged" / "ok.png", RV)
+    (other / "damaged" / "cut.png").write_bytes((masks / "a_rv.png").read_bytes()[:80])
+    save(other / "wide" / "w.png", RV[:50])
+    (other / "junk").mkdir()
+    (other / "junk" / "junk.tif").write_text("no image")
+    (other / "grey").mkdir()
+    Image.fromarray((Y * 2).astype(np.uint8)).save(other / "grey" / "grey.png")
+    for name, text in (
+        ("typo", "id,laterality\nq,OD\n"),
+        ("twice", "id,laterality\na,OD\na,OS\n"),
+        ("word", "id,axial_length_mm\na,long\n"),
+        ("columns", "eye;laterality\na;OD\n"),
+    ):
+        (other / f"{name}.csv").write_text(text)
+    out = tmp_path / "out.csv"
+    arguments = flags.format(masks=masks, other=other).split()
+    assert main(["measure", *arguments, "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert not out.exists()

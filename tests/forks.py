@@ -1,0 +1,101 @@
+"""Command lines in forks of one process that has imported everything.
+
+`python main.py` spends some three seconds on its imports, and most tests of command lines only
+want to see a flag refused. A fork is otherwise a process like any: its own memory, streams, exit
+code. Tests of runs that succeed start a few true processes besides, since a fork cannot tell
+whether a command imports all that it needs.
+
+This file is also the server's program: it forks for each line of JSON on its standard input and
+answers with the exit code.
+"""
+
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+SECONDS = 280  # that a command may take
+# All that commands import, but nothing that runs as a program itself. None starts a device.
+IMPORTED = (
+    "absl.flags",
+    "configs.recipes",
+    "ml_collections.config_flags",
+    "parity.sides",
+    "parity.stages",
+    "s2a_jax.cli",
+    "s2a_jax.inference.segmenter",
+    "s2a_jax.training.loop",
+    "s2a_jax.training.preview",
+)
+
+
+class Forks:
+    """The server, which starts with the first command."""
+
+    def __init__(self, environment):
+        # A process with a single thread is forked safely; OpenBLAS would start more.
+        self.environment = environment | {"OPENBLAS_NUM_THREADS": "1"}
+        self.server = None
+
+    def run(self, *arguments):
+        """`python ARGUMENTS` in the root of the repository."""
+        if self.server is None:
+            self.server = subprocess.Popen(
+                [sys.executable, __file__], cwd=ROOT, env=self.environment, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            )  # fmt: skip
+        arguments = [str(argument) for argument in arguments]
+        with tempfile.TemporaryDirectory() as folder:
+            streams = [Path(folder) / name for name in ("stdout", "stderr")]
+            job = {"arguments": arguments, "streams": [str(path) for path in streams]}
+            self.server.stdin.write(json.dumps(job) + "\n")
+            self.server.stdin.flush()
+            code = int(self.server.stdout.readline())
+            return subprocess.CompletedProcess(
+                arguments, code, *(path.read_text() for path in streams)
+            )
+
+    def close(self):
+        """Ends the server."""
+        if self.server is not None:
+            self.server.kill()  # it has nothing to tidy up
+            self.server.communicate()
+
+
+def serve():
+    """Forks until standard input ends; in a fork, returns or raises as its program does."""
+    sys.path[0] = str(ROOT)
+    for name in IMPORTED:
+        importlib.import_module(name)
+    gc.freeze()  # or every fork's collector would copy all of it
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            return become(**json.loads(line))
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+def become(arguments, streams):
+    """Runs a program in this process."""
+    for number, name in enumerate((os.devnull, *streams)):
+        file = os.open(name, os.O_RDWR | os.O_CREAT)
+        os.dup2(file, number)
+        os.close(file)
+    signal.alarm(SECONDS)  # ends the process
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = arguments
+        runpy.run_path(arguments[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    serve()
