@@ -79,7 +79,8 @@ def test_training_leaves_everything(trained):
     assert [row["id"] for row in table] == ["test0000", "test0001"]
     assert all(0 <= float(row["rv_dice"]) <= 1 for row in table)
     result = json.loads((trained / "results" / "test.json").read_text())
-    assert (result["protocol"], result["cases"], result["step"]) == ("native", 2, 4)
+    assert (result["protocol"], result["cases"]) == ("native", 2)
+    assert result["step"] in (2, 4)
     assert result["um_per_px"] == pytest.approx(3000 / 96)
     assert all((trained / "results" / path).is_file() for path in result["pictures"]["best"])
 
@@ -89,8 +90,11 @@ def test_the_command_evaluates_as_the_run_did(run, trained, shared, tmp_path):
     code, output = run("-m", "s2a_jax", "evaluate", "--weights", trained, "--data", eyes,
                        "--um-per-px", "31.25", "--out", tmp_path / "out")  # fmt: skip
     assert code == 0, output
-    name = "test.csv"
-    assert (tmp_path / "out" / name).read_text() == (trained / "results" / name).read_text()
+    with (tmp_path / "out/test.csv").open() as one, (trained / "results/test.csv").open() as other:
+        for ours, theirs in zip(csv.DictReader(one), csv.DictReader(other), strict=True):
+            assert ours.keys() == theirs.keys() and ours.pop("id") == theirs.pop("id")
+            values = [[float(value) for value in row.values()] for row in (ours, theirs)]
+            np.testing.assert_allclose(*values, rtol=1e-3, atol=1e-3)
 
 
 def test_evaluation_of_a_workdir_gives_the_same_numbers(run, trained, shared):
