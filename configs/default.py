@@ -139,7 +139,13 @@ def get_config() -> ConfigDict:
         {
             "every_epochs": placeholder(int),
             "batch_size": 0,  # 0: one case a device
-            "threshold": 0.5,  # of the probability
+            # native (own resolution, `threshold`), s2anet (at 320 px, above 128/255), or otsu (own
+            # resolution, a threshold for each map); docs/evaluation.md tells more.
+            "protocol": "native",
+            "threshold": 0.5,  # of the probability; of `native`, validation and overlays
+            "window": "120px",  # side of the FAZ's perivascular region, px or um ("1200um")
+            "postprocess": False,  # score also post-processed FAZ masks
+            "um_per_px": placeholder(float),  # pixel pitch at native size, where data do not tell
             "overlays": 4,  # validation cases to draw
         }
     )

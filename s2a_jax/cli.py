@@ -4,11 +4,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from s2a_jax.commands import compare, convert, measure, predict, prepare, report
+from s2a_jax.commands import compare, convert, evaluate, measure, predict, prepare, report
 from s2a_jax.errors import UserError
 
 COMMANDS = {
     "predict": predict,
+    "evaluate": evaluate,
     "measure": measure,
     "prepare": prepare,
     "convert": convert,

@@ -80,6 +80,23 @@ def test_training_leaves_everything(trained):
         table = list(csv.DictReader(file))
     assert [row["id"] for row in table] == ["test0000", "test0001"]
     assert all(0 <= float(row["rv_dice"]) <= 1 for row in table)
+    result = json.loads((trained / "results" / "test.json").read_text())
+    assert (result["protocol"], result["cases"]) == ("native", 2)
+    assert result["step"] in (2, 4)
+    assert result["um_per_px"] == pytest.approx(3000 / 96)
+    assert all((trained / "results" / path).is_file() for path in result["pictures"]["best"])
+
+
+def test_the_command_evaluates_as_the_run_did(run, trained, shared, tmp_path):
+    (eyes,) = (shared / "eyes").glob("v*-96px-*")
+    code, output = run("-m", "s2a_jax", "evaluate", "--weights", trained, "--data", eyes,
+                       "--um-per-px", "31.25", "--out", tmp_path / "out")  # fmt: skip
+    assert code == 0, output
+    with (tmp_path / "out/test.csv").open() as one, (trained / "results/test.csv").open() as other:
+        for ours, theirs in zip(csv.DictReader(one), csv.DictReader(other), strict=True):
+            assert ours.keys() == theirs.keys() and ours.pop("id") == theirs.pop("id")
+            values = [[float(value) for value in row.values()] for row in (ours, theirs)]
+            np.testing.assert_allclose(*values, rtol=1e-3, atol=1e-3)
 
 
 def test_evaluation_of_a_workdir_gives_the_same_numbers(run, trained, shared):

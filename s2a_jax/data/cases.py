@@ -93,11 +93,7 @@ def load_cases(files: Sequence[CaseFiles], size: int) -> CaseSet:
       UserError: a file cannot be read or has unexpected values, a mask or slab differs in size
         from its image, or no combined mask at all holds a FAZ.
     """
-    with ThreadPoolExecutor(_THREADS) as pool:
-        decoded = pool.map(lambda case: resized(read_case(case), size), files)
-        cases = list(_with_progress(decoded, total=len(files)))
-    check_combined(files, cases)
-    return stacked([case.id for case in files], cases, size)
+    return stacked([case.id for case in files], read_cases(files, size), size)
 
 
 class Case(NamedTuple):
@@ -136,11 +132,11 @@ def read_case(files: CaseFiles) -> Case:
     return Case(image, rv, faz, image.shape[:2])
 
 
-def resized(case: Case, size: int) -> Case:
-    """The case at `size` x `size` pixels, its image as uint8 if that loses nothing."""
+def resized(case: Case, size: int | None) -> Case:
+    """The case at `size` x `size` pixels, or its own; its image as uint8 if that loses nothing."""
     image, rv, faz = case.image, case.rv, case.faz
-    if case.native_size != (size, size):
-        image = resize_slabs(image, (size, size))
+    if size is not None and image.shape[:2] != (size, size):
+        image = resize_slabs(_unit(image), (size, size))
         rv, faz = (None if mask is None else resize_mask(mask, (size, size)) for mask in (rv, faz))
     return Case(_compact(image), rv, faz, case.native_size)
 
@@ -165,6 +161,28 @@ def stacked(ids: Sequence[str], cases: Sequence[Case], size: int, slabs: int = 1
         has_faz=np.array([case.faz is not None for case in cases], bool),
         native_sizes=np.array([case.native_size for case in cases], np.int32).reshape(-1, 2),
     )
+
+
+def read_cases(files: Sequence[CaseFiles], size: int | None = None) -> list[Case]:
+    """Reads cases as `load_cases` does, each at its own size if `size` is None."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        decoded = pool.map(lambda case: resized(read_case(case), size), files)
+        cases = list(_with_progress(decoded, total=len(files)))
+    check_combined(files, cases)
+    return cases
+
+
+def resize_set(cases: CaseSet, size: int) -> CaseSet:
+    """The cases at `size` x `size` pixels; their `native_sizes` stay."""
+    masks = (
+        (rv if has_rv else None, faz if has_faz else None)
+        for rv, faz, has_rv, has_faz in zip(
+            cases.rv > 0, cases.faz > 0, cases.has_rv, cases.has_faz, strict=True
+        )
+    )
+    rows = zip(cases.images, masks, cases.native_sizes, strict=True)
+    resized_cases = [resized(Case(image, *pair, tuple(side)), size) for image, pair, side in rows]
+    return stacked(cases.ids, resized_cases, size)
 
 
 def _check_size(mask_path: Path, mask: np.ndarray, image_path: Path, image: np.ndarray) -> None:

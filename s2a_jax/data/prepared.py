@@ -77,6 +77,29 @@ def load_prepared(folder: Path, size: int) -> dict[str, CaseSet]:
         raise _unreadable(folder, error) from error
 
 
+def prepared_cases(folder: Path, split: str) -> tuple[str | None, list[tuple[str, Case]]]:
+    """One split's cases at their native sizes.
+
+    Args:
+      folder: of one data set, as `find_prepared` gives.
+      split: "train", "val" or "test".
+
+    Returns:
+      The subset of OCTA-500 (None for another data set), and pairs of id and case.
+
+    Raises:
+      UserError: as `load_prepared`.
+    """
+    try:
+        builder = tfds.builder_from_directory(folder)
+        subset = builder.info.config_name[:2].upper() if builder.name == "octa500" else None
+        if split not in builder.info.splits:
+            return subset, []
+        return subset, _decode(builder.as_data_source(split), None)
+    except _DAMAGED as error:
+        raise _unreadable(folder, error) from error
+
+
 def _unreadable(folder: Path, error: Exception) -> UserError:
     return UserError(
         f"The prepared data set {folder} cannot be read ({error}); delete it and prepare it again."
@@ -84,14 +107,18 @@ def _unreadable(folder: Path, error: Exception) -> UserError:
 
 
 def _load(source: Sequence[dict[str, Any]], size: int) -> CaseSet:
+    pairs = _decode(source, size)
+    return stacked([name for name, _ in pairs], [case for _, case in pairs], size)
+
+
+def _decode(source: Sequence[dict[str, Any]], size: int | None) -> list[tuple[str, Case]]:
     decoded = (
         grain.MapDataset.source(source)
         .map(lambda example: (example["id"].decode(), resized(case_of(example), size)))
         .to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=16))
     )
     # TFDS shuffles what it writes.
-    pairs = sorted(decoded, key=lambda pair: id_key(pair[0]))
-    return stacked([name for name, _ in pairs], [case for _, case in pairs], size)
+    return sorted(decoded, key=lambda pair: id_key(pair[0]))
 
 
 def case_of(example: dict[str, np.ndarray]) -> Case:

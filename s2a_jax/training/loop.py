@@ -18,7 +18,7 @@ from s2a_jax.errors import UserError
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.estimate import warn_if_slow, warn_of_waiting
 from s2a_jax.training.interrupt import Interrupt
-from s2a_jax.training.results import draw_overlays, write_results
+from s2a_jax.training.results import draw_overlays, settings_of, write_run_results
 from s2a_jax.training.setup import Setup, make_setup, read_pretrained
 from s2a_jax.training.state import TrainState, create_state
 from s2a_jax.training.workdir import Workdir
@@ -46,6 +46,7 @@ def train(config: Any, workdir: Workdir, console: Console) -> int:
     """
     if workdir.config.is_file():
         workdir.check(config)  # before the data set is read
+    settings_of(config.eval)  # what is wrong there should not wait for the end of the run
     setup = make_setup(config)
     pretrained = read_pretrained(config.model.pretrained, setup)
     workdir.claim(config)
@@ -74,29 +75,26 @@ def train(config: Any, workdir: Workdir, console: Console) -> int:
                 return 128 + signal
         else:
             console.print(f"The run in {workdir.path} is finished; evaluating its best network.")
-        write_results(
-            setup, checkpoints, workdir, console, config.eval.overlays, config.eval.threshold
-        )
+        write_run_results(config, setup, checkpoints, workdir, console)
         return 0
     finally:
         checkpoints.close()
 
 
 def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
-    """Evaluates the best network of a workdir; see `write_results` for what is written.
+    """Evaluates the best network of a workdir; see `write_run_results` for what is written.
 
     Raises:
         UserError: as `train`, or there is no validated checkpoint yet.
     """
     workdir.check(config)
+    settings_of(config.eval)
     setup = make_setup(config)
     checkpoints = Checkpoints(workdir.checkpoints)
     try:
         if checkpoints.best is None:
             raise UserError(f"{workdir.path} has no validated checkpoint yet: train it further.")
-        write_results(
-            setup, checkpoints, workdir, console, config.eval.overlays, config.eval.threshold
-        )
+        write_run_results(config, setup, checkpoints, workdir, console)
     finally:
         checkpoints.close()
     return 0

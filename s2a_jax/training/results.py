@@ -1,6 +1,7 @@
-"""What a run leaves for people: tables, one CSV row for each image, pictures, exported weights."""
+"""What a run leaves for people: evaluations of its best network, pictures, exported weights."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,21 @@ import numpy as np
 from rich.console import Console
 
 from s2a_jax.convert.weights import save_weights
-from s2a_jax.data.cases import CaseSet
-from s2a_jax.data.pipeline import record
+from s2a_jax.data.cases import CaseSet, resize_set
+from s2a_jax.data.pipeline import evaluation_batches, record
+from s2a_jax.data.pitch import native_pitch
 from s2a_jax.data.slabs import first_slab
-from s2a_jax.evaluation.evaluate import TASKS, result_table, write_csv
-from s2a_jax.evaluation.metrics import scores
+from s2a_jax.errors import UserError
+from s2a_jax.evaluation.evaluate import TASKS
+from s2a_jax.evaluation.metrics import confusion, scores
 from s2a_jax.evaluation.pictures import save_comparison
+from s2a_jax.evaluation.protocols import find_protocol
+from s2a_jax.evaluation.regions import Window
+from s2a_jax.evaluation.results import Subject, write_results
+from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.setup import Setup
+from s2a_jax.training.sharding import put_batch
 from s2a_jax.training.workdir import Workdir
 
 
@@ -43,55 +51,104 @@ def draw_overlays(
         intensity = image / 255.0 if image.dtype == np.uint8 else image
         name, slabs = cases.ids[index], setup.dataset.slabs
         caption = f"{name}   {f'slab {slabs[0]}   ' if slabs else ''}" + "   ".join(
-            f"{task.upper()} Dice {_dice(predicted[task], truth[task]):.3f}"
+            f"{task.upper()} Dice {scores(confusion(predicted[task], truth[task]))['dice']:.3f}"
             for task in TASKS
             if truth[task] is not None
         )
         save_comparison(folder / f"{name}.png", intensity, truth, predicted, caption)
 
 
-def _dice(predicted: np.ndarray, truth: np.ndarray) -> float:
-    counts = {
-        "tp": (predicted & truth).sum(),
-        "fp": (predicted & ~truth).sum(),
-        "fn": (~predicted & truth).sum(),
-        "tn": (~predicted & ~truth).sum(),
-    }
-    return float(scores(counts)["dice"])
+def settings_of(config: Any) -> Settings:
+    """How the evaluation section of a configuration wants to evaluate.
+
+    Args:
+        config: the `eval` section.
+
+    Raises:
+        UserError: an unknown protocol, or a threshold, window or pitch that cannot be.
+    """
+    if config.um_per_px is not None and not config.um_per_px > 0:
+        raise UserError(f"config.eval.um_per_px={config.um_per_px}: expected more than 0.")
+    return Settings(
+        find_protocol(config.protocol, config.threshold, "config.eval."),
+        Window.parse(config.window, "config.eval.window"),
+        config.postprocess,
+    )
 
 
-def write_results(
-    setup: Setup,
-    checkpoints: Checkpoints,
-    workdir: Workdir,
-    console: Console,
-    overlays: int,
-    threshold: float,
+def write_run_results(
+    config: Any, setup: Setup, checkpoints: Checkpoints, workdir: Workdir, console: Console
 ) -> None:
     """Evaluates the best checkpoint on validation and test cases and writes everything.
 
-    Prints a table for each split; writes results/<split>.csv, results/table.txt, overlays/ and
-    weights.safetensors.
+    Prints a table for each split; writes results/, overlays/ and weights.safetensors.
+
+    Args:
+        config: a resolved configuration.
+        setup: the run's parts.
+        checkpoints: of which the best is taken.
+        workdir: where everything goes.
+        console: for the tables.
+
+    Raises:
+        UserError: as `settings_of`, or a window in micrometres without a pixel pitch.
     """
+    settings = settings_of(config.eval)
     step, score = checkpoints.best
-    state = checkpoints.restore(step, setup.abstract)
-    variables = state.variables()
-    workdir.results.mkdir(parents=True, exist_ok=True)
+    variables = checkpoints.restore(step, setup.abstract).variables()
     text = Console(file=io.StringIO(), width=110)
     console.print(f"Best on validation: step {step}, sum of mean Dice {score:.4f}.")
     for split, cases in (("val", setup.dataset.val), ("test", setup.dataset.test)):
         if not len(cases):
             console.print(f"No {split} cases to evaluate.")
             continue
-        evaluation = setup.evaluate(variables, cases)
-        write_csv(evaluation, workdir.results / f"{split}.csv")
-        table = result_table(evaluation, f"{split}: step {step}, threshold {threshold}")
-        console.print(table)
-        text.print(table)
+        resized = int((cases.native_sizes != setup.dataset.size).any(axis=1).sum())
+        notes = ()
+        if resized and settings.protocol.side is None:
+            notes = (f"{resized} images were resized to {setup.dataset.size} px, as in training.",)
+        predictions = _predictions(config, setup, variables, cases, settings)
+        result = score_cases(predictions, len(cases), settings)
+        subject = Subject(split, setup.network, setup.fields, step, notes)
+        tables = write_results(result, subject, workdir.results)
+        console.print(tables)
+        text.print(tables)
     (workdir.results / "table.txt").write_text(text.file.getvalue())
-    draw_overlays(setup, variables, setup.dataset.val, workdir.overlays, overlays, threshold)
+    draw_overlays(
+        setup,
+        variables,
+        setup.dataset.val,
+        workdir.overlays,
+        config.eval.overlays,
+        config.eval.threshold,
+    )
     save_weights(workdir.weights, setup.network, setup.fields, jax.device_get(variables))
     console.print(
-        f"Tables and CSV: {workdir.results}\nPictures: {workdir.overlays}\n"
-        f"Weights: {workdir.weights}"
+        f"Tables, CSV, JSON, curves, best and worst cases: {workdir.results}\n"
+        f"Pictures: {workdir.overlays}\nWeights: {workdir.weights}"
     )
+
+
+def _predictions(
+    config: Any, setup: Setup, variables: Any, cases: CaseSet, settings: Settings
+) -> Iterator[Prediction]:
+    """The network's probabilities of every case, at the protocol's resolution."""
+    if settings.protocol.side is not None:
+        cases = resize_set(cases, settings.protocol.side)
+    side = cases.images.shape[1]
+    batches = evaluation_batches(
+        cases, setup.eval_batch_size, jax.process_index(), jax.process_count()
+    )
+    for part, batch in batches:
+        images = put_batch({"image": batch["image"]}, setup.mesh)["image"]
+        probability = jax.device_get(setup.predict_batch(variables, images))
+        for row, index in enumerate(range(part.start, part.stop)):
+            case = record(cases, index)
+            native = cases.native_sizes[index]
+            pitch = config.eval.um_per_px or native_pitch(config.data, native)
+            yield Prediction(
+                cases.ids[index],
+                first_slab(case["image"]),
+                {task: case[task] > 0 if case[f"has_{task}"] else None for task in TASKS},
+                {task: probability[task][row] for task in TASKS},
+                pitch and pitch * float(native[0]) / side,
+            )

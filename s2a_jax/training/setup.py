@@ -54,6 +54,7 @@ class Setup:
         stream: training batches.
         count: jitted (variables, batch) -> pixel counts.
         predict: jitted (variables, images of `step.predict_step`) -> probabilities.
+        predict_batch: the same for an evaluation batch that lies on all devices.
         eval_batch_size: cases in an evaluation batch.
     """
 
@@ -71,6 +72,7 @@ class Setup:
     stream: TrainStream
     count: Callable[..., dict[str, dict[str, Array]]]
     predict: Callable[..., dict[str, Array]]
+    predict_batch: Callable[..., dict[str, Array]]
     eval_batch_size: int
 
     @property
@@ -191,6 +193,11 @@ def make_setup(config: Any) -> Setup:
         ),
         count=jax.jit(count, in_shardings=(None, over_batch), out_shardings=everywhere),
         predict=jax.jit(functools.partial(predict_step, module=module)),
+        predict_batch=jax.jit(
+            functools.partial(predict_step, module=module),
+            in_shardings=(None, over_batch),
+            out_shardings=everywhere,
+        ),
         eval_batch_size=eval_batch_size,
     )
 

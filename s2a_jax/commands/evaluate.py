@@ -1,0 +1,141 @@
+"""`python -m s2a_jax evaluate`: a trained network on a data set."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from s2a_jax.errors import UserError
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Adds the command and its flags."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="score a trained network on a data set",
+        description="Prints every metric with its 95 %% interval. With --out, writes <split>.csv "
+        "(a row an image), <split>.json, <split>_curves.png, table.txt, and the best and worst "
+        "cases as pictures; docs/evaluation.md defines all of them.",
+    )
+    parser.add_argument(
+        "--weights", required=True, type=Path, help="workdir, checkpoint or .safetensors file"
+    )
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the data set")
+    parser.add_argument(
+        "--name",
+        choices=("octa500", "rose", "folder", "prepared"),
+        help="which data set it is; default: what the folder looks like",
+    )
+    parser.add_argument("--subset", help="of octa500: 3M or 6M; of rose: 1, 2, O, Z or H")
+    parser.add_argument(
+        "--slab", help="as config.data.slab; default: what the network was trained with"
+    )
+    parser.add_argument(
+        "--split", choices=("test", "val", "train", "all"), default="test", help="default test"
+    )
+    parser.add_argument(
+        "--protocol",
+        choices=("native", "s2anet", "otsu"),
+        default="native",
+        help="native: own resolution, --threshold (default); s2anet: at 320 px, above 128/255; "
+        "otsu: own resolution, Otsu's threshold for each image",
+    )
+    parser.add_argument("--threshold", type=float, help="of native, in [0, 1]; default 0.5")
+    parser.add_argument(
+        "--window",
+        default="120",
+        help="side of the window around the true FAZ, such as 120 (pixels) or 1200um; default 120",
+    )
+    parser.add_argument(
+        "--postprocess",
+        action="store_true",
+        help="score also FAZ masks reduced to their largest component, filled and opened",
+    )
+    parser.add_argument(
+        "--um-per-px", type=float, help="pixel pitch of the files; OCTA-500's own sizes tell theirs"
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N cases only")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the files")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Evaluates one network on one split.
+
+    Raises:
+        UserError: a flag, data set or weights that cannot be used; nothing is written then.
+    """
+    if options.threshold is not None and options.protocol != "native":
+        raise UserError(
+            f"--threshold: the protocol {options.protocol} has its own; leave it out, or choose "
+            "--protocol native."
+        )
+    for flag, value in (("--limit", options.limit), ("--um-per-px", options.um_per_px)):
+        if value is not None and not value > 0:
+            raise UserError(f"{flag}={value}: expected more than 0.")
+    out = options.out
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError(f"--out={out} is a file; give a folder.")
+    import jax
+    from rich.console import Console
+
+    from s2a_jax.data.selection import select_cases
+    from s2a_jax.evaluation.protocols import find_protocol
+    from s2a_jax.evaluation.regions import Window
+    from s2a_jax.evaluation.results import Subject, make_tables, write_results
+    from s2a_jax.evaluation.scoring import Settings, score_cases
+    from s2a_jax.inference.segmenter import Segmenter
+
+    settings = Settings(
+        find_protocol(options.protocol, options.threshold, "--"),
+        Window.parse(options.window, "--window"),
+        options.postprocess,
+    )
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache/s2a_jax/xla"))
+    # So that a stopped run ends as one that fails: without files.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    model = Segmenter.load_from_checkpoint(options.weights)
+    slab = options.slab or ",".join(model.slabs) or None
+    selection = select_cases(
+        options.data, options.split, options.name, options.subset, slab, options.limit
+    )
+    predictions = _predictions(
+        selection, model.predict_proba, settings.protocol.side, options.um_per_px
+    )
+    result = score_cases(predictions, len(selection.cases), settings)
+    subject = Subject(options.split, model.network, model.fields, None, selection.notes)
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 110)
+    if out is None:
+        console.print(make_tables(result, subject))
+        return
+    try:
+        tables = write_results(result, subject, out)
+        with (out / "table.txt").open("w") as file:
+            Console(file=file, width=110).print(tables)
+    except OSError as error:
+        raise UserError(f"Cannot write to --out={out}: {error}.") from error
+    console.print(tables)
+    console.print(f"{len(result.ids)} cases -> {out}")
+
+
+def _predictions(
+    selection: Any, predict: Callable, side: int | None, um_per_px: float | None
+) -> Iterator[Any]:
+    """Every case at its own size, or resized to `side`, with the network's probabilities."""
+    from s2a_jax.data.cases import resized
+    from s2a_jax.data.slabs import first_slab
+    from s2a_jax.evaluation.scoring import Prediction
+
+    rows = zip(selection.ids, selection.cases, selection.um_per_px, strict=True)
+    for name, native, known in rows:
+        case = resized(native, side)
+        pitch = um_per_px or known
+        yield Prediction(
+            name,
+            first_slab(case.image),
+            {"rv": case.rv, "faz": case.faz},
+            predict(case.image),
+            pitch and pitch * native.image.shape[0] / case.image.shape[0],
+        )

@@ -1,0 +1,171 @@
+"""One split of a data set in any known layout, every case at its own size, to be evaluated."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from s2a_jax.data.cases import Case, read_cases
+from s2a_jax.data.folders import SPLITS, Listing, child_folder, fold_name, folders_in
+from s2a_jax.data.layouts import existing_folder
+from s2a_jax.data.pitch import octa500_pitch
+from s2a_jax.data.rose import ROSE_SIZES, list_rose
+from s2a_jax.data.slabs import slab_names
+from s2a_jax.data.sources import OCTA500_IDS, list_octa500
+from s2a_jax.data.user_folder import list_user_folder
+from s2a_jax.errors import UserError
+
+NAMES = ("octa500", "rose", "folder", "prepared")
+_HELP = "Give --data=DIR, a data set in one of the layouts that data/README.md tells."
+_DEPTH = 2  # how far below the given folder a release of OCTA-500 may lie
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Cases to evaluate, in memory.
+
+    Attributes:
+      ids: their names.
+      cases: images and masks at their native sizes; a mask that is missing is None.
+      um_per_px: side of a pixel of each case at its native size, um; None: unknown.
+      notes: sentences to print: the layout, missing masks.
+    """
+
+    ids: tuple[str, ...]
+    cases: tuple[Case, ...]
+    um_per_px: tuple[float | None, ...]
+    notes: tuple[str, ...]
+
+
+def select_cases(
+    root: Path,
+    split: str,
+    name: str | None = None,
+    subset: str | None = None,
+    slab: str | None = None,
+    limit: int | None = None,
+) -> Selection:
+    """Reads one split of a data set.
+
+    Args:
+      root: the data set's folder.
+      split: "train", "val", "test", or "all".
+      name: one of `NAMES`; None: what the folder looks like.
+      subset: of octa500 ("3M", "6M") or rose ("1", "2", "O", "Z", "H"); None: the only one there.
+      slab: as `config.data.slab`.
+      limit: take the first cases only.
+
+    Raises:
+      UserError: nothing recognised, several data sets, no case in the split, or a file that cannot
+        be read.
+    """
+    root = existing_folder(root, _HELP)
+    name = name or _recognise(root, subset)
+    if name == "prepared":
+        return _prepared(root, split, limit, subset, slab)
+    listing, subset = _list(root, name, subset, slab)
+    files = [case for case in listing.cases if split in (case.split, "all")]
+    cases = read_cases(files[:limit])
+    ids = _unique([file.id for file in files], [file.split for file in files])[:limit]
+    notes = (f"{listing.layout} in {root}", *listing.notes)
+    return _selection(root, split, ids, cases, subset if name == "octa500" else None, notes)
+
+
+def _recognise(root: Path, subset: str | None) -> str:
+    """The data set's name, by its folders and the subset that is asked for."""
+    if any(root.rglob("dataset_info.json")):
+        return "prepared"
+    if subset in OCTA500_IDS:
+        return "octa500"
+    if subset in ROSE_SIZES:
+        return "rose"
+    level = [root]
+    for _ in range(_DEPTH + 1):
+        if any(child_folder(folder, "Projection Maps") for folder in level):
+            return "octa500"
+        if any(fold_name(folder.name).startswith("rose") for folder in level):
+            return "rose"
+        level = [child for folder in level for child in folders_in(folder)]
+    return "folder"
+
+
+def _list(
+    root: Path, name: str, subset: str | None, slab: str | None
+) -> tuple[Listing, str | None]:
+    """The listing, and the subset that it is of."""
+    if name == "folder":
+        if subset is not None:
+            raise UserError(f"--subset: {root} is a folder without subsets; leave it out.")
+        return list_user_folder(root, slab), None
+    find, known = {
+        "octa500": (list_octa500, OCTA500_IDS),
+        "rose": (list_rose, ROSE_SIZES),
+    }[name]
+    if subset is not None:
+        return find(root, subset, slab), subset
+    found, errors = {}, []
+    for candidate in known:
+        try:
+            found[candidate] = find(root, candidate, slab)
+        except UserError as error:
+            errors.append(error)
+    if not found:
+        raise errors[0]
+    if len(found) > 1:
+        raise UserError(
+            f"{root} may hold the subsets {', '.join(found)} of {name}; choose one with --subset."
+        )
+    return next(iter(found.values())), next(iter(found))
+
+
+def _prepared(
+    root: Path, split: str, limit: int | None, wanted: str | None, slab: str | None
+) -> Selection:
+    # Only now: TFDS takes a moment to import.
+    from s2a_jax.data.prepared import find_prepared, prepared_cases, prepared_slabs
+
+    if wanted is not None:
+        raise UserError(
+            f"--subset: {root} is a prepared data set, which has one; leave it out, and pass the "
+            "folder of the one to use."
+        )
+    folder = find_prepared(root)
+    if slab is not None and (names := prepared_slabs(folder)) != slab_names(slab):
+        raise UserError(
+            f"{folder} was prepared with {', '.join(names) or 'one slab'}, not {slab}; prepare it "
+            f"again with --slab {slab}, or leave --slab out."
+        )
+    pairs, splits, subset = [], [], None
+    for one in SPLITS if split == "all" else (split,):
+        subset, found = prepared_cases(folder, one)
+        pairs += found
+        splits += [one] * len(found)
+    ids = _unique([name for name, _ in pairs], splits)[:limit]
+    cases = [case for _, case in pairs][:limit]
+    return _selection(root, split, ids, cases, subset, (f"Prepared data set {folder}",))
+
+
+def _selection(
+    root: Path,
+    split: str,
+    ids: Sequence[str],
+    cases: Sequence[Case],
+    subset: str | None,
+    notes: tuple[str, ...],
+) -> Selection:
+    if not cases:
+        raise UserError(
+            f"{root} has no {split} cases with a mask; choose another --split "
+            f"({', '.join((*SPLITS, 'all'))})."
+        )
+    pitches = tuple(octa500_pitch(subset, case.native_size) for case in cases)
+    return Selection(tuple(ids), tuple(cases), pitches, notes)
+
+
+def _unique(ids: Sequence[str], splits: Sequence[str]) -> list[str]:
+    """The names, with the split before those that occur in several."""
+    counts = Counter(ids)
+    return [
+        name if counts[name] == 1 else f"{split}-{name}"
+        for name, split in zip(ids, splits, strict=True)
+    ]

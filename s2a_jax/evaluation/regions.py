@@ -1,0 +1,111 @@
+"""The perivascular region of the FAZ, and the post-processing of its mask."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from s2a_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square window around the FAZ.
+
+    Attributes:
+        side: > 0, in `unit`.
+        unit: "px" (of the evaluated image) or "um".
+    """
+
+    side: float
+    unit: str
+
+    @classmethod
+    def parse(cls, text: str | int, field: str) -> "Window":
+        """Reads `120`, `120px` or `1200um`.
+
+        Args:
+            text: what was given.
+            field: the flag's name for the message.
+
+        Raises:
+            UserError: it is none of these, or not positive.
+        """
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(px|um)?", str(text).strip())
+        if not found or not float(found[1]) > 0:
+            raise UserError(
+                f"{field}={text}: expected a side in pixels or micrometres, such as 120 or 1200um."
+            )
+        return cls(float(found[1]), found[2] or "px")
+
+    def __str__(self) -> str:
+        side = f"{self.side:g}"
+        return f"{side}x{side} {self.unit}"
+
+    def describe(self) -> str:
+        """The definition, as it is printed beside every number of the region."""
+        return (
+            f"the {self} window centred on the true FAZ's centroid, shifted to stay inside the "
+            "image"
+        )
+
+    def pixels(self, um_per_px: float | None) -> int:
+        """The side in pixels, at least 1.
+
+        Raises:
+            UserError: the side is in micrometres and the pixel pitch is not known.
+        """
+        if self.unit == "px":
+            return max(1, round(self.side))
+        if um_per_px is None:
+            raise UserError(
+                f"The FAZ window of {self} needs the pixel pitch, which the data set does not "
+                "tell: give it as um_per_px, or the window in pixels."
+            )
+        return max(1, round(self.side / um_per_px))
+
+
+def window_around(faz: np.ndarray, side: int) -> tuple[int, int, int, int] | None:
+    """Where the window lies.
+
+    Args:
+        faz: bool [H, W], the true FAZ.
+        side: of the window in pixels, >= 1.
+
+    Returns:
+        top, left, bottom, right in pixels, the latter two exclusive; a window larger than the image
+        is cut to it. None for an empty FAZ, which has no centroid.
+    """
+    if not faz.any():
+        return None
+    starts, stops = [], []
+    for axis, length in enumerate(faz.shape):
+        profile = faz.sum(axis=1 - axis)
+        centre = (profile * np.arange(length)).sum() / profile.sum()
+        extent = min(side, length)
+        start = int(np.clip(np.rint(centre - (extent - 1) / 2), 0, length - extent))
+        starts.append(start)
+        stops.append(start + extent)
+    return (*starts, *stops)
+
+
+def clean_faz(mask: np.ndarray, radius: int = 2) -> np.ndarray:
+    """Post-processing: the largest component, its holes filled, opened by a disk.
+
+    Args:
+        mask: bool [H, W], a predicted FAZ. An empty one stays empty; so may one that the disk does
+            not fit into.
+        radius: of the disk in pixels, >= 0.
+
+    Returns:
+        bool [H, W].
+    """
+    labels, count = ndimage.label(mask, np.ones((3, 3), bool))
+    if not count:
+        return np.zeros_like(mask)
+    largest = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    return ndimage.binary_opening(
+        ndimage.binary_fill_holes(largest), y**2 + x**2 <= (radius + 0.5) ** 2
+    )

@@ -1,0 +1,277 @@
+"""Every metric of every case, from probabilities and true masks.
+
+The main thread predicts and lets the device count pixels; a thread for each core works meanwhile on
+what needs the host: areas under curves, distances, centre lines, components.
+"""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from s2a_jax.evaluation.curves import Histogram, roc_auc
+from s2a_jax.evaluation.evaluate import TASKS, count_pixels
+from s2a_jax.evaluation.geometry import assd, betti0_error, cl_dice, hd95, surface_distances
+from s2a_jax.evaluation.metrics import METRICS, scores
+from s2a_jax.evaluation.protocols import Protocol
+from s2a_jax.evaluation.regions import Window, clean_faz, window_around
+
+FAZ_POST = "faz_post"
+"""The task under which post-processed FAZ masks are reported, beside the raw ones."""
+
+METRIC_NAMES = (
+    *METRICS, "auc", "cl_dice", "hd95_px", "assd_px", "hd95_um", "assd_um", "betti0_error",
+    "pvr_dice",
+)  # fmt: skip
+"""Order of metrics in tables and files; `pvr_dice` is Dice in the FAZ's perivascular region."""
+
+_count_pixels = jax.jit(count_pixels)
+_SHOWN = 3  # best cases, and worst ones
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to evaluate.
+
+    Attributes:
+        protocol: resolution and threshold; the caller resizes.
+        window: the FAZ's perivascular region.
+        postprocess: whether FAZ masks are also scored after `clean_faz`.
+    """
+
+    protocol: Protocol
+    window: Window
+    postprocess: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """One case at the protocol's resolution.
+
+    Attributes:
+        id: its name.
+        image: [H, W], uint8 or float32 in [0, 1]; drawn, not computed with.
+        truth: "rv", "faz" -> bool [H, W], or None where the case has no such mask.
+        probability: "rv", "faz" -> float32 [H, W] in [0, 1].
+        um_per_px: side of a pixel, um; None: unknown.
+    """
+
+    id: str
+    image: np.ndarray
+    truth: dict[str, np.ndarray | None]
+    probability: dict[str, np.ndarray]
+    um_per_px: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A case to draw: its mean Dice over the tasks, and its masks, bool [H, W]."""
+
+    score: float
+    prediction: Prediction
+    masks: dict[str, np.ndarray]
+
+
+@dataclass(eq=False)
+class Scores:
+    """All numbers of N cases.
+
+    Attributes:
+        settings: how they were found.
+        ids: names of the cases.
+        values: task (`rv`, `faz`, `faz_post`) -> metric -> float64 [N], NaN where a case lacks what
+            the metric needs; a task or metric that no case has is absent.
+        pooled: task -> metric -> the metric of all cases' pixels together, [0, 1] as it is.
+        curves: task -> `Histogram.curves` of all cases' pixels together.
+        um_per_px: side of a pixel where it is known and one for all cases.
+        biomarkers: as `agreement.agreement` gives; empty where no case's pitch is known.
+        shown: cases sorted from best to worst, at least the three first and last of all.
+    """
+
+    settings: Settings
+    ids: list[str] = field(default_factory=list)
+    values: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    pooled: dict[str, dict[str, float]] = field(default_factory=dict)
+    curves: dict[str, dict[str, Any]] = field(default_factory=dict)
+    um_per_px: float | None = None
+    biomarkers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shown: list[Shown] = field(default_factory=list)
+
+    def best(self) -> list[Shown]:
+        """Up to three cases, the best first."""
+        return self.shown[: min(_SHOWN, (len(self.shown) + 1) // 2)]
+
+    def worst(self) -> list[Shown]:
+        """Up to three cases that are not among the best, the worst first."""
+        return self.shown[::-1][: min(_SHOWN, len(self.shown) // 2)]
+
+
+@dataclass(eq=False)
+class Row:
+    """One case's numbers.
+
+    Attributes:
+        masks: task -> bool [H, W], as predicted.
+        counts: task with a true mask -> `tp`, `fp`, `fn`, `tn` in pixels.
+        region: the same inside the FAZ's perivascular region; empty where there is none.
+        values: task -> metric -> value; one that is not defined is NaN or absent.
+        histograms: task -> pixels by their probability.
+        biomarkers: as `agreement.measure_both` gives; empty where the pixel pitch is unknown.
+    """
+
+    masks: dict[str, np.ndarray]
+    counts: dict[str, dict[str, int]]
+    region: dict[str, dict[str, int]]
+    values: dict[str, dict[str, float]] = field(default_factory=dict)
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+    biomarkers: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+def score_cases(predictions: Iterable[Prediction], total: int, settings: Settings) -> Scores:
+    """Scores every case once; a bar on standard error shows progress and time left.
+
+    Args:
+        predictions: the cases, at the protocol's resolution; each is taken when it is needed.
+        total: how many they are, for the bar.
+        settings: how to evaluate.
+
+    Raises:
+        UserError: the window is in micrometres and a case's pixel pitch is unknown.
+    """
+    from s2a_jax.evaluation.agreement import agreement  # only now: it takes long to import
+
+    result = Scores(settings)
+    rows: list[Row] = []
+    histograms: dict[str, Histogram] = {}
+    pitches = set()
+    console = Console(stderr=True)
+    shown = track(predictions, "Evaluating", total, console=console,
+                  disable=not console.is_terminal)  # fmt: skip
+    for prediction, row in _in_threads(shown, settings):
+        rows.append(row)
+        result.ids.append(prediction.id)
+        for task, histogram in row.histograms.items():
+            earlier = histograms.get(task)
+            histograms[task] = histogram if earlier is None else earlier + histogram
+        pitches.add(prediction.um_per_px)
+        dice = [row.values[task]["dice"] for task in TASKS if task in row.values]
+        result.shown.append(Shown(float(np.mean(dice)), prediction, row.masks))
+        result.shown.sort(key=lambda one: -one.score)
+        del result.shown[_SHOWN:-_SHOWN]
+        row.masks, row.histograms = {}, {}  # thousands of cases would not fit
+    result.biomarkers = agreement(result.ids, [row.biomarkers for row in rows])
+    result.um_per_px = pitches.pop() if len(pitches) == 1 else None
+    for task in (*TASKS, FAZ_POST):
+        mine = [row for row in rows if task in row.values]
+        if not mine:
+            continue
+        names = [name for name in METRIC_NAMES if any(name in row.values[task] for row in mine)]
+        result.values[task] = {
+            name: np.array([row.values.get(task, {}).get(name, np.nan) for row in rows])
+            for name in names
+        }
+        result.pooled[task] = _pooled([row.counts[task] for row in mine])
+        region = [row.region[task] for row in mine if task in row.region]
+        if region:
+            result.pooled[task]["pvr_dice"] = _pooled(region)["dice"]
+        if task in histograms:
+            result.curves[task] = histograms[task].curves()
+            if "roc" in result.curves[task]:
+                result.pooled[task]["auc"] = result.curves[task]["roc"]["auc"]
+    return result
+
+
+def _in_threads(
+    predictions: Iterable[Prediction], settings: Settings
+) -> Iterator[tuple[Prediction, Row]]:
+    """The cases in their order, while a few later ones are worked on."""
+    # Threads, since the time goes into loops of NumPy, SciPy and scikit-image that release the
+    # interpreter. Processes take longer to start than 100 cases take, and forking while JAX runs
+    # its threads may hang.
+    workers = os.cpu_count() or 1
+    pending: deque[tuple[Prediction, Future[Row]]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for prediction in predictions:
+            pending.append((prediction, pool.submit(score_case, prediction, settings)))
+            if len(pending) > 2 * workers:
+                case, future = pending.popleft()
+                yield case, future.result()
+        for case, future in pending:
+            yield case, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def score_case(prediction: Prediction, settings: Settings) -> Row:
+    """Scores one case.
+
+    Raises:
+        UserError: the window is in micrometres and the pixel pitch is unknown.
+    """
+    from s2a_jax.evaluation.agreement import measure_both  # only now: it takes long to import
+
+    probability = dict(prediction.probability)
+    truth = {task: mask for task, mask in prediction.truth.items() if mask is not None}
+    cuts = {task: settings.protocol.cut(probability[task]) for task in TASKS}
+    masks = {task: probability[task] >= cuts[task] for task in TASKS}
+    if settings.postprocess and "faz" in truth:
+        truth[FAZ_POST] = truth["faz"]
+        masks[FAZ_POST] = clean_faz(masks["faz"])
+        probability[FAZ_POST], cuts[FAZ_POST] = masks[FAZ_POST].astype(np.float32), np.float32(0.5)
+    window = None
+    if "faz" in truth:
+        window = window_around(truth["faz"], settings.window.pixels(prediction.um_per_px))
+    counted = (
+        {task: probability[task][None] for task in truth},
+        {task: mask[None] for task, mask in truth.items()},
+        {task: cuts[task][None] for task in truth},
+    )
+    counts = _integers(_count_pixels(*counted))
+    region = {}
+    if window is not None:
+        region = _integers(_count_pixels(*counted, np.array([window], np.int32)))
+    row = Row({task: masks[task] for task in TASKS}, counts, region)
+    if prediction.um_per_px is not None:
+        row.biomarkers = measure_both(masks, prediction.truth, prediction.um_per_px)
+    for task, true in truth.items():
+        values = {name: float(value) for name, value in scores(counts[task]).items()}
+        values |= _geometry(task, masks[task], true, prediction.um_per_px)
+        if task in region:
+            values["pvr_dice"] = float(scores(region[task])["dice"])
+        if task != FAZ_POST:
+            values["auc"] = roc_auc(probability[task], true)
+            row.histograms[task] = Histogram.count(probability[task], true)
+        row.values[task] = values
+    return row
+
+
+def _geometry(
+    task: str, predicted: np.ndarray, true: np.ndarray, um_per_px: float | None
+) -> dict[str, float]:
+    distances = surface_distances(predicted, true)
+    values = {"hd95_px": hd95(distances), "assd_px": assd(distances)}
+    if um_per_px is not None:
+        values |= {f"{name}_um": values[f"{name}_px"] * um_per_px for name in ("hd95", "assd")}
+    if task == "rv":
+        values["cl_dice"] = cl_dice(predicted, true)
+    return values | {"betti0_error": betti0_error(predicted, true)}
+
+
+def _integers(counts: Any) -> dict[str, dict[str, int]]:
+    return {
+        task: {name: int(value[0]) for name, value in by_name.items()}
+        for task, by_name in jax.device_get(counts).items()
+    }
+
+
+def _pooled(counts: list[dict[str, int]]) -> dict[str, float]:
+    totals = {name: np.sum([one[name] for one in counts]) for name in counts[0]}
+    return {name: float(value) for name, value in scores(totals).items()}

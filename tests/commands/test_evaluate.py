@@ -1,0 +1,128 @@
+"""`python -m s2a_jax evaluate` on small folders, with an untrained network."""
+
+import csv
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from s2a_jax.cli import main
+from s2a_jax.convert.weights import save_weights
+from s2a_jax.models.build import build_network, network_fields
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    fields = network_fields({"name": "unet", "variant": "tiny", "dtype": "float32"}, 32)
+    module = build_network("unet", fields)
+    init = jax.jit(lambda key: module.init(key, jnp.zeros((1, 32, 32, 1)), train=False))
+    save_weights(path, "unet", fields, jax.device_get(init(jax.random.key(0))))
+    return path
+
+
+def save(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def draw(folder, stem, shape, faz=True):
+    """An image with two vessels and, perhaps, a FAZ mask, in a user's folder."""
+    rv, hole = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+    rv[:, 5:9], rv[30:33], hole[14:24, 14:26] = 255, 255, 255
+    save(folder / f"images/{stem}.png", np.maximum(rv, 60) - hole // 5)
+    save(folder / f"masks/{stem}_rv.png", rv)
+    if faz:
+        save(folder / f"masks/{stem}_faz.png", hole)
+
+
+def test_everything_is_written_at_the_images_own_sizes(weights, tmp_path, capsys):
+    for split in ("train", "val", "test"):
+        draw(tmp_path / "eyes" / split, f"{split}0", (40, 56))
+    draw(tmp_path / "eyes/test", "test1", (50, 38), faz=False)
+    out = tmp_path / "out"
+    arguments = ["evaluate", "--weights", str(weights), "--data", str(tmp_path / "eyes")]
+    code = main([*arguments, "--out", str(out), "--window", "20", "--postprocess",
+                 "--um-per-px", "10"])  # fmt: skip
+    printed = capsys.readouterr().out
+    assert code == 0
+    assert "20x20 px window centred on the true FAZ's centroid" in printed
+    assert sorted(path.name for path in out.iterdir()) == [
+        "table.txt", "test", "test.csv", "test.json", "test_curves.png",
+    ]  # fmt: skip
+    with (out / "test.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == ["test0", "test1"]
+    assert rows[0]["faz_dice"] and not rows[1]["faz_dice"]
+    assert float(rows[1]["rv_hd95_um"]) == pytest.approx(10 * float(rows[1]["rv_hd95_px"]))
+    result = json.loads((out / "test.json").read_text())
+    assert (result["split"], result["protocol"], result["threshold"]) == ("test", "native", 0.5)
+    assert (result["network"], result["cases"], result["um_per_px"]) == ("unet", 2, 10)
+    mean = np.mean([float(row["rv_dice"]) for row in rows])
+    assert result["metrics"]["rv"]["dice"]["mean"] == pytest.approx(mean, abs=1e-6)
+    assert result["metrics"]["faz_post"]["dice"]["cases"] == 1
+    assert set(result["curves"]["rv"]) == {"roc", "pr", "calibration"}
+    area = result["biomarkers"]["faz_area_mm2"]
+    assert (area["ids"], area["true"]) == (["test0"], [pytest.approx(120 * 0.01**2)])
+    density = result["biomarkers"]["vessel_density"]
+    assert density["ids"] == ["test0", "test1"] and density["low"] <= density["bias"]
+    differences = np.subtract(density["predicted"], density["true"])
+    assert density["bias"] == pytest.approx(differences.mean())
+    for path in (*result["pictures"]["best"], *result["pictures"]["worst"]):
+        assert (out / path).is_file()
+
+    # At 320 px the distances grow, the pixels shrink; nothing is written without --out.
+    code = main([*arguments, "--protocol", "s2anet", "--split", "all", "--um-per-px", "10"])
+    assert code == 0
+    assert "all: unet, protocol s2anet, probability > 0.502" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--protocol", "otsu", "--threshold", "0.4"], "--threshold"),
+        (["--threshold", "2"], "--threshold"),
+        (["--window", "wide"], "--window"),
+        (["--limit", "0"], "--limit"),
+        (["--um-per-px", "-3"], "--um-per-px"),
+        (["--data", "nowhere"], "nowhere"),
+        (["--subset", "9M"], "9M"),
+        (["--split", "val", "--name", "octa500", "--subset", "6M"], "6M"),
+        (["--weights", "nowhere.safetensors"], "nowhere.safetensors"),
+        (["--out", "weights"], "--out"),
+    ],
+)
+def test_mistakes_are_one_sentence(weights, tmp_path, capsys, flags, named):
+    slab = tmp_path / "eyes/OCTA_3mm/Projection Maps/OCTA(ILM_OPL)"
+    for number in (10301, 10302, 10441, 10451):
+        save(slab / f"{number}.bmp", np.zeros((304, 304), np.uint8))
+        mask = np.zeros((304, 304), np.uint8)
+        mask[50:60] = 255
+        save(tmp_path / f"eyes/Label/GT_LargeVessel/{number}.bmp", mask)
+    given = {"--weights": str(weights), "--data": str(tmp_path / "eyes")}
+    given |= {"--out": str(tmp_path / "out")} | dict(zip(flags[::2], flags[1::2], strict=True))
+    if given["--out"] == "weights":
+        given["--out"] = str(weights)
+    code = main(["evaluate", *(part for pair in given.items() for part in pair)])
+    printed = capsys.readouterr()
+    assert code == 2
+    assert named in printed.err and printed.err.count("error:") == 1 and not printed.out
+    assert not (tmp_path / "out").exists()
+
+
+def test_octa500_is_recognised_with_its_pitch(weights, tmp_path):
+    from s2a_jax.data.selection import select_cases
+
+    home = tmp_path / "OCTA_6M"
+    for number in (10001, 10002, 10181, 10201):
+        pixels = np.zeros((400, 400), np.uint8)
+        save(home / f"ProjectionMaps/OCTA(ILM_OPL)/{number}.bmp", pixels)
+        pixels[100:200], pixels[300:] = 100, 255
+        save(home / f"GroundTruth/{number}.bmp", pixels)
+    selection = select_cases(tmp_path, "test")
+    assert selection.ids == ("10201",) and selection.um_per_px == (15.0,)
+    assert selection.cases[0].faz.sum() == 100 * 400
+    assert select_cases(home, "all", "octa500", limit=3).ids == ("10001", "10002", "10181")

@@ -1,0 +1,60 @@
+"""Curves and areas against scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+
+from s2a_jax.evaluation.curves import Histogram, roc_auc
+
+
+def maps(seed, share, decimals=None):
+    rng = np.random.default_rng(seed)
+    true = rng.uniform(size=(60, 50)) < share
+    logit = rng.normal(2.0 * true - 1.5, 1.5)
+    probability = (1 / (1 + np.exp(-logit))).astype(np.float32)
+    return (probability if decimals is None else probability.round(decimals)), true
+
+
+@pytest.mark.parametrize("share", [0.07, 0.5, 0.93, 1 / 3000])
+@pytest.mark.parametrize("decimals", [None, 1, 0])
+def test_area_of_one_image(share, decimals):
+    probability, true = maps(0, share, decimals)
+    true[0, 0], true[-1, -1] = True, False
+    expected = roc_auc_score(true.ravel(), probability.ravel())
+    assert roc_auc(probability, true) == pytest.approx(expected, abs=1e-6)
+
+
+def test_area_needs_both_classes():
+    probability, true = maps(0, 0.3)
+    assert np.isnan(roc_auc(probability, np.zeros_like(true)))
+    assert np.isnan(roc_auc(probability, np.ones_like(true)))
+
+
+def test_curves_of_several_images():
+    pairs = [maps(seed, 0.1) for seed in range(4)]
+    probability, true = (np.concatenate([part.ravel() for part in kind])
+                         for kind in zip(*pairs, strict=True))  # fmt: skip
+    histograms = [Histogram.count(*pair) for pair in pairs]
+    curves = sum(histograms[1:], histograms[0]).curves()
+    roc, pr, calibration = curves["roc"], curves["pr"], curves["calibration"]
+    assert roc["auc"] == pytest.approx(roc_auc_score(true, probability), abs=1e-5)
+    expected = average_precision_score(true, probability)
+    assert pr["average_precision"] == pytest.approx(expected, abs=1e-3)
+    fpr, tpr, _ = roc_curve(true, probability)
+    assert (roc["fpr"][0], roc["fpr"][-1], roc["tpr"][-1]) == (0, 1, 1)
+    np.testing.assert_allclose(roc["tpr"], np.interp(roc["fpr"], fpr, tpr), atol=0.01)
+    assert all(len(values) <= 200 for values in (roc["fpr"], roc["tpr"], pr["recall"]))
+    frequency, confidence = calibration_curve(true, probability, n_bins=15)
+    np.testing.assert_allclose(calibration["confidence"], confidence, atol=1e-5)
+    np.testing.assert_allclose(calibration["frequency"], frequency, atol=1e-5)
+    assert sum(calibration["pixels"]) == true.size
+    weights = np.array(calibration["pixels"]) / true.size
+    assert calibration["ece"] == pytest.approx((np.abs(frequency - confidence) * weights).sum())
+
+
+def test_saturated_probabilities_and_one_class():
+    probability = np.array([[0, 1, 1e-7, 1]], np.float32)
+    curves = Histogram.count(probability, np.array([[False, True, False, True]])).curves()
+    assert curves["roc"]["auc"] == 1 and curves["calibration"]["ece"] < 1e-6
+    assert "roc" not in Histogram.count(probability, np.zeros((1, 4), bool)).curves()

@@ -1,0 +1,104 @@
+"""Protocols, and all cases' numbers together."""
+
+import numpy as np
+import pytest
+from skimage.filters import threshold_otsu
+
+from s2a_jax.errors import UserError
+from s2a_jax.evaluation.protocols import PROTOCOLS, find_protocol
+from s2a_jax.evaluation.regions import Window
+from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
+from s2a_jax.evaluation.tables import summarise
+
+
+def test_thresholds_of_the_protocols():
+    above = np.nextafter(np.float32(128 / 255), np.float32(1))
+    s2anet = PROTOCOLS["s2anet"]
+    assert s2anet.side == 320
+    assert not np.float32(128 / 255) >= s2anet.cut(np.zeros((2, 2)))
+    assert above >= s2anet.cut(np.zeros((2, 2)))
+    assert np.float32(0.3) >= find_protocol("native", 0.3, "--").cut(np.zeros((2, 2)))
+
+    rng = np.random.default_rng(0)
+    probability = rng.beta(1, 9, (50, 60)).astype(np.float32)
+    probability[10:20, 10:30] = rng.beta(6, 4, (10, 20))
+    levels = (probability * 255).astype(np.uint8)
+    mask = probability >= PROTOCOLS["otsu"].cut(probability)
+    np.testing.assert_array_equal(mask, levels > threshold_otsu(levels))
+    assert not (np.full((4, 4), 0.1) >= PROTOCOLS["otsu"].cut(np.full((4, 4), 0.1))).any()
+
+
+def test_wrong_protocols_thresholds_and_windows_are_refused():
+    for name, threshold in (("best", None), ("native", 1.5), ("native", float("nan"))):
+        with pytest.raises(UserError, match="--"):
+            find_protocol(name, threshold, "--")
+    for text in ("", "0", "-5", "12mm", "1e9999"):
+        with pytest.raises(UserError, match="--window"):
+            Window.parse(text, "--window")
+
+
+@pytest.fixture(scope="module")
+def cases():
+    """Eight cases of three sizes; some lack a mask, one has an empty FAZ."""
+    rng = np.random.default_rng(0)
+    made = []
+    for number, shape in enumerate([(64, 64), (40, 56), (64, 64), (40, 56), (32, 32)] * 2):
+        truth = {task: rng.uniform(size=shape) < 0.2 for task in ("rv", "faz")}
+        truth["faz"][:] = False
+        truth["faz"][12:22, 10:24] = number != 4
+        noise = {task: rng.normal(size=shape) for task in truth}
+        probability = {
+            task: (1 / (1 + np.exp(-(6 * mask - 3 + 1.5 * noise[task])))).astype(np.float32)
+            for task, mask in truth.items()
+        }
+        if number in (1, 6):
+            truth["faz"] = None
+        image = rng.integers(0, 256, shape, np.uint8)
+        made.append(Prediction(f"eye{number}", image, truth, probability, 10.0))
+    return made
+
+
+def test_means_and_pooled_scores_of_all_cases(cases):
+    settings = Settings(PROTOCOLS["native"], Window(24, "px"), postprocess=True)
+    result = score_cases(iter(cases), len(cases), settings)
+    assert result.ids == [case.id for case in cases]
+    assert result.um_per_px == 10.0
+
+    masks = [(case.probability["faz"] >= 0.5, case.truth["faz"]) for case in cases]
+    dice = [
+        np.nan if true is None else 2 * (p & true).sum() / (p.sum() + true.sum())
+        for p, true in masks
+    ]
+    np.testing.assert_allclose(result.values["faz"]["dice"], dice)
+    both = [(p, true) for p, true in masks if true is not None]
+    pooled = 2 * sum((p & t).sum() for p, t in both) / sum(p.sum() + t.sum() for p, t in both)
+    summary = summarise(result)
+    one = summary["faz"]["dice"]
+    assert one.pooled == pytest.approx(pooled)
+    assert (one.mean, one.sd, one.cases) == pytest.approx((np.nanmean(dice), np.nanstd(dice), 8))
+    assert one.low < one.mean < one.high
+    # The empty FAZ has no centroid, and no pixel that a ROC curve could find.
+    assert summary["faz"]["pvr_dice"].cases == summary["faz"]["auc"].cases == 7
+    assert summary["rv"]["dice"].cases == 10 and summary["rv"]["pvr_dice"].cases == 7
+    first = masks[0]
+    inside = np.s_[5:29, 5:29]  # the centroid is (16.5, 16.5)
+    expected = 2 * (first[0] & first[1])[inside].sum() / sum(m[inside].sum() for m in first)
+    assert result.values["faz"]["pvr_dice"][0] == pytest.approx(expected)
+    assert (result.values["rv"]["hd95_um"] == 10 * result.values["rv"]["hd95_px"]).all()
+    assert "cl_dice" in summary["rv"] and "cl_dice" not in summary["faz"]
+    assert summary["faz_post"]["dice"].mean > one.mean
+    assert summary["faz_post"]["betti0_error"].mean < summary["faz"]["betti0_error"].mean
+    score = [shown.score for shown in (*result.best(), *reversed(result.worst()))]
+    assert score == sorted(score, reverse=True) and len(score) == 6
+
+
+def test_a_window_in_micrometres_needs_the_pitch(cases):
+    case = cases[0]
+    unknown = Prediction(case.id, case.image, case.truth, case.probability)
+    settings = Settings(PROTOCOLS["otsu"], Window(200, "um"))
+    result = score_cases([case], 1, settings)
+    assert all(one.pooled is None for one in summarise(result)["rv"].values())
+    with pytest.raises(UserError, match="pitch"):
+        score_cases([unknown], 1, settings)
+    result = score_cases([unknown], 1, Settings(PROTOCOLS["otsu"], Window(20, "px")))
+    assert "hd95_um" not in result.values["rv"]
