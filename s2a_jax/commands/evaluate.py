@@ -20,7 +20,10 @@ def add(commands: argparse._SubParsersAction) -> None:
         "cases as pictures; docs/evaluation.md defines all of them.",
     )
     parser.add_argument(
-        "--weights", required=True, type=Path, help="workdir, checkpoint or .safetensors file"
+        "--weights",
+        required=True,
+        type=Path,
+        help="workdir, checkpoint, .safetensors file, or sim_to_real, which comes along",
     )
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the data set")
     parser.add_argument(

@@ -18,7 +18,11 @@ def add(commands: argparse._SubParsersAction) -> None:
     what.add_argument("--rv", type=Path, help="vessel masks; of <id>_rv files if there are any")
     what.add_argument("--faz", type=Path, help="FAZ masks; of <id>_faz files if there are any")
     what.add_argument("--masks", type=Path, help="masks of both: 0, 100 (FAZ), 255 (vessel)")
-    what.add_argument("--weights", type=Path, help="segment IMAGEs with this network first")
+    what.add_argument(
+        "--weights",
+        type=Path,
+        help="segment IMAGEs with this network first (sim_to_real comes along)",
+    )
     what.add_argument(
         "images", nargs="*", type=Path, metavar="IMAGE", help="with --weights; files or folders"
     )

@@ -26,7 +26,10 @@ def add(commands: argparse._SubParsersAction) -> None:
         "named after the first.",
     )
     parser.add_argument(
-        "--weights", required=True, type=Path, help="workdir, checkpoint or .safetensors file"
+        "--weights",
+        required=True,
+        type=Path,
+        help="workdir, checkpoint, .safetensors file, or sim_to_real, which comes along",
     )
     parser.add_argument("--out", required=True, type=Path, help="folder for the results")
     parser.add_argument("--threshold", type=float, default=0.5, help="in [0, 1]; default 0.5")

@@ -20,7 +20,12 @@ _KEY = "s2a_jax"  # of the file's metadata: JSON with `network` and `fields`
 
 
 def save_weights(
-    path: Path, network: str, fields: Mapping[str, Any], variables: Mapping[str, Any]
+    path: Path,
+    network: str,
+    fields: Mapping[str, Any],
+    variables: Mapping[str, Any],
+    *,
+    half: bool = False,
 ) -> None:
     """Writes variables and what is needed to rebuild the network.
 
@@ -29,12 +34,13 @@ def save_weights(
         network: name of the network.
         fields: its hyper-parameters, JSON values.
         variables: {"params", "batch_stats"}.
+        half: store float16, in half the space; values are rounded to 11 bits.
 
     Raises:
         UserError: the file cannot be written.
     """
     arrays = {
-        name: np.ascontiguousarray(array)
+        name: np.ascontiguousarray(array, np.float16 if half else None)
         for name, array in flatten_dict(dict(variables), sep="/").items()
     }
     description = json.dumps({"network": network, "fields": dict(fields)})
@@ -67,7 +73,8 @@ def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Reads what `save_weights` wrote.
 
     Returns:
-        The network's name, its fields, and {"params", "batch_stats"} of NumPy arrays.
+        The network's name, its fields, and {"params", "batch_stats"} of NumPy arrays; float16 is
+        widened to float32.
 
     Raises:
         UserError: the file is damaged or was not written by this package.
@@ -75,7 +82,7 @@ def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
     try:
         with safe_open(path, framework="np") as file:
             description = (file.metadata() or {}).get(_KEY)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
+            arrays = {name: _widened(file.get_tensor(name)) for name in file.keys()}
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is no readable safetensors file: {error}.") from error
     if description is None:
@@ -86,3 +93,7 @@ def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
         )
     described = json.loads(description)
     return described["network"], described["fields"], unflatten_dict(arrays, sep="/")
+
+
+def _widened(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32) if array.dtype == np.float16 else array

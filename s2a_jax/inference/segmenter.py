@@ -16,6 +16,9 @@ from s2a_jax.models.build import build_network
 from s2a_jax.training.checkpoint import Checkpoints, restore_variables
 from s2a_jax.training.step import predict_step
 
+SHIPPED = {"sim_to_real": Path(__file__).parent / "weights/sim_to_real.safetensors"}
+"""Names of networks that come with the package; docs/data.md tells what each was trained on."""
+
 _SMALLEST_SIDE = 32  # pixels; below it the network's coarsest map has a single token
 
 
@@ -44,19 +47,22 @@ class Segmenter:
         """Loads a trained network.
 
         Args:
-            path: a workdir (its best checkpoint is taken), one of its `checkpoints/<step>`, or
-                exported weights (`.safetensors`).
+            path: a workdir (its best checkpoint is taken), one of its `checkpoints/<step>`,
+                exported weights (`.safetensors`), or a name in `SHIPPED`, unless a file or folder
+                is called so.
 
         Raises:
             UserError: there is nothing of this kind at `path`, or it is damaged.
         """
         path = Path(path).expanduser()
+        if not path.exists():
+            path = SHIPPED.get(str(path), path)
         if path.is_file() and path.suffix == ".safetensors":
             return cls(*load_weights(path))
         if not path.is_dir():
             raise UserError(
-                f"No weights at {path}: expected a workdir, one of its checkpoints/<step>, or a "
-                ".safetensors file."
+                f"No weights at {path}: expected a workdir, one of its checkpoints/<step>, a "
+                f".safetensors file, or a network that comes along ({', '.join(SHIPPED)})."
             )
         if (path / "checkpoints").is_dir():
             path = path / "checkpoints" / str(_best_step(path))
@@ -66,9 +72,15 @@ class Segmenter:
         except KeyError as error:
             raise UserError(f"The checkpoint {path} does not name its network.") from error
 
-    def save(self, path: str | Path) -> None:
-        """Exports the weights to one `.safetensors` file that `load_from_checkpoint` reads."""
-        save_weights(Path(path), self.network, self.fields, jax.device_get(self.variables))
+    def save(self, path: str | Path, *, half: bool = False) -> None:
+        """Exports the weights to one `.safetensors` file that `load_from_checkpoint` reads.
+
+        Args:
+            path: the file.
+            half: store float16, in half the space.
+        """
+        variables = jax.device_get(self.variables)
+        save_weights(Path(path), self.network, self.fields, variables, half=half)
 
     def predict(
         self, image: np.ndarray, *, threshold: float = 0.5

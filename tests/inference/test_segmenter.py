@@ -9,6 +9,7 @@ from PIL import Image
 from s2a_jax import S2ANet
 from s2a_jax.cli import main
 from s2a_jax.convert.weights import save_weights
+from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import build_network, network_fields
 
@@ -54,6 +55,26 @@ def test_exported_weights_predict_the_same(model, tmp_path):
     np.testing.assert_array_equal(
         loaded.predict_proba(image)["faz"], model.predict_proba(image)["faz"]
     )
+
+
+def test_half_precision_takes_half_the_space(model, tmp_path):
+    image = np.random.default_rng(1).uniform(size=(32, 32))
+    model.save(tmp_path / "whole.safetensors")
+    model.save(tmp_path / "half.safetensors", half=True)
+    whole, half = ((tmp_path / f"{name}.safetensors").stat().st_size for name in ("whole", "half"))
+    assert half < 0.6 * whole
+    loaded = S2ANet.load_from_checkpoint(tmp_path / "half.safetensors")
+    assert jax.tree.leaves(loaded.variables)[0].dtype == np.float32
+    np.testing.assert_allclose(
+        loaded.predict_proba(image)["rv"], model.predict_proba(image)["rv"], atol=2e-3
+    )
+
+
+def test_the_network_that_comes_along_finds_vessels_and_faz():
+    eye = synthesize_eye((11, 0), EyeParameters(size=304))  # no seed of its training
+    model = S2ANet.load_from_checkpoint("sim_to_real")
+    for predicted, truth in zip(model.predict(eye.image), (eye.rv, eye.faz), strict=True):
+        assert 2 * (predicted & truth).sum() / (predicted.sum() + truth.sum()) > 0.8
 
 
 def test_several_slabs(tmp_path, capsys):
