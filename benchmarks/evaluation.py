@@ -4,21 +4,22 @@
 
 An untrained network predicts every image, but what is scored are masks like those of a trained one:
 the probability of a synthetic eye's labels, blurred, shifted and noisy. Prints the time of the
-forward passes alone, of the whole evaluation with every metric, file and picture, their ratio, and
-where the time of one image goes, one function after the other on one thread.
+forward passes alone, of a whole evaluation (forward passes, every metric, files, pictures) without
+and with the biomarkers of predicted and true masks, their ratios to the first, and where the time
+of an image goes.
 """
 
 import argparse
-import cProfile
 import itertools
-import pstats
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,8 +28,11 @@ from scipy import ndimage
 
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.evaluation import scoring
+from s2a_jax.evaluation.agreement import measure_both
+from s2a_jax.evaluation.curves import Histogram, roc_auc
+from s2a_jax.evaluation.geometry import betti0_error, cl_dice, surface_distances
 from s2a_jax.evaluation.protocols import PROTOCOLS
-from s2a_jax.evaluation.regions import Window
+from s2a_jax.evaluation.regions import Window, clean_faz
 from s2a_jax.evaluation.results import Subject, write_results
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.models.build import build_network, network_fields
@@ -56,25 +60,39 @@ def main() -> None:
     model.predict_proba(cases[0].image)  # compiles
     scoring.score_cases(cases[:1], 1, settings)
 
+    forward = _timed(lambda: [model.predict_proba(case.image) for case in cases])
+    _print("forward passes", forward, forward, len(cases))
+    bare = [replace(case, um_per_px=None) for case in cases]
+    for name, chosen in (("metrics, files", bare), ("and biomarkers", cases)):
+        taken = _timed(lambda chosen=chosen: _evaluate(model, chosen, settings, fields))
+        _print(name, taken, forward, len(cases))
+    print("\nms of CPU an image, on one thread")
+    for name, run in _parts(settings).items():
+        few = cases[:_EYES]
+        _, cpu = _timed(lambda run=run, few=few: [run(case) for case in few])
+        print(f"  {name:22s} {1e3 * cpu / len(few):7.1f}")
+
+
+def _timed(run: Callable[[], Any]) -> tuple[float, float]:
+    """Seconds by the clock, and of CPU on all cores, which other programs disturb less."""
     start, start_cpu = time.perf_counter(), time.process_time()
-    for case in cases:
-        model.predict_proba(case.image)
-    forward = time.perf_counter() - start
-    forward_cpu = time.process_time() - start_cpu
-    start, start_cpu = time.perf_counter(), time.process_time()
+    run()
+    return time.perf_counter() - start, time.process_time() - start_cpu
+
+
+def _print(name: str, taken: tuple, forward: tuple, images: int) -> None:
+    clock, cpu = (1e3 * seconds / images for seconds in taken)
+    ratio, ratio_cpu = (ours / theirs for ours, theirs in zip(taken, forward, strict=True))
+    print(
+        f"{name:15s} {clock:7.1f} ms an image, ratio {ratio:.2f}   {cpu:7.1f} ms of CPU, "
+        f"ratio {ratio_cpu:.2f}"
+    )
+
+
+def _evaluate(model: Segmenter, cases: list, settings: scoring.Settings, fields: dict) -> None:
     with tempfile.TemporaryDirectory() as folder:
         scores = scoring.score_cases(_predicted(model, cases), len(cases), settings)
-        scored = time.perf_counter() - start
         write_results(scores, Subject("test", "s2anet", fields), Path(folder))
-    whole, whole_cpu = time.perf_counter() - start, time.process_time() - start_cpu
-    n = options.images
-    print(f"forward passes     {forward:7.2f} s   {1e3 * forward / n:6.1f} ms an image")
-    print(f"whole evaluation   {whole:7.2f} s   {1e3 * whole / n:6.1f} ms an image")
-    print(f"  of it the files  {whole - scored:7.2f} s   (table, CSV, JSON, curves, pictures)")
-    print(
-        f"ratio              {whole / forward:7.2f}     of CPU time {whole_cpu / forward_cpu:.2f}"
-    )
-    _profile(cases, settings)
 
 
 def _eye(size: int, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -97,30 +115,35 @@ def _cases(eyes: list, images: int) -> Iterator[scoring.Prediction]:
         )
 
 
-def _predicted(
-    model: Segmenter, cases: list[scoring.Prediction]
-) -> Iterator[scoring.Prediction]:  # fmt: skip
+def _predicted(model: Segmenter, cases: list) -> Iterator[scoring.Prediction]:
     for case in cases:
         model.predict_proba(case.image)
         yield case
 
 
-def _profile(cases: list[scoring.Prediction], settings: scoring.Settings) -> None:
-    few = cases[:_EYES]
-    profile = cProfile.Profile()
-    profile.enable()
-    for case in few:
-        scoring.score_case(case, settings)
-    profile.disable()
-    rows = {
-        name: seconds
-        for (file, _, name), (_, _, _, seconds, _) in pstats.Stats(profile).stats.items()
-        if "s2a_jax" in file and not name.startswith("<")
+def _parts(settings: scoring.Settings) -> dict[str, Callable[[scoring.Prediction], Any]]:
+    """What `score_case` calls, by name."""
+
+    def masks(case: scoring.Prediction) -> dict[str, np.ndarray]:
+        return {task: case.probability[task] >= 0.5 for task in case.truth}
+
+    def both(function: Callable, case: scoring.Prediction) -> list:
+        return [function(mask, case.truth[task]) for task, mask in masks(case).items()]
+
+    return {
+        "HD95, ASSD": lambda case: both(surface_distances, case),
+        "clDice": lambda case: cl_dice(masks(case)["rv"], case.truth["rv"]),
+        "betti-0 error": lambda case: both(betti0_error, case),
+        "ROC AUC": lambda case: [roc_auc(case.probability[t], case.truth[t]) for t in case.truth],
+        "curves": lambda case: [
+            Histogram.count(case.probability[t], case.truth[t]) for t in case.truth
+        ],
+        "post-processing": lambda case: clean_faz(masks(case)["faz"]),
+        "all but biomarkers": lambda case: scoring.score_case(
+            replace(case, um_per_px=None), settings
+        ),
+        "biomarkers": lambda case: measure_both(masks(case), case.truth, 15.0),
     }
-    print("\nms an image, on one thread (a function's time includes what it calls)")
-    for name, seconds in sorted(rows.items(), key=lambda row: -row[1]):
-        if seconds > 1e-4 * len(few):
-            print(f"  {name:22s} {1e3 * seconds / len(few):7.1f}")
 
 
 if __name__ == "__main__":

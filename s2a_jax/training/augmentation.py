@@ -51,9 +51,9 @@ class Augmentation:
         gamma: largest absolute logarithm (base 2) of a random exponent of the intensity, one for
             all slabs: the display's curve; 0 is off.
         contrast, noise, motion_stripes, local_shadow, blur: strengths of photometric changes; 0 is
-            off. `s2a_jax.training.photometry` tells what each does and stands for, docs/data.md where
-            ranges come from. 0.3 is a strong contrast and noise, 0.5 a strong stripe and shadow, 1
-            pixel a strong blur.
+            off. `s2a_jax.training.photometry` tells what each does, docs/data.md where ranges come
+            from. 0.3 is a strong contrast and noise, 0.5 a strong stripe and shadow, 1 pixel a
+            strong blur.
         crop: side of a random crop in pixels, a multiple of 16; 0 keeps the whole image.
 
     Raises:
