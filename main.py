@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
             jax.config.update("jax_compilation_cache_dir", str(cache))
         # Tables need their width where the output goes to a file, too.
         console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 110)
-        workdir = Workdir(_WORKDIR.value)
+        workdir = Workdir(_WORKDIR.value, default.get_config())
         if _MODE.value == "evaluate":
             config = _CONFIG.value or workdir.load_config()
             return _report(evaluate_workdir(resolve(config), workdir, console), workdir, console)

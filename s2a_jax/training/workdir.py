@@ -13,9 +13,15 @@ _MAY_CHANGE = ("data.root", "data.synthetic.root", "data.incomplete", "eval.", "
 
 
 class Workdir:
-    """Paths below one run's folder."""
+    """Paths below one run's folder.
 
-    def __init__(self, path: str | Path):
+    Args:
+        path: the folder; it need not exist yet.
+        defaults: gives a run of an older version the fields that it did not have.
+    """
+
+    def __init__(self, path: str | Path, defaults: ConfigDict | None = None):
+        self._defaults = {} if defaults is None else to_json(defaults)
         self.path = Path(path).expanduser().absolute()
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"--workdir={path} is a file; give a folder.")
@@ -36,7 +42,7 @@ class Workdir:
         """
         if not self.config.is_file():
             raise UserError(f"No run in {self.path}: it has no config.json. Train one first.")
-        return from_json(json.loads(self.config.read_text()))
+        return from_json(_filled(json.loads(self.config.read_text()), self._defaults))
 
     def claim(self, config: ConfigDict) -> None:
         """Writes the configuration, or checks that the run here has the same.
@@ -74,6 +80,15 @@ def to_json(config: ConfigDict) -> dict[str, Any]:
 def from_json(values: dict[str, Any]) -> ConfigDict:
     """The configuration that `to_json` made these values of."""
     return ConfigDict(_with_tuples(values))
+
+
+def _filled(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """`values`, and of `defaults` what they lack."""
+    filled = defaults | values
+    for name, default in defaults.items():
+        if isinstance(default, dict) and isinstance(filled[name], dict):
+            filled[name] = _filled(filled[name], default)
+    return filled
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
