@@ -192,9 +192,9 @@ def _in_threads(
     predictions: Iterable[Prediction], settings: Settings
 ) -> Iterator[tuple[Prediction, Row]]:
     """The cases in their order, while a few later ones are worked on."""
-    # Threads, since the time goes into loops of NumPy, SciPy and scikit-image that release the
-    # interpreter. Processes take longer to start than 100 cases take, and forking while JAX runs
-    # its threads may hang.
+    # Threads, since the metrics' time goes into loops of NumPy, SciPy and scikit-image that release
+    # the interpreter. Fresh processes take as long to start as 100 cases' metrics do, and forking
+    # while JAX runs its threads may hang.
     workers = os.cpu_count() or 1
     pending: deque[tuple[Prediction, Future[Row]]] = deque()
     pool = ThreadPoolExecutor(workers)
