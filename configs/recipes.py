@@ -66,10 +66,6 @@ def resolve(config: ConfigDict) -> ConfigDict:
         section, field = path.split(".")
         if config[section][field] is None:
             config[section][field] = value
-    # A run of an earlier version may lack fields of its evaluation.
-    for field, value in default.get_config().eval.items():
-        if field not in config.eval:
-            config.eval[field] = value
     return config
 
 

@@ -33,7 +33,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--subset", help="of octa500: 3M or 6M; of rose: 1, 2, O, Z or H")
     parser.add_argument(
-        "--slab", help="as config.data.slab; default: what the network was trained with"
+        "--slab",
+        help="as config.data.slab; default: the slabs that the weights name, or the first one",
     )
     parser.add_argument(
         "--split", choices=("test", "val", "train", "all"), default="test", help="default test"
@@ -104,6 +105,7 @@ def run(options: argparse.Namespace) -> None:
     selection = select_cases(
         options.data, options.split, options.name, options.subset, slab, options.limit
     )
+    _check_slabs(selection.cases[0].image, model.slabs, options.data)
     predictions = _predictions(
         selection, model.predict_proba, settings.protocol.side, options.um_per_px
     )
@@ -121,6 +123,16 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f"Cannot write to --out={out}: {error}.") from error
     console.print(tables)
     console.print(f"{len(result.ids)} cases -> {out}")
+
+
+def _check_slabs(image: Any, slabs: tuple[str, ...], root: Path) -> None:
+    """Raises a UserError unless the images have as many slabs as the network takes."""
+    count = 1 if image.ndim == 2 else image.shape[2]
+    if count != (len(slabs) or 1):
+        raise UserError(
+            f"The cases of {root} have {count} slab(s), but the network takes "
+            f"{', '.join(slabs) or 'one'}; choose the slabs with --slab, or another data set."
+        )
 
 
 def _predictions(

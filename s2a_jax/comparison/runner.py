@@ -37,7 +37,7 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
         128 + the number of the signal that stopped the comparison, or 0; and the runs that failed.
 
     Raises:
-        UserError: a run refuses its configuration or data set.
+        UserError: the first run of all refuses its configuration or data set.
     """
     todo = [run for run in runs if not _record(run)["finished"]]
     if done := len(runs) - len(todo):
@@ -56,7 +56,7 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
             console.print(f"[{i + 1}/{len(todo)}] {run.label}: training, log in {log}")
             code = _train(run, log, interrupt, show)
             seconds = before + time.monotonic() - start
-            if code == 2:
+            if code == 2 and not i and not done:  # most likely all would be refused alike
                 reason = _last_line(log)
                 if not run.workdir.path.exists():  # refused before anything was written
                     _remove(log)

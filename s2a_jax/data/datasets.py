@@ -119,12 +119,16 @@ def load_dataset(config: Mapping[str, Any]) -> Dataset:
         first += len(part)
     if eyes is not None:
         ranges["synthetic"] = (range(first, first + eyes.count), ranges["synthetic"][1])
-        notes.append(f"Synthetic training eyes are made as they are used: {eyes.count} a pass.")
+        notes.append(
+            f"Synthetic training eyes are made as they are used, {eyes.count} a pass: "
+            f"{ranges['synthetic'][1]:.0%} of the training cases."
+        )
     if len(sources) > 1:
         notes += [
             f"{ranges[name][1]:.0%} of the training cases come from {name}: {len(part)} cases, "
             f"{int(part.has_rv.sum())} with RV, {int(part.has_faz.sum())} with FAZ masks."
             for name, part in parts.items()
+            if eyes is None or name != "synthetic"
         ]
     splits["train"] = train = concatenate(list(parts.values()))
     resized = sum(int((cases.native_sizes != size).any(axis=1).sum()) for cases in splits.values())

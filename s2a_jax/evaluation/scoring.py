@@ -1,6 +1,6 @@
 """Every metric of every case, from probabilities and true masks.
 
-The main thread predicts and lets the device count pixels; a thread for each core works meanwhile on
+The main thread predicts; meanwhile a thread for each core lets the device count pixels and works on
 what needs the host: areas under curves, distances, centre lines, components.
 """
 

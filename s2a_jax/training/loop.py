@@ -188,7 +188,8 @@ class _Run:
             step: updates dispatched so far.
             late: how many of them may still be under way.
         """
-        ready, self.pending = self.pending[: len(self.pending) - late], self.pending[-late:][:late]
+        count = max(0, len(self.pending) - late)
+        ready, self.pending = self.pending[:count], self.pending[count:]
         if not ready:
             return None
         rows = jax.device_get(ready)

@@ -209,7 +209,7 @@ def network_fields_of(config: Any) -> dict[str, Any]:
         UserError: a field that cannot be used.
     """
     side = check_crop(config.augment.crop, image_size(config.data))
-    return network_fields(config.model, side)
+    return network_fields(config.model, side, data_slabs(config.data))
 
 
 def check_crop(crop: int, size: int) -> int:

@@ -177,6 +177,9 @@ def _serve(process: subprocess.Popen, jobs: queue.SimpleQueue) -> None:
         except (EOFError, OSError, pickle.UnpicklingError):
             future.set_exception(UserError(_obituary(process.wait())))
             return
+        except Exception as error:  # whatever it is: who waits for the eye must not wait for ever
+            future.set_exception(error)
+            return
         if isinstance(answer, str):
             future.set_exception(RuntimeError(f"No eye could be made of {recipe[0]}:\n{answer}"))
         else:
