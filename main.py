@@ -80,13 +80,24 @@ def _parse(argv: list[str]) -> None:
     """Parses the flags; raises a UserError that says which one is wrong."""
     try:
         rest = flags.FLAGS(argv)[1:]
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        config = _CONFIG.value
+        if config is not None:
+            config.seed  # noqa: B018  a file that cannot be read is only reported at this point
+    except (
+        flags.Error,
+        SyntaxError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        OSError,
+    ) as error:
         raise UserError(_explain(argv, error)) from error
     if rest:
         raise UserError(f"Unexpected argument {rest[0]!r}; flags start with --.")
     if _WORKDIR.value is None:
         raise UserError("--workdir is missing: the folder that the run is written to.")
-    if _MODE.value != "evaluate" and _CONFIG.value is None:
+    if _MODE.value != "evaluate" and config is None:
         raise UserError("--config is missing, for example --config configs/synthetic.py.")
 
 
