@@ -88,7 +88,7 @@ def test_training_leaves_everything(trained):
 
 
 def test_the_command_evaluates_as_the_run_did(run, trained, shared, tmp_path):
-    (eyes,) = (shared / "eyes").glob("v*-96px-*-train1-*")  # the run streams: its folder has one train eye
+    (eyes,) = (shared / "eyes").glob("v*-96px-*-train1-*")  # that of the streamed run
     code, output = run("-m", "s2a_jax", "evaluate", "--weights", trained, "--data", eyes,
                        "--um-per-px", "31.25", "--out", tmp_path / "out")  # fmt: skip
     assert code == 0, output
