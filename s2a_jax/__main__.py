@@ -2,7 +2,15 @@
 
 import sys
 
-from s2a_jax.cli import main
+from s2a_jax.starting import ends_at_once
+
+
+def main() -> int:
+    """Runs the command line; returns the exit code."""
+    with ends_at_once():  # the commands import for a second
+        from s2a_jax import cli
+    return cli.main()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,6 +11,9 @@ from ml_collections import ConfigDict
 
 from s2a_jax.errors import UserError
 
+# Ratios of difflib from which a field is what may have been meant, in its section and elsewhere.
+_NEAR, _FAR = 0.65, 0.85
+
 
 def load_config_file(argument: str) -> ConfigDict:
     """What `get_config` of a configuration file returns.
@@ -69,8 +72,17 @@ def field_hint(config: ConfigDict, name: str, prefix: str = "") -> str:
         name: what was given, with `prefix` in front.
         prefix: how a name of the first level begins, as "config.".
     """
-    close = difflib.get_close_matches(name, _names(config, prefix), n=1)
-    return f"did you mean {close[0]}?" if close else "configs/default.py lists all fields."
+    section, _, field = name.rpartition(".")
+    alike = []
+    for candidate in _names(config, prefix):
+        its_section, _, its_field = candidate.rpartition(".")
+        closeness = difflib.SequenceMatcher(None, field, its_field).ratio()
+        if closeness >= (_NEAR if section == its_section else _FAR):
+            alike.append((section == its_section, closeness, candidate))
+    if not alike:
+        return "configs/default.py lists all fields."
+    best = max(alike)[:2]
+    return f"did you mean {' or '.join(name for *of, name in alike if tuple(of) == best)}?"
 
 
 def _type(config: ConfigDict, name: str) -> type:
