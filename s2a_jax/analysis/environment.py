@@ -1,9 +1,11 @@
 """Where and when a run was computed: versions, devices, hardware, commit, times.
 
 `environment.json` of a workdir is what `describe_environment` returned when the run began, with
-`ended` filled in later, and under `resumed` one such description for each time it went on.
+`ended` and `failed` filled in later, and under `resumed` one such description for each time it went
+on.
 """
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -11,6 +13,7 @@ import platform
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,11 +30,12 @@ def describe_environment() -> dict[str, Any]:
     The host's and the user's names are left out, since reports are passed on.
 
     Returns:
-        `started` (ISO 8601 with the offset from UTC), `ended` (None), `command` (list of words),
-        `commit` (hash of git, or None where the package is no checkout), `uncommitted_changes`
-        (bool, None without a commit), `versions` (name -> version, packages that are installed),
-        `devices` (list of `kind`, `platform`, `count` over all processes), `processes`, `hardware`
-        (`processor`, `cores` that this process may use, `memory_gib` or None, `system`).
+        `started` (ISO 8601 with the offset from UTC), `ended` and `failed` (None), `command` (list
+        of words), `commit` (hash of git, or None where the package is no checkout),
+        `uncommitted_changes` (bool, None without a commit), `versions` (name -> version, packages
+        that are installed), `devices` (list of `kind`, `platform`, `count` over all processes),
+        `processes`, `hardware` (`processor`, `cores` that this process may use, `memory_gib` or
+        None, `system`).
     """
     import jax
 
@@ -41,6 +45,7 @@ def describe_environment() -> dict[str, Any]:
     return {
         "started": _now(),
         "ended": None,
+        "failed": None,
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "commit": commit,
         "uncommitted_changes": None if changes is None else bool(changes),
@@ -77,11 +82,46 @@ def record_start(path: Path) -> None:
     _write(path, now)
 
 
-def record_end(path: Path) -> None:
-    """Fills in when the newest entry of `path` ended: finished, stopped or failed."""
-    first = json.loads(path.read_text())
-    [first, *first.get("resumed", [])][-1]["ended"] = _now()
-    _write(path, first)
+def record_end(path: Path, error: BaseException | None = None) -> None:
+    """Fills in when the newest entry of `path` ended and, if it has failed, why: one line.
+
+    Args:
+        path: environment.json, as `record_start` wrote it.
+        error: what ended it, if it did not finish; Ctrl-C is no failure.
+
+    Raises:
+        UserError: the file is not as it was written, or cannot be written again.
+    """
+    failed = None
+    if isinstance(error, Exception):
+        lines = str(error).strip().splitlines() or ["no message"]
+        failed = f"{type(error).__name__}: {lines[0]}"
+    try:
+        first = json.loads(path.read_text())
+        [first, *first.get("resumed", [])][-1].update({"ended": _now(), "failed": failed})
+        _write(path, first)
+    except (OSError, ValueError, TypeError, AttributeError) as mistake:
+        raise UserError(
+            f"The end of the run cannot be noted in {path} ({mistake}); delete that file, the run "
+            "does without."
+        ) from mistake
+
+
+@contextlib.contextmanager
+def recorded(path: Path) -> Iterator[None]:
+    """Notes in `path` when what runs within this context begins and ends, and whether it fails.
+
+    Raises:
+        UserError: as `record_start` and `record_end`; never in place of an error from within.
+    """
+    record_start(path)
+    try:
+        yield
+    except BaseException as error:
+        with contextlib.suppress(UserError):
+            record_end(path, error)
+        raise
+    record_end(path)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from s2a_jax.analysis.environment import record_end, record_start
+from s2a_jax.analysis.environment import recorded
 from s2a_jax.errors import UserError
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.estimate import warn_if_slow, warn_of_waiting
@@ -44,8 +44,7 @@ def train(config: Any, workdir: Workdir, console: Console) -> int:
         UserError: a configuration, data set or workdir that cannot be used.
         NonFiniteLossError: training has diverged.
     """
-    if workdir.config.is_file():
-        workdir.check(config)  # before the data set is read
+    workdir.check(config)  # before the data set is read
     settings_of(config.eval)  # what is wrong there should not wait for the end of the run
     setup = make_setup(config)
     pretrained = read_pretrained(config.model.pretrained, setup)
@@ -60,13 +59,11 @@ def train(config: Any, workdir: Workdir, console: Console) -> int:
         else:
             state = checkpoints.restore(checkpoints.latest_step, setup.abstract)
         if start < setup.total_steps:
-            record_start(workdir.environment)
-            try:
-                with Interrupt() as interrupt:
-                    run = _Run(config, setup, checkpoints, workdir, console)
-                    signal = run.train(state, start, interrupt)
-            finally:
-                record_end(workdir.environment)
+            if not start:  # of an attempt that saved nothing there may be one
+                workdir.environment.unlink(missing_ok=True)
+            with recorded(workdir.environment), Interrupt() as interrupt:
+                run = _Run(config, setup, checkpoints, workdir, console)
+                signal = run.train(state, start, interrupt)
             if signal is not None:
                 console.print(
                     f"Stopped by {signal.name} after step {checkpoints.latest_step} of "
@@ -87,6 +84,8 @@ def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
     Raises:
         UserError: as `train`, or there is no validated checkpoint yet.
     """
+    if not workdir.has_checkpoint():
+        raise UserError(f"{workdir.path} has no checkpoint to evaluate: train it first.")
     workdir.check(config)
     settings_of(config.eval)
     setup = make_setup(config)
@@ -202,7 +201,11 @@ class _Run:
             self.logged += 1
             if not np.isfinite([row["loss"], row["grad_norm"]]).all():
                 raise NonFiniteLossError(self.diverged(self.logged, row))
-        values = {name: float(value) for name, value in rows[-1].items()}
+        row = rows[-1]
+        for task in ("rv", "faz"):
+            if not row.pop(f"masks_{task}"):  # no case to take the loss of: 0 would look perfect
+                del row[f"loss_{task}"]
+        values = {name: float(value) for name, value in row.items()}
         values |= {
             "learning_rate": float(self.setup.schedule(self.logged - 1)),
             "epoch": (self.logged - 1) // self.setup.steps_per_epoch,
@@ -217,9 +220,13 @@ class _Run:
             self.console.print(warning, style="bold yellow")
             self.has_warned = True
         self.writer.write(self.logged, values)
+        parts = "  ".join(
+            f"{task} {values[f'loss_{task}']:.3f}" if f"loss_{task}" in values else f"{task} –"
+            for task in ("rv", "faz")
+        )
         return (
-            f"loss {values['loss']:.4f}  rv {values['loss_rv']:.3f}  faz {values['loss_faz']:.3f}"
-            f"  alpha {values['alpha']:.3f}  {self.images_per_second:.1f} img/s"
+            f"loss {values['loss']:.4f}  {parts}  alpha {values['alpha']:.3f}  "
+            f"{self.images_per_second:.1f} img/s"
         )
 
     def diverged(self, step: int, row: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ from s2a_jax.objectives.balancing import BALANCES
 from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
+from s2a_jax.training.ranges import check_ranges
 from s2a_jax.training.sharding import (
     batch_sharding,
     check_divisible,
@@ -103,17 +104,11 @@ def make_setup(config: Any) -> Setup:
     Raises:
         UserError: a field, folder or file that cannot be used.
     """
+    check_ranges(config)
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp)
     batch_size, eval_batch_size = config.train.batch_size, config.eval.batch_size or mesh.size
     check_divisible(batch_size, mesh, "config.train.batch_size")
     check_divisible(eval_batch_size, mesh, "config.eval.batch_size")
-    for field, value in (
-        ("train.epochs", config.train.epochs),
-        ("eval.every_epochs", config.eval.every_epochs),
-        ("log.every_steps", config.log.every_steps),
-    ):
-        if value < 1:
-            raise UserError(f"config.{field}={value}: expected at least 1.")
     size = image_size(config.data)
     augmentation = Augmentation(**config.augment)
     side = check_crop(augmentation.crop, size)
@@ -129,6 +124,13 @@ def make_setup(config: Any) -> Setup:
     dataset = load_dataset(config.data)
     if not len(dataset.val):
         raise UserError("The data set has no validation cases to choose the best network by.")
+
+    cases = sum(len(part) for part, _ in dataset.sources.values())  # streamed eyes are no arrays
+    if batch_size > cases:
+        raise UserError(
+            f"config.train.batch_size={batch_size} is more than the {cases} training cases of a "
+            "pass; choose a smaller one."
+        )
 
     steps_per_epoch = dataset.steps_per_epoch(batch_size)
     optimizer_config = OptimizerConfig(**config.optimizer)

@@ -35,7 +35,8 @@ def train_step(
     compiled again from epoch to epoch.
 
     Returns:
-        The new state, and scalars: `loss`, `loss_rv`, `loss_faz`, `alpha`, `grad_norm`.
+        The new state, and scalars: `loss`, `loss_rv`, `loss_faz`, `alpha`, `grad_norm`, and
+        `masks_rv`, `masks_faz`: cases of the batch with that mask; without any its loss is 0.
     """
     step_key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
     augment_key, dropout_key = jax.random.split(step_key)
@@ -79,7 +80,8 @@ def train_step(
         ema_params=ema_params,
         balance=balance,
     )
-    return new_state, parts | {"grad_norm": optax.tree.norm(grads)}
+    counts = {f"masks_{task}": jnp.sum(of) for task, of in present.items()}
+    return new_state, parts | counts | {"grad_norm": optax.tree.norm(grads)}
 
 
 def unpack(batch: Batch) -> tuple[Array, Array]:

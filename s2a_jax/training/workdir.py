@@ -38,19 +38,31 @@ class Workdir:
         """The configuration that the run was started with.
 
         Raises:
-            UserError: there is no run here.
+            UserError: there is no run here, or its config.json is damaged.
         """
         if not self.config.is_file():
             raise UserError(f"No run in {self.path}: it has no config.json. Train one first.")
-        return from_json(_filled(json.loads(self.config.read_text()), self._defaults))
+        try:
+            values = json.loads(self.config.read_text())
+            return from_json(_filled(values, self._defaults))
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"The run's configuration {self.config} cannot be read ({error}); put back a copy "
+                "of it, or train in another --workdir."
+            ) from error
+
+    def has_checkpoint(self) -> bool:
+        """Whether a run has saved anything to go on from."""
+        steps = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
+        return any(step.name.isdecimal() for step in steps)  # unfinished ones have other names
 
     def claim(self, config: ConfigDict) -> None:
         """Writes the configuration, or checks that the run here has the same.
 
         Raises:
-            UserError: the folder holds a run with another configuration.
+            UserError: as `check`, or the folder cannot be written to.
         """
-        if self.config.is_file():
+        if self._is_taken():
             self.check(config)
             return
         try:
@@ -62,7 +74,15 @@ class Workdir:
             raise UserError(f"Cannot write to --workdir={self.path}: {error}.") from error
 
     def check(self, config: ConfigDict) -> None:
-        """Raises a UserError if the run here was started with another configuration."""
+        """Checks that `config` may go on with the run here.
+
+        A run that ended before it saved anything does not count: any configuration may start anew.
+
+        Raises:
+            UserError: the run was started with another configuration, or its own cannot be read.
+        """
+        if not self._is_taken():
+            return
         theirs, ours = _flat(to_json(self.load_config())), _flat(to_json(config))
         for field in sorted(theirs.keys() | ours.keys()):
             if theirs.get(field) != ours.get(field) and not field.startswith(_MAY_CHANGE):
@@ -70,6 +90,14 @@ class Workdir:
                     f"{self.path} holds a run with config.{field}={theirs.get(field)!r}, not "
                     f"{ours.get(field)!r}; give another --workdir, or that run's configuration."
                 )
+
+    def _is_taken(self) -> bool:
+        """Whether something here belongs to a configuration: a checkpoint, or what is made of one.
+
+        Who keeps the weights may have deleted the checkpoints.
+        """
+        made = self.weights.exists() or self.results.exists() or self.has_checkpoint()
+        return made and self.config.is_file()
 
 
 def to_json(config: ConfigDict) -> dict[str, Any]:

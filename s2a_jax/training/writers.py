@@ -10,13 +10,16 @@ class MetricWriter:
     Args:
         jsonl: the file; rows after `step` are dropped, since a resumed run makes them again.
         events: folder of the TensorBoard events.
-        step: the step that the run goes on from.
+        step: the step that the run goes on from; at 0 events of an earlier attempt are deleted.
     """
 
     def __init__(self, jsonl: Path, events: Path, step: int):
         if jsonl.exists():
             rows = [line for line in jsonl.read_text().splitlines() if _step(line) <= step]
             jsonl.write_text("".join(row + "\n" for row in rows))
+        if step == 0:
+            for file in events.glob("events.out.tfevents.*"):
+                file.unlink()
         # Only now: it imports PyTorch where that is installed, a second of every start.
         from tensorboardX import SummaryWriter
 
