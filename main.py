@@ -5,21 +5,24 @@ python main.py --mode=evaluate --workdir runs/octa500
 python main.py --mode=preview --config configs/octa500.py --workdir runs/octa500
 """
 
-import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from configs.command_line import USAGE, Request, asks_for_help, parse
-from configs.recipes import defaults_of, resolve
 from s2a_jax.errors import UserError
-from s2a_jax.starting import ends_at_once
-from s2a_jax.training.workdir import Workdir
+from s2a_jax.starting import ends_at_once, interrupts
+
+if TYPE_CHECKING:  # imported where a signal can end that
+    from rich.console import Console
+
+    from configs.command_line import Request
+    from s2a_jax.training.workdir import Workdir
 
 
 def main(argv: list[str]) -> int:
     """Runs one command line; returns the exit code, 2 for a user's mistake, 130 if stopped."""
+    with ends_at_once():
+        from configs.command_line import USAGE, asks_for_help, parse
     if asks_for_help(argv):
         print(USAGE, end="")
         return 0
@@ -35,11 +38,13 @@ def main(argv: list[str]) -> int:
         return 130
 
 
-def _run(request: Request) -> int:
+def _run(request: "Request") -> int:
     """Does what is asked for; only here JAX is imported."""
     with ends_at_once():
         import jax
+        from rich.console import Console
 
+        from configs.recipes import resolve
         from s2a_jax.data.datasets import data_slabs
         from s2a_jax.training.loop import NonFiniteLossError, evaluate_workdir, train
         from s2a_jax.training.preview import write_preview
@@ -65,10 +70,11 @@ def _run(request: Request) -> int:
         return 1
 
 
-def _report(code: int, workdir: Workdir, console: Console) -> int:
+def _report(code: int, workdir: "Workdir", console: "Console") -> int:
     """Writes the report of a run that ended with `code` 0; returns the code."""
     if code == 0:
-        from s2a_jax.analysis.report import write_report  # slow to import
+        from configs.recipes import defaults_of
+        from s2a_jax.analysis.report import write_report
 
         try:
             console.print(f"Report: {write_report(workdir.path, defaults=defaults_of)}")
@@ -82,7 +88,7 @@ def _report(code: int, workdir: Workdir, console: Console) -> int:
     return code
 
 
-def _stopped(request: Request | None) -> str:
+def _stopped(request: "Request | None") -> str:
     """What has become of a run that was stopped otherwise than between two steps."""
     if request is None or request.mode == "preview" or not request.workdir.has_checkpoint():
         return "Stopped at once; nothing was saved yet."
@@ -92,5 +98,5 @@ def _stopped(request: Request | None) -> str:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; the loop has its own
+    interrupts()
     sys.exit(main(sys.argv))

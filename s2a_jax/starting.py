@@ -1,10 +1,20 @@
-"""Ctrl-C and SIGTERM in the first seconds of a program, while it imports."""
+"""Ctrl-C and SIGTERM from the start of a program on; the training loop has its own way."""
 
+import _thread
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def interrupts() -> None:
+    """Makes a KeyboardInterrupt of both signals, and one that is not lost."""
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
 
 
 @contextlib.contextmanager
@@ -14,12 +24,20 @@ def ends_at_once() -> Iterator[None]:
     For imports alone, when there is nothing to tidy up yet. A KeyboardInterrupt would not do:
     packages that are half imported catch it, or turn it into errors of their own.
     """
-    previous = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, _end) for number in _SIGNALS}
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if frame is not None and frame.f_code.co_name == "_xla_gc_callback":
+        # What JAX has the garbage collector call: exceptions are printed and forgotten there.
+        threading.Timer(0.01, _thread.interrupt_main, (number,)).start()
+        return
+    raise KeyboardInterrupt
 
 
 def _end(number: int, frame: FrameType | None) -> None:

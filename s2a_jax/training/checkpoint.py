@@ -5,6 +5,7 @@ This is the one file that knows orbax; its v0 `CheckpointManager` goes with orba
 
 import dataclasses
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,12 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from s2a_jax.errors import UserError
+
+# Orbax warns of what is as it should be: a state saved without a score, a part of a checkpoint
+# that has no metadata of its own. Its errors are still shown.
+logging.getLogger("absl").addFilter(
+    lambda record: record.levelno > logging.WARNING or "orbax" not in record.pathname
+)
 
 
 class Checkpoints:
