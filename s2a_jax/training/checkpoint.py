@@ -14,6 +14,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from s2a_jax.errors import UserError
+from s2a_jax.training.quiet import one_error
 
 # Orbax warns of what is as it should be: a state saved without a score, a part of a checkpoint
 # that has no metadata of its own. Its errors are still shown.
@@ -27,9 +28,14 @@ class Checkpoints:
 
     Each holds `state` (the arrays) and `meta` (JSON: the run's configuration and more), and the
     score of the validation that it was saved with, if there was one.
+
+    Raises:
+        UserError: a score cannot be read.
     """
 
     def __init__(self, folder: Path):
+        self._folder = folder.absolute()
+        _check_scores(self._folder)
         policy = preservation_policy.AnyPreservationPolicy(
             [
                 preservation_policy.LatestN(1),
@@ -42,7 +48,7 @@ class Checkpoints:
             best_fn=_score, best_mode="max", preservation_policy=policy
         )
         self._manager = ocp.CheckpointManager(
-            folder.absolute(), options=options, item_names=("state", "meta")
+            self._folder, options=options, item_names=("state", "meta")
         )
 
     @property
@@ -68,9 +74,24 @@ class Checkpoints:
         self._manager.save(step, args=args, metrics=None if score is None else {"score": score})
 
     def restore(self, step: int, target: Any) -> Any:
-        """The state of one checkpoint, laid out as `target` (shapes with shardings) asks."""
+        """The state of one checkpoint, laid out as `target` (shapes with shardings) asks.
+
+        Raises:
+            UserError: its files are damaged.
+        """
         args = ocp.args.Composite(state=ocp.args.StandardRestore(_stored(target)))
-        return target.replace(**self._manager.restore(step, args=args)["state"])
+        with one_error() as reasons:
+            return target.replace(**self._manager.restore(step, args=args)["state"])
+        raise self._damage(step, reasons[0])
+
+    def _damage(self, step: int, reason: str) -> UserError:
+        """What to tell of a checkpoint that cannot be read: what to remove, and what is left."""
+        others = [other for other in self._manager.all_steps() if other != step]
+        remedy = f"go on from step {max(others)}" if others else "start anew, for there is no other"
+        return UserError(
+            f"The checkpoint {self._folder / str(step)} cannot be read ({reason}); remove that "
+            f"folder to {remedy}."
+        )
 
     def close(self) -> None:
         """Waits until everything is on disk."""
@@ -87,6 +108,20 @@ def _stored(state: Any) -> dict[str, Any]:
     if not fields["balance"]:
         del fields["balance"]
     return fields
+
+
+def _check_scores(folder: Path) -> None:
+    """Raises a UserError if the score of a checkpoint is not JSON; orbax would not say whose."""
+    for file in folder.glob("*/metrics/metrics"):
+        step = file.parts[-3]
+        if step.isdecimal():  # others are not finished, and deleted by orbax
+            try:
+                json.loads(file.read_text())
+            except (OSError, ValueError) as error:
+                raise UserError(
+                    f"The score of a checkpoint, {file}, cannot be read ({error}); remove the "
+                    f"folder {folder / step} to go on with the others."
+                ) from error
 
 
 def _score(metrics: Any) -> float:
