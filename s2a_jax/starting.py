@@ -1,6 +1,5 @@
 """Ctrl-C and SIGTERM from the start of a program on; the training loop has its own way."""
 
-import _thread
 import contextlib
 import os
 import signal
@@ -35,7 +34,8 @@ def ends_at_once() -> Iterator[None]:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     if frame is not None and frame.f_code.co_name == "_xla_gc_callback":
         # What JAX has the garbage collector call: exceptions are printed and forgotten there.
-        threading.Timer(0.01, _thread.interrupt_main, (number,)).start()
+        thread = threading.get_ident()  # the main one: it alone handles signals
+        threading.Timer(0.01, signal.pthread_kill, (thread, number)).start()
         return
     raise KeyboardInterrupt
 

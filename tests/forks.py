@@ -24,9 +24,8 @@ ROOT = Path(__file__).parent.parent
 SECONDS = 280  # that a command may take
 # All that commands import, but nothing that runs as a program itself. None starts a device.
 IMPORTED = (
-    "absl.flags",
+    "configs.command_line",
     "configs.recipes",
-    "ml_collections.config_flags",
     "parity.sides",
     "parity.stages",
     "s2a_jax.cli",

@@ -64,10 +64,14 @@ def trained(start, shared):
     return workdir
 
 
+def _rows(workdir):
+    """Of metrics.jsonl."""
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
 def test_training_leaves_everything(trained):
     assert json.loads((trained / "config.json").read_text())["train"]["epochs"] == 2
-    rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
-    losses = [row for row in rows if "loss" in row]
+    losses = [row for row in _rows(trained) if "loss" in row]
     assert [row["step"] for row in losses] == [1, 2, 3, 4]
     assert losses[0]["alpha"] < losses[-1]["alpha"]
     assert any((trained / "tensorboard").iterdir())
@@ -103,7 +107,8 @@ def test_evaluation_of_a_workdir_gives_the_same_numbers(run, trained, shared):
     copy = shared / "copy"
     shutil.copytree(trained, copy)
     shutil.rmtree(copy / "results")
-    code, output = run(*TRAIN, "--mode=evaluate", "--workdir", copy)
+    # Without --config: the run's own, but for the folder of the eyes that `run` gives.
+    code, output = run("main.py", "--mode=evaluate", "--workdir", copy)
     assert code == 0, output
     name = "results/test.csv"
     assert (copy / name).read_text() == (trained / name).read_text()
@@ -183,9 +188,12 @@ def test_three_slabs_of_octa500(run, tmp_path):
     code, output = run(
         *OCTA, f"--config.data.root={tmp_path}", "--config.data.size=64", "--config.train.epochs=1",
         f"--config.data.slab={','.join(slabs)}", "--config.model.name=unet",
-        "--workdir", tmp_path / "run",
+        "--config.train.batch_size=2", "--workdir", tmp_path / "run",
     )  # fmt: skip
     assert code == 0, output
+    (row,) = [row for row in _rows(tmp_path / "run") if "loss" in row]
+    assert "loss_rv" in row
+    assert "loss_faz" not in row  # there is no FAZ mask
     assert "3 slabs, in this order: FULL, OPL_BM, ILM_OPL" in output
     assert (tmp_path / "run/overlays/10441.png").is_file()
     with safe_open(tmp_path / "run/weights.safetensors", framework="np") as file:
@@ -210,10 +218,13 @@ def test_predicting_on_what_is_no_image_is_refused(run, trained, tmp_path):
 
 def test_a_diverged_run_says_where(run, tmp_path):
     # A rate is part of the program, which is compiled for this test alone: a small one.
-    flags = ["--config.model.name=unet", "--config.optimizer.name=sgd"]
     code, output = run(
-        *TRAIN, *flags, "--config.optimizer.learning_rate=nan", "--workdir", tmp_path / "run"
-    )
+        *TRAIN, "--config.model.name=unet", "--config.optimizer.name=sgd",
+        "--config.optimizer.schedule=poly_epoch", "--config.optimizer.learning_rate=1e38",
+        "--config.optimizer.clip_norm=0", "--workdir", tmp_path / "run",
+    )  # fmt: skip
     assert code == 1
     assert "train00" in output  # names of the batch's cases
     assert "Traceback" not in output
+    environment = json.loads((tmp_path / "run/environment.json").read_text())
+    assert environment["failed"].startswith("NonFiniteLossError: Step ")

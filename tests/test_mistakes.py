@@ -80,6 +80,8 @@ def test_bad_data_is_one_sentence(run, tmp_path, spoil):
     [
         (["--config.train.epoch=3"], "config.train.epochs"),
         (["--config.model.variant=huge"], "config.model.variant"),
+        (["--config.optimizer.learning_rate=-1"], "config.optimizer.learning_rate=-1"),
+        (["--config.train.batch_size=5000"], "5000 is more than the 8 training cases"),
         (["--config.augment.crop=50"], "config.augment.crop"),
         (["--config.mesh.fsdp=3"], "config.mesh"),
         (["--config.objective.balance=best"], "config.objective.balance"),
