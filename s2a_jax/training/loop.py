@@ -19,7 +19,7 @@ from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.estimate import warn_if_slow, warn_of_waiting
 from s2a_jax.training.interrupt import Interrupt
 from s2a_jax.training.results import draw_overlays, settings_of, write_run_results
-from s2a_jax.training.setup import Setup, make_setup, read_pretrained
+from s2a_jax.training.setup import Setup, check_batch, make_setup, read_pretrained
 from s2a_jax.training.state import TrainState, create_state
 from s2a_jax.training.workdir import Workdir
 from s2a_jax.training.writers import MetricWriter
@@ -47,6 +47,7 @@ def train(config: Any, workdir: Workdir, console: Console) -> int:
     workdir.check(config)  # before the data set is read
     settings_of(config.eval)  # what is wrong there should not wait for the end of the run
     setup = make_setup(config)
+    check_batch(config.train.batch_size, setup.dataset)
     pretrained = read_pretrained(config.model.pretrained, setup)
     workdir.claim(config)
     for note in setup.dataset.notes:
@@ -239,7 +240,8 @@ class _Run:
         return (
             f"Step {step}: the loss is {row['loss']}, its gradient's norm {row['grad_norm']}. "
             f"Cases of the batch: {names}. In {self.workdir.checkpoints} {good}. Try a lower "
-            "--config.optimizer.learning_rate or --config.optimizer.clip_norm=1 in a new workdir."
+            "--config.optimizer.learning_rate or --config.optimizer.clip_norm=1"
+            f"{'' if last is None else ' in a new workdir'}."
         )
 
     def validate(self, state: TrainState, step: int, epoch: int) -> None:

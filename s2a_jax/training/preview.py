@@ -12,6 +12,7 @@ from s2a_jax.data.datasets import image_size, load_dataset
 from s2a_jax.data.pipeline import TrainStream
 from s2a_jax.evaluation.pictures import overlay
 from s2a_jax.training.augmentation import Augmentation
+from s2a_jax.training.ranges import check_ranges
 from s2a_jax.training.setup import check_crop
 from s2a_jax.training.step import unpack
 
@@ -35,6 +36,7 @@ def write_preview(config: Any, path: Path) -> list[str]:
     Raises:
         UserError: a field, folder or file that cannot be used.
     """
+    check_ranges(config)
     augmentation = Augmentation(**config.augment)
     check_crop(augmentation.crop, image_size(config.data))
     dataset = load_dataset(config.data)

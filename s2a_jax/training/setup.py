@@ -125,13 +125,6 @@ def make_setup(config: Any) -> Setup:
     if not len(dataset.val):
         raise UserError("The data set has no validation cases to choose the best network by.")
 
-    cases = sum(len(part) for part, _ in dataset.sources.values())  # streamed eyes are no arrays
-    if batch_size > cases:
-        raise UserError(
-            f"config.train.batch_size={batch_size} is more than the {cases} training cases of a "
-            "pass; choose a smaller one."
-        )
-
     steps_per_epoch = dataset.steps_per_epoch(batch_size)
     optimizer_config = OptimizerConfig(**config.optimizer)
     schedule = make_schedule(optimizer_config, steps_per_epoch, config.train.epochs)
@@ -222,6 +215,16 @@ def check_crop(crop: int, size: int) -> int:
             f"config.augment.crop={side}: expected 0 or a multiple of 16 up to the images' {size}."
         )
     return side
+
+
+def check_batch(batch_size: int, dataset: Dataset) -> None:
+    """Raises a UserError if a batch is larger than all training cases, of all sources together."""
+    cases = sum(len(part) for part, _ in dataset.sources.values())  # streamed eyes are no arrays
+    if batch_size > cases:
+        raise UserError(
+            f"config.train.batch_size={batch_size} is more than the {cases} training cases of a "
+            "pass; choose a smaller one."
+        )
 
 
 def read_pretrained(file: str | None, setup: Setup) -> dict[str, np.ndarray]:
