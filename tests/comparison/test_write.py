@@ -130,6 +130,33 @@ def test_runs_under_another_protocol_are_refused(tmp_path, runs):
         compare(tmp_path, runs)
 
 
+def test_the_last_line_of_a_killed_run_is_left_out(tmp_path, runs):
+    with (runs[0][1] / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 40, "loss_rv": 0.')
+    rows, _ = compare(tmp_path, runs)
+    assert rows["rv", "low"]["minutes"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("metrics.jsonl", '{"step": 10}\n{"step": 20, "lo\n{"step": 30}\n', "line 2 is no JSON"),
+        ("metrics.jsonl", '{"step": "ten"}\n', "line 1 is no JSON"),
+        ("results/val.json", "{", "could not be read"),
+        ("results/val.csv", "id,rv_dice,faz_dice\neye0,0.5\n", "expected the columns"),
+        ("config.json", "[]", "holds no JSON object"),
+        ("config.json", "{}", "has no train.batch_size"),
+        ("weights.safetensors", "{", "could not be read"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, runs, name, content, words):
+    file = runs[1][1] / name
+    file.write_text(content)
+    with pytest.raises(UserError, match=words) as error:
+        compare(tmp_path, runs)
+    assert str(file) in str(error.value)
+
+
 def test_a_workdir_without_results_is_refused(tmp_path, runs):
     (runs[0][1] / "results/val.csv").unlink()
     with pytest.raises(UserError, match=r"low: .*finished run"):
