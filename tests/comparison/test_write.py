@@ -91,6 +91,16 @@ def test_the_table_is_what_its_columns_say(tmp_path, runs):
     assert "n < 6" in text
 
 
+def test_one_case_has_no_interval(tmp_path):
+    runs = [(name, workdir(tmp_path / name, seed, faz_cases=1))
+            for seed, name in enumerate(("ours", "other"))]  # fmt: skip
+    rows, text = compare(tmp_path, runs)
+    one, several = rows["faz", "other"], rows["rv", "other"]
+    assert all(several[name] and not one[name] for name in ("sd", "low", "high", "effect"))
+    line = next(line for line in text.partition("(FAZ): 1 case")[2].splitlines() if "other" in line)
+    assert line.split()[4:7] == ["±", "–", "–"]
+
+
 def test_published_numbers_stand_beside_with_their_source(tmp_path, runs):
     _, text = compare(tmp_path, runs)
     page = (tmp_path / "out/table.md").read_text()
