@@ -37,8 +37,9 @@ def mixture_sources(
             synthetic_slabs(slab)
         except UserError as error:
             raise UserError(
-                f"config.data.mixture.synthetic: synthetic eyes have no slab that stands for "
-                f"{slab} of the main source; leave them out, or name its slabs as data/README.md tells."
+                "config.data.mixture.synthetic: synthetic eyes have no slab that stands for "
+                f"{slab} of the main source; leave them out, or name its slabs as data/README.md "
+                "tells."
             ) from error
         sources["synthetic"] = ({**main, "name": "synthetic", "slab": slab}, synthetic)
     for i, text in enumerate(_texts(mixture["others"])):
