@@ -53,7 +53,9 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
     if finished:
         console.print(f"{len(finished)} of {len(runs)} runs are finished already.")
     if stale:
-        console.print(f"{len(stale)} of them were evaluated under another config.eval.")
+        console.print(
+            f"Results of {len(stale)} are not known to be of this config.eval: evaluated again."
+        )
     failed, evaluating = [], None
     bar = Progress(
         BarColumn(), TextColumn("{task.description}"), console=console, transient=True,

@@ -68,7 +68,7 @@ def test_another_evaluation_is_made_without_training(runs, children, tmp_path):
     for run in runs[:2]:
         run.config.eval.protocol = "otsu"
     assert train() == (["unet-seed0", "s2anet-seed0"], "True")
-    assert "2 of them were evaluated under another config.eval" in console.export_text()
+    assert "Results of 2 are not known to be of this config.eval" in console.export_text()
     assert runner._record(runs[0])["seconds"] == seconds
     assert train()[0] == []
 
