@@ -40,16 +40,20 @@ def find_prepared(root: str | Path) -> Path:
 
 
 def prepared_slabs(folder: Path) -> tuple[str, ...]:
-    """Names of the slabs that a case of a prepared data set has; () with one slab.
+    """Names of the slabs that a case of a prepared data set has; () with one that was not named.
 
     Raises:
       UserError: the files are damaged, or not ones that `prepare` wrote.
     """
     try:
-        metadata = tfds.builder_from_directory(folder).info.metadata or {}
+        info = tfds.builder_from_directory(folder).info
+        if info.metadata:
+            return tuple(info.metadata["slabs"])
+        # Older ones note several slabs only; of one their name tells: 3m_full, 1_DVC, default_deep.
+        slab = info.config_name.partition("_")[2]
     except _DAMAGED as error:
         raise _unreadable(folder, error) from error
-    return tuple(metadata.get("slabs", ()))
+    return ((slab.upper() if info.name == "octa500" else slab),) if slab else ()
 
 
 def load_prepared(folder: Path, size: int) -> dict[str, CaseSet]:
