@@ -46,6 +46,7 @@ def test_the_ablation_changes_one_part_at_a_time(config, tmp_path, variant):
 def test_a_folder_of_another_run_is_refused_before_any_starts(config, tmp_path):
     first = make_plan(config, networks(["unet", "s2anet"]), 1, tmp_path, DEFAULTS)
     first[1].workdir.claim(first[1].config)
+    (first[1].workdir.checkpoints / "5").mkdir(parents=True)
     config.train.epochs = 7
     with pytest.raises(UserError, match=r"s2anet-seed0 holds a run with config\.train\.epochs"):
         make_plan(config, networks(["unet", "s2anet"]), 1, tmp_path, DEFAULTS)
@@ -55,6 +56,7 @@ def test_a_run_of_an_older_version_has_the_fields_that_are_new(config, tmp_path)
     plan = networks(["unet"])
     (run,) = make_plan(config, plan, 1, tmp_path, DEFAULTS)
     run.workdir.claim(run.config)
+    (run.workdir.checkpoints / "5").mkdir(parents=True)
     fields = json.loads(run.workdir.config.read_text())
     del fields["train"]["ema_decay"], fields["mesh"]
     run.workdir.config.write_text(json.dumps(fields))
