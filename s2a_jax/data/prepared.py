@@ -77,7 +77,7 @@ def load_prepared(folder: Path, size: int) -> dict[str, CaseSet]:
         raise _unreadable(folder, error) from error
 
 
-def prepared_cases(folder: Path, split: str) -> tuple[str | None, list[tuple[str, Case]]]:
+def prepared_cases(folder: Path, split: str) -> list[tuple[str, Case]]:
     """One split's cases at their native sizes.
 
     Args:
@@ -85,17 +85,16 @@ def prepared_cases(folder: Path, split: str) -> tuple[str | None, list[tuple[str
       split: "train", "val" or "test".
 
     Returns:
-      The subset of OCTA-500 (None for another data set), and pairs of id and case.
+      Pairs of id and case.
 
     Raises:
       UserError: as `load_prepared`.
     """
     try:
         builder = tfds.builder_from_directory(folder)
-        subset = builder.info.config_name[:2].upper() if builder.name == "octa500" else None
         if split not in builder.info.splits:
-            return subset, []
-        return subset, _decode(builder.as_data_source(split), None)
+            return []
+        return _decode(builder.as_data_source(split), None)
     except _DAMAGED as error:
         raise _unreadable(folder, error) from error
 

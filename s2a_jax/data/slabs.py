@@ -4,13 +4,26 @@ An image is [H, W] with one slab and [H, W, C] with C > 1, in the order in which
 names them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from s2a_jax.data.images import read_image, resize_image, to_unit_float
 from s2a_jax.errors import UserError
+
+
+class SlabError(UserError):
+    """A data set has no such slab.
+
+    Attributes:
+      fact: the sentence without the remedy, and without a full stop.
+    """
+
+    def __init__(self, fact: str, remedy: str = ""):
+        super().__init__(f"{fact}{remedy and '; '}{remedy}.")
+        self.fact = fact
 
 
 def slab_names(slab: str | None) -> tuple[str, ...]:
@@ -29,6 +42,22 @@ def slab_names(slab: str | None) -> tuple[str, ...]:
     return names
 
 
+def one_slab(config: Mapping[str, Any]) -> str | None:
+    """The one slab that a data section names; None: the first of the data set, or several.
+
+    Raises:
+      UserError: as `slab_names`, or nothing is prepared where expected.
+    """
+    if config["name"] == "prepared":
+        # Only now: TFDS takes a moment to import.
+        from s2a_jax.data.prepared import find_prepared
+        from s2a_jax.data.prepared_origin import read_origin
+
+        return read_origin(find_prepared(config["root"])).slab
+    names = slab_names(config["slab"])
+    return names[0] if len(names) == 1 else None
+
+
 def check_slabs(slab: str | None, known: Sequence[str], owner: str) -> tuple[str, ...]:
     """The names in `config.data.slab`, all of them `known`; the first known one for None.
 
@@ -38,7 +67,7 @@ def check_slabs(slab: str | None, known: Sequence[str], owner: str) -> tuple[str
     names = slab_names(slab)
     for name in names:
         if name not in known:
-            raise UserError(f"config.data.slab={name!r}: {owner} has {', '.join(known)}.")
+            raise SlabError(f"config.data.slab={name!r}: {owner} has {', '.join(known)}")
     return names or tuple(known[:1])
 
 

@@ -98,7 +98,7 @@ def result_table(
                 LABELS[name],
                 f"{one.mean:.{digits}f} ± {one.sd:.{digits}f}",
                 # Of a single case the interval would say more than is known.
-                f"{one.low:.{digits}f} to {one.high:.{digits}f}" if one.cases > 1 else "",
+                f"{one.low:.{digits}f} to {one.high:.{digits}f}" if one.cases > 1 else "–",
                 *([pooled] if is_pooled else []),
                 str(one.cases),
                 end_section=i == len(metrics) - 1,

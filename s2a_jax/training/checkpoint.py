@@ -96,8 +96,13 @@ def restore_variables(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         `meta`, and {"params", "batch_stats"} of NumPy arrays: the averaged parameters where kept.
 
     Raises:
-        UserError: the folder is no checkpoint of this package, or is incomplete.
+        UserError: the folder is no checkpoint of this package, or is damaged.
     """
+    if not (folder / "meta").is_dir() or not (folder / "state").is_dir():
+        raise UserError(
+            f"{folder} is no complete checkpoint of s2a_jax: expected the folders state/ and "
+            "meta/ in it. Give a workdir, one of its checkpoints/<step>, or a .safetensors file."
+        )
     try:
         meta = json.loads((folder / "meta" / "metadata").read_text())
         with ocp.StandardCheckpointer() as checkpointer:
@@ -108,10 +113,22 @@ def restore_variables(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
                 metadata.item_metadata.tree,
             )
             state = checkpointer.restore((folder / "state").absolute(), target)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+        params = state.get("ema_params") or state["params"]
+        variables = {"params": params, "batch_stats": state["batch_stats"]}
+    except Exception as error:  # damaged files make orbax raise almost anything
+        reason = str(error).strip().splitlines()
         raise UserError(
-            f"{folder} is no complete checkpoint of s2a_jax: expected the folders state/ and "
-            "meta/ in it. Give a workdir, one of its checkpoints/<step>, or a .safetensors file."
+            f"The checkpoint {folder} cannot be read, it is damaged or incomplete "
+            f"({reason[0][:200] if reason else type(error).__name__}). Pass {_others(folder)}."
         ) from error
-    params = state.get("ema_params") or state["params"]
-    return meta, jax.device_get({"params": params, "batch_stats": state["batch_stats"]})
+    return meta, jax.device_get(variables)
+
+
+def _others(folder: Path) -> str:
+    """What may be passed instead of a damaged checkpoint."""
+    home = folder.absolute().parent
+    names = {path.name for path in home.iterdir()} - {folder.name}
+    steps = sorted((name for name in names if name.isdecimal()), key=int)
+    if steps:
+        return f"another one, {' or '.join(str(home / step) for step in steps)}"
+    return "another checkpoints/<step>, or the weights.safetensors of a finished run"
