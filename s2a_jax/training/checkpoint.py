@@ -3,8 +3,11 @@
 This is the one file that knows orbax; its v0 `CheckpointManager` goes with orbax 1.0.
 """
 
+import contextlib
 import dataclasses
 import json
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from s2a_jax.errors import UserError
 
 
 class Checkpoints:
-    """Numbered checkpoints below one folder.
+    """Numbered checkpoints below one folder; a UserError where their scores are damaged.
 
     Each holds `state` (the arrays) and `meta` (JSON: the run's configuration and more), and the
     score of the validation that it was saved with, if there was one.
@@ -34,9 +37,15 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             best_fn=_score, best_mode="max", preservation_policy=policy
         )
-        self._manager = ocp.CheckpointManager(
-            folder.absolute(), options=options, item_names=("state", "meta")
-        )
+        try:
+            self._manager = ocp.CheckpointManager(
+                folder.absolute(), options=options, item_names=("state", "meta")
+            )
+        except ValueError as error:
+            raise UserError(
+                f"The scores of the checkpoints in {folder} cannot be read, so the best one is not "
+                f"known; delete the damaged <step>/metrics, or pass one {folder}/<step> as weights."
+            ) from error
 
     @property
     def latest_step(self) -> int | None:
@@ -105,7 +114,7 @@ def restore_variables(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         )
     try:
         meta = json.loads((folder / "meta" / "metadata").read_text())
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _without_logs(), ocp.StandardCheckpointer() as checkpointer:
             metadata = checkpointer.metadata((folder / "state").absolute())
             sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
             target = jax.tree.map(
@@ -116,12 +125,25 @@ def restore_variables(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         params = state.get("ema_params") or state["params"]
         variables = {"params": params, "batch_stats": state["batch_stats"]}
     except Exception as error:  # damaged files make orbax raise almost anything
-        reason = str(error).strip().splitlines()
         raise UserError(
-            f"The checkpoint {folder} cannot be read, it is damaged or incomplete "
-            f"({reason[0][:200] if reason else type(error).__name__}). Pass {_others(folder)}."
+            f"The checkpoint {folder} cannot be read, it is damaged or incomplete. Pass "
+            f"{_others(folder)}."
         ) from error
     return meta, jax.device_get(variables)
+
+
+@contextlib.contextmanager
+def _without_logs() -> Iterator[None]:
+    """Orbax warns of a file that a part of a checkpoint never has, and lists damaged arrays."""
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _others(folder: Path) -> str:
