@@ -43,3 +43,11 @@ def check_out_folder(folder: Path, flag: Path) -> None:
         raise UserError(
             f"--out={flag}: the folder {parent} does not exist; make it first, or correct the path."
         )
+
+
+def make_out_folder(folder: Path) -> None:
+    """Makes the last folder of a path that `check_out_folder` has looked at."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out={folder} cannot be made: {error}.") from error

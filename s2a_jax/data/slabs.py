@@ -4,7 +4,7 @@ An image is [H, W] with one slab and [H, W, C] with C > 1, in the order in which
 names them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,14 @@ def check_slabs(slab: str | None, known: Sequence[str], owner: str) -> tuple[str
     return names or tuple(known[:1])
 
 
-def read_slabs(paths: Sequence[Path]) -> np.ndarray:
-    """Reads the slabs of one eye, each as `read_image` does.
+def read_slabs(
+    paths: Sequence[Path], read: Callable[[Path], np.ndarray] = read_image
+) -> np.ndarray:
+    """Reads the slabs of one eye.
+
+    Args:
+      paths: one file a slab, in their order.
+      read: reads one: float32 [H, W] in [0, 1].
 
     Returns:
       float32 in [0, 1], [H, W] of one file and [H, W, C] of C.
@@ -80,7 +86,7 @@ def read_slabs(paths: Sequence[Path]) -> np.ndarray:
     Raises:
       UserError: a file cannot be read, or differs in size from the first.
     """
-    images = [read_image(path) for path in paths]
+    images = [read(path) for path in paths]
     for path, image in zip(paths, images, strict=True):
         if image.shape != images[0].shape:
             (height, width), (first_height, first_width) = image.shape, images[0].shape
