@@ -90,7 +90,7 @@ def test_training_leaves_everything(trained):
 def test_the_command_evaluates_as_the_run_did(run, trained, shared, tmp_path):
     (eyes,) = (shared / "eyes").glob("v*-96px-*-train1-*")  # that of the streamed run
     code, output = run("-m", "s2a_jax", "evaluate", "--weights", trained, "--data", eyes,
-                       "--um-per-px", "31.25", "--out", tmp_path / "out")  # fmt: skip
+                       "--out", tmp_path / "out")  # fmt: skip
     assert code == 0, output
     with (tmp_path / "out/test.csv").open() as one, (trained / "results/test.csv").open() as other:
         for ours, theirs in zip(csv.DictReader(one), csv.DictReader(other), strict=True):

@@ -17,7 +17,7 @@ from s2a_jax.data.slabs import first_slab, one_slab
 from s2a_jax.evaluation.evaluate import TASKS
 from s2a_jax.evaluation.metrics import confusion, scores
 from s2a_jax.evaluation.pictures import save_comparison
-from s2a_jax.evaluation.protocols import find_protocol
+from s2a_jax.evaluation.protocols import Protocol, find_protocol
 from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.results import Subject, write_results
 from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
@@ -100,18 +100,7 @@ def write_run_results(
         if not len(cases):
             console.print(f"No {split} cases to evaluate.")
             continue
-        resized = int((cases.native_sizes != setup.dataset.size).any(axis=1).sum())
-        notes = ()
-        if resized:
-            then, side = "", settings.protocol.side
-            if side not in (None, setup.dataset.size):
-                then = (
-                    f" They and their masks were then resized to {side} px, where the protocol "
-                    f"{settings.protocol.name} has one step; python -m s2a_jax evaluate takes one."
-                )
-            notes = (
-                f"{resized} images were resized to {setup.dataset.size} px, as in training.{then}",
-            )
+        notes = resizing_notes(cases, setup.dataset.size, settings.protocol)
         predictions = _predictions(config, setup, variables, cases, settings)
         result = score_cases(predictions, len(cases), settings)
         subject = Subject(split, setup.network, setup.fields, step, notes)
@@ -138,6 +127,20 @@ def write_run_results(
         f"Tables, CSV, JSON, curves, best and worst cases: {workdir.results}\n"
         f"Pictures: {workdir.overlays}\nWeights: {workdir.weights}"
     )
+
+
+def resizing_notes(cases: CaseSet, size: int, protocol: Protocol) -> tuple[str, ...]:
+    """What to say below a table about cases that were read at another size than their files'."""
+    resized = int((cases.native_sizes != size).any(axis=1).sum())
+    if not resized:
+        return ()
+    note = f"{resized} images were resized to {size} px, as in training."
+    if protocol.side not in (None, size):
+        note += (
+            f" They and their masks were then resized again, to {protocol.side} px, where the "
+            f"protocol {protocol.name} has one step; python -m s2a_jax evaluate takes one."
+        )
+    return (note,)
 
 
 def _predictions(
