@@ -5,19 +5,19 @@ python main.py --mode=evaluate --workdir runs/octa500
 python main.py --mode=preview --config configs/octa500.py --workdir runs/octa500
 """
 
-import difflib
 import re
 import sys
 from pathlib import Path
 
 import jax
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import config_flags
 from rich.console import Console
 
 from configs import default
 from configs.recipes import defaults_of, resolve
 from s2a_jax.analysis.report import write_report
+from s2a_jax.comparison.settings import field_hint
 from s2a_jax.data.datasets import data_slabs
 from s2a_jax.errors import UserError
 from s2a_jax.training.loop import NonFiniteLossError, evaluate_workdir, train
@@ -112,18 +112,8 @@ def _explain(argv: list[str], error: Exception) -> str:
     part = re.search(r"\w+", str(error))
     given = [arg.split("=")[0].lstrip("-") for arg in argv if arg.lstrip("-").startswith("config.")]
     field = next((flag for flag in given if part and part[0] in flag.split(".")), str(error))
-    close = difflib.get_close_matches(field, _fields(default.get_config(), "config."), n=1)
-    hint = f"did you mean {close[0]}?" if close else "configs/default.py lists all fields."
+    hint = field_hint(default.get_config(), field, "config.")
     return f"--{field}: there is no such field; {hint}"
-
-
-def _fields(config: ConfigDict, prefix: str) -> list[str]:
-    """Full names of all fields of a configuration."""
-    names = []
-    for name, value in config.items():
-        inner = isinstance(value, ConfigDict)
-        names += _fields(value, f"{prefix}{name}.") if inner else [prefix + name]
-    return names
 
 
 if __name__ == "__main__":

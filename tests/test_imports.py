@@ -9,12 +9,12 @@ PACKAGE = Path(__file__).parent.parent / "s2a_jax"
 ALLOWED = {
     "models": {"errors"},
     "objectives": set(),
-    "data": {"errors"},
-    "evaluation": {"errors", "analysis"},
+    "data": {"errors", "cores"},
+    "evaluation": {"errors", "cores", "analysis"},
     "convert": {"errors", "models"},
     "training": {"errors", "models", "objectives", "data", "evaluation", "analysis", "convert"},
     "inference": {"errors", "models", "data", "training", "convert"},
-    "analysis": {"errors"},
+    "analysis": {"errors", "cores"},
     "comparison": {"errors", "data", "evaluation", "analysis", "training"},
     "commands": {
         "errors",

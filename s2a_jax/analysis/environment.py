@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from s2a_jax.cores import cores
 from s2a_jax.errors import UserError
 
 _PACKAGES = ("s2a-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
@@ -52,7 +53,7 @@ def describe_environment() -> dict[str, Any]:
         "processes": jax.process_count(),
         "hardware": {
             "processor": _processor(),
-            "cores": _cores(),
+            "cores": cores(),
             "memory_gib": _memory_gib(),
             "system": platform.platform(),
         },
@@ -124,12 +125,6 @@ def _processor() -> str:
             if line.lower().startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _cores() -> int | None:
-    if hasattr(os, "sched_getaffinity"):  # Linux; containers are often given a few only
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
 
 
 def _memory_gib() -> float | None:

@@ -6,8 +6,9 @@ import dataclasses
 import io
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -15,6 +16,8 @@ from safetensors import SafetensorError, safe_open
 
 from s2a_jax.analysis.labels import TASKS
 from s2a_jax.errors import UserError
+
+_Content = TypeVar("_Content")
 
 
 @dataclasses.dataclass
@@ -60,18 +63,89 @@ def read_run(workdir: Path) -> RunFiles:
     if not file.is_file():
         raise UserError(f"No run in {workdir}: it has no config.json. Train one first.")
     run = RunFiles(workdir, config={})
-    config = _read_object(run, file)
-    if config is None:
-        raise UserError(f"{file} is broken: expected one JSON object, as a run writes it.")
-    run.config = config
+    try:
+        run.config = read_object(file)
+    except ValueError as error:
+        raise UserError(
+            f"{file} is broken: expected one JSON object, as a run writes it."
+        ) from error
     if (file := workdir / "environment.json").is_file():
-        run.environment = _read_object(run, file)
-    _read_metrics(run, workdir / "metrics.jsonl")
+        run.environment = _noted(run, read_object, file)
+    if (file := workdir / "metrics.jsonl").is_file():
+        _read_metrics(run, file)
     _read_results(run, workdir / "results")
     run.overlays = sorted((workdir / "overlays").glob("*.png"))
     if (file := workdir / "weights.safetensors").is_file():
-        run.parameters = _count_parameters(run, file)
+        run.parameters = _noted(run, count_parameters, file)
     return run
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """A file that holds one JSON object.
+
+    Raises:
+        ValueError: it does not; the message goes on from the file's name, as of all readers here.
+    """
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"could not be read ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError("holds no JSON object")
+    return content
+
+
+class Metrics(NamedTuple):
+    """What metrics.jsonl holds.
+
+    Attributes:
+        rows: numbers by name, `step` among them.
+        broken: numbers of the lines, from 1, that are no such row.
+        is_cut: whether the last line was cut, as a killed run leaves it; it is in neither list.
+    """
+
+    rows: list[dict[str, float]]
+    broken: list[int]
+    is_cut: bool
+
+
+def read_metrics(file: Path) -> Metrics:
+    """Reads metrics.jsonl.
+
+    Raises:
+        ValueError: it cannot be read at all.
+    """
+    try:
+        text = file.read_text(errors="replace")
+    except OSError as error:
+        raise ValueError(f"could not be read ({error})") from error
+    rows, broken, lines = [], [], text.splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            is_row = "step" in row and all(isinstance(v, int | float) for v in row.values())
+        except (ValueError, TypeError, AttributeError):
+            is_row = False
+        if is_row:
+            rows.append(row)
+        else:
+            broken.append(number)
+    is_cut = broken[-1:] == [len(lines)] and not text.endswith("\n")
+    return Metrics(rows, broken[:-1] if is_cut else broken, is_cut)
+
+
+def count_parameters(file: Path) -> int:
+    """Number of a network's parameters in weights.safetensors.
+
+    Raises:
+        ValueError: it is no such file.
+    """
+    try:
+        with safe_open(file, framework="np") as weights:
+            names = [name for name in weights.keys() if name.startswith("params/")]
+            return sum(math.prod(weights.get_slice(name).get_shape()) for name in names)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"could not be read ({error})") from error
 
 
 def embed(run: RunFiles, path: Path) -> str | None:
@@ -91,31 +165,22 @@ def embed(run: RunFiles, path: Path) -> str | None:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _read_object(run: RunFiles, file: Path) -> dict[str, Any] | None:
+def _noted(run: RunFiles, read: Callable[[Path], _Content], file: Path) -> _Content | None:
+    """What `read` makes of a file; None, with a note, if it cannot."""
     try:
-        content = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        run.notes.append(f"{_name(run, file)} could not be read ({error}).")
+        return read(file)
+    except ValueError as error:
+        run.notes.append(f"{_name(run, file)} {error} and was left out.")
         return None
-    if not isinstance(content, dict):
-        run.notes.append(f"{_name(run, file)} holds no JSON object and was left out.")
-        return None
-    return content
 
 
 def _read_metrics(run: RunFiles, file: Path) -> None:
-    if not file.is_file():
+    metrics = _noted(run, read_metrics, file)
+    if metrics is None:
         return
-    broken = 0
-    for line in file.read_text(errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-            row["step"] + 0
-        except (ValueError, KeyError, TypeError):
-            broken += 1
-            continue
+    for row in metrics.rows:
         (run.validation if "val_score" in row else run.training).append(row)
-    if broken:
+    if broken := len(metrics.broken) + metrics.is_cut:
         run.notes.append(f"Rows of metrics.jsonl that could not be read, left out: {broken}.")
 
 
@@ -126,7 +191,7 @@ def _read_results(run: RunFiles, folder: Path) -> None:
         if rows and "id" in rows[0]:
             run.cases[file.stem] = rows
     for file in sorted(folder.glob("*.json")):
-        result = _read_object(run, file)
+        result = _noted(run, read_object, file)
         if result is not None and isinstance(result.get("metrics"), dict):
             run.results[file.stem] = result
     for split in run.cases.keys() - run.results.keys():
@@ -163,16 +228,6 @@ def column_values(rows: list[dict[str, str]], column: str) -> list[float]:
         if math.isfinite(value):
             values.append(value)
     return values
-
-
-def _count_parameters(run: RunFiles, file: Path) -> int | None:
-    try:
-        with safe_open(file, framework="np") as weights:
-            names = [name for name in weights.keys() if name.startswith("params/")]
-            return sum(math.prod(weights.get_slice(name).get_shape()) for name in names)
-    except (OSError, SafetensorError) as error:
-        run.notes.append(f"{_name(run, file)} could not be read ({error}).")
-        return None
 
 
 def _name(run: RunFiles, path: Path) -> str:

@@ -14,7 +14,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "compare",
         help="train several networks alike and test their differences",
         description="Trains each network with each seed in a workdir of its own (what is finished "
-        "is kept, what was stopped goes on), evaluates all on the same cases, tests the "
+        "is kept, what was stopped goes on), evaluates all alike on the same cases, tests the "
         "differences, and writes tables and pictures beside the published numbers.",
     )
     parser.add_argument("--config", required=True, metavar="FILE", help="as of main.py")
@@ -44,7 +44,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains what is missing and writes the comparison.
+    """Trains what is missing, evaluates all alike and writes the comparison.
 
     Returns:
         0; 1 if a run failed (the others are compared); 128 + a signal's number if stopped.
@@ -56,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
 
     from rich.console import Console
 
+    from configs import default
     from configs.recipes import resolve
     from s2a_jax.comparison.plan import ablation, make_plan, networks
     from s2a_jax.comparison.runner import train_all
@@ -78,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     reference = options.reference or ("s2anet" if "s2anet" in known else known[0])
     if reference not in known:
         raise UserError(f"--reference={reference}: expected one of {', '.join(known)}.")
-    runs = make_plan(config, variants, options.seeds, options.workdir)
+    runs = make_plan(config, variants, options.seeds, options.workdir, default.get_config())
     console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 120)
     code, failed = train_all(runs, options.workdir / "logs", console)
     if code:

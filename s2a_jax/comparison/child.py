@@ -1,7 +1,8 @@
 """One run in a process of its own: `python -m s2a_jax.comparison.child WORKDIR`.
 
-The resolved configuration comes as one line of JSON on standard input. The pipe stays open as long
-as the comparison lives; when it closes, the run saves and stops instead of going on unseen.
+What to do comes as one line of JSON on standard input: `config` (resolved), `defaults` (as
+`Workdir` takes them), `evaluate` (a finished run again, instead of training). The pipe stays open
+as long as the comparison lives; when it closes, the run saves and stops instead of going on unseen.
 """
 
 import json
@@ -15,19 +16,21 @@ import jax
 from rich.console import Console
 
 from s2a_jax.errors import UserError
-from s2a_jax.training.loop import NonFiniteLossError, train
+from s2a_jax.training.loop import NonFiniteLossError, evaluate_workdir, train
 from s2a_jax.training.workdir import Workdir, from_json
 
 
 def main() -> int:
-    """Trains; returns the exit code as `main.py` does."""
-    config = from_json(json.loads(sys.stdin.readline()))
+    """Trains or evaluates; returns the exit code as `main.py` does."""
+    told = json.loads(sys.stdin.readline())
+    config, defaults = from_json(told["config"]), from_json(told["defaults"])
+    work = evaluate_workdir if told["evaluate"] else train
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     if jax.config.jax_compilation_cache_dir is None:  # as main.py: seeds share their programs
         cache = Path.home() / ".cache" / "s2a_jax" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
     try:
-        return train(config, Workdir(sys.argv[1]), Console(soft_wrap=True, width=110))
+        return work(config, Workdir(sys.argv[1], defaults), Console(soft_wrap=True, width=110))
     except UserError as error:
         print(f"error: {error}")
         return 2

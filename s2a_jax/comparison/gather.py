@@ -2,14 +2,14 @@
 
 import csv
 import dataclasses
-import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
+from s2a_jax.analysis.run_files import count_parameters, read_metrics, read_object
 from s2a_jax.errors import UserError
 
 SPLITS = ("val", "test")
@@ -17,6 +17,8 @@ TASKS = ("rv", "faz")
 
 Dice = dict[str, dict[str, float]]
 """Task -> id of a case with that task's mask -> Dice in [0, 1]."""
+
+_Content = TypeVar("_Content")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +48,7 @@ def read_result(name: str, seed: int, folder: Path) -> Result:
     """Reads a finished workdir, or what `evaluate --out` wrote.
 
     Raises:
-        UserError: it has no results, or they cannot be read.
+        UserError: it has no results, or a file is damaged.
     """
     results = folder / "results" if (folder / "results").is_dir() else folder
     dice, protocol = {}, {}
@@ -55,14 +57,16 @@ def read_result(name: str, seed: int, folder: Path) -> Result:
         if table.is_file():
             dice[split] = _read_dice(table)
         if summary.is_file():
-            told = json.loads(summary.read_text())
+            told = readable(read_object, summary)
             protocol[split] = f"{told.get('protocol')}, threshold {told.get('threshold')}"
     if not dice:
         raise UserError(
             f"{name}: {folder} has no results/val.csv or test.csv; expected the workdir of a "
             "finished run, or a folder that the command evaluate wrote."
         )
-    return Result(name, seed, folder, dice, protocol, _parameters(folder), _minutes(folder))
+    weights = folder / "weights.safetensors"
+    parameters = readable(count_parameters, weights) if weights.is_file() else None
+    return Result(name, seed, folder, dice, protocol, parameters, _minutes(folder))
 
 
 def common_cases(results: Sequence[Result]) -> dict[str, dict[str, list[str]]]:
@@ -101,21 +105,45 @@ def read_curves(folder: Path) -> Mapping[str, np.ndarray]:
     """Learning curves of a run: name of a number -> [N, 2] of step and value.
 
     `loss`, both tasks' losses added without weights, so that balancers can be compared; and, at
-    each validation, `val_rv_dice` and `val_faz_dice`. Empty without metrics.jsonl.
+    each validation, `val_rv_dice` and `val_faz_dice`. Empty without metrics.jsonl. Of a run that
+    was killed the last line may be cut; it is left out.
+
+    Raises:
+        UserError: metrics.jsonl is damaged.
     """
     curves: dict[str, list[tuple[float, float]]] = {}
     for row in _rows(folder):
         values = {name: row[name] for name in ("val_rv_dice", "val_faz_dice") if name in row}
-        if "loss_rv" in row:
+        if {"loss_rv", "loss_faz"} <= row.keys():
             values["loss"] = row["loss_rv"] + row["loss_faz"]
         for name, value in values.items():
             curves.setdefault(name, []).append((row["step"], value))
     return {name: np.array(points) for name, points in curves.items()}
 
 
-def _rows(folder: Path) -> list[dict]:
+def readable(read: Callable[[Path], _Content], file: Path) -> _Content:
+    """What `read`, a reader of `run_files`, makes of a file.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        return read(file)
+    except ValueError as error:
+        raise UserError(f"{file} {error}; mend it, or leave that run out.") from error
+
+
+def _rows(folder: Path) -> list[dict[str, float]]:
     path = folder / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    if not path.is_file():
+        return []
+    metrics = readable(read_metrics, path)
+    if metrics.broken:
+        raise UserError(
+            f"{path}: line {metrics.broken[0]} is no JSON object of numbers with a step; remove "
+            "the line, or leave that run out."
+        )
+    return metrics.rows
 
 
 def _minutes(folder: Path) -> float | None:
@@ -124,34 +152,26 @@ def _minutes(folder: Path) -> float | None:
     speeds = [row["images_per_second"] for row in rows if row.get("images_per_second")]
     if not speeds or not config.is_file():
         return None
-    images = rows[-1]["step"] * json.loads(config.read_text())["train"]["batch_size"]
+    train = readable(read_object, config).get("train")
+    if not isinstance(train, dict) or not isinstance(train.get("batch_size"), int):
+        raise UserError(f"{config} has no train.batch_size, as the configuration of a run has.")
+    images = rows[-1]["step"] * train["batch_size"]
     return images / statistics.median(speeds) / 60
 
 
-def _parameters(folder: Path) -> int | None:
-    path = folder / "weights.safetensors"
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, framework="np") as file:
-            names = [name for name in file.keys() if name.startswith("params/")]
-            return sum(int(np.prod(file.get_slice(name).get_shape())) for name in names)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is no readable safetensors file: {error}.") from error
-
-
 def _read_dice(path: Path) -> Dice:
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
     dice: Dice = {}
-    for task in TASKS:
-        try:
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        for task in TASKS:
             cells = {row["id"]: row[f"{task}_dice"] for row in rows}
-            values = {case: float(cell) for case, cell in cells.items() if cell}
-        except (KeyError, ValueError) as error:
-            raise UserError(
-                f"{path}: expected the columns id and {task}_dice with numbers or nothing."
-            ) from error
-        if values:
-            dice[task] = values
+            # None, of a line that was cut, is no number.
+            values = {case: float(cell) for case, cell in cells.items() if cell != ""}
+            if values:
+                dice[task] = values
+    except (OSError, csv.Error, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: expected the columns id, rv_dice and faz_dice with numbers or nothing."
+        ) from error
     return dice

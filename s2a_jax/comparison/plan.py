@@ -24,12 +24,14 @@ class Run:
         seed: `config.seed`.
         config: resolved configuration.
         workdir: where it goes.
+        defaults: what a workdir of an older version is filled in with.
     """
 
     name: str
     seed: int
     config: ConfigDict
     workdir: Workdir
+    defaults: ConfigDict
 
     @property
     def label(self) -> str:
@@ -72,7 +74,11 @@ def ablation(config: ConfigDict) -> Variants:
 
 
 def make_plan(
-    config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], seeds: int, folder: Path
+    config: ConfigDict,
+    variants: Mapping[str, Mapping[str, Any]],
+    seeds: int,
+    folder: Path,
+    defaults: ConfigDict,
 ) -> list[Run]:
     """All runs: every variant with the first seed, then with the second, and so on.
 
@@ -83,6 +89,7 @@ def make_plan(
         variants: name -> changed fields.
         seeds: number of seeds, at least 1.
         folder: run `name` with seed k goes to `<folder>/<name>-seed<k>`.
+        defaults: gives runs of an older version the fields that they did not have.
 
     Raises:
         UserError: a field or network that cannot be used, or a folder that holds another run.
@@ -93,7 +100,8 @@ def make_plan(
     for seed in range(config.seed, config.seed + seeds):
         for name, changes in variants.items():
             own = _changed(config, {**changes, "seed": seed})
-            runs.append(Run(name, seed, own, Workdir(folder / f"{name}-seed{seed}")))
+            workdir = Workdir(folder / f"{name}-seed{seed}", defaults)
+            runs.append(Run(name, seed, own, workdir, defaults))
     for run in runs:  # all of them before the first one starts
         network_fields_of(run.config)
         if run.workdir.config.is_file():

@@ -12,21 +12,28 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from s2a_jax.analysis.run_files import read_object
+from s2a_jax.comparison.gather import readable
 from s2a_jax.comparison.plan import Run
 from s2a_jax.errors import UserError
 from s2a_jax.training.interrupt import Interrupt
 from s2a_jax.training.workdir import to_json
 
 _POLL = 0.3  # seconds
-_RECORD = "compare.json"  # in a run's workdir: seconds spent so far, and whether it is finished
+_RECORD = "compare.json"
+"""In a run's workdir: `seconds` of training so far, whether it is `finished`, and `eval`, the
+section of the configuration that its results were made under (None: not known)."""
 
 
 def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, list[Run]]:
     """Trains what is not finished yet; what was stopped goes on.
+
+    Then finished runs that were evaluated under another `config.eval` are evaluated again.
 
     Args:
         runs: in this order.
@@ -39,10 +46,17 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
     Raises:
         UserError: the first run of all refuses its configuration or data set.
     """
-    todo = [run for run in runs if not _record(run)["finished"]]
-    if done := len(runs) - len(todo):
-        console.print(f"{done} of {len(runs)} runs are finished already.")
-    failed = []
+    finished = [run for run in runs if _record(run)["finished"]]
+    stale = [run for run in finished if _record(run).get("eval") != _evaluation(run)]
+    todo = [*(run for run in runs if not _record(run)["finished"]), *stale]
+    done = len(runs) - len(todo)
+    if finished:
+        console.print(f"{len(finished)} of {len(runs)} runs are finished already.")
+    if stale:
+        console.print(
+            f"Results of {len(stale)} are not known to be of this config.eval: evaluated again."
+        )
+    failed, evaluating = [], None
     bar = Progress(
         BarColumn(), TextColumn("{task.description}"), console=console, transient=True,
         disable=not console.is_terminal,
@@ -51,17 +65,26 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
         task = bar.add_task("", total=len(todo))
         for i, run in enumerate(todo):
             log = logs / f"{run.label}.log"
-            before, start = _record(run)["seconds"], time.monotonic()
-            show = functools.partial(_show, bar, task, runs, todo, i, start - before)
-            console.print(f"[{i + 1}/{len(todo)}] {run.label}: training, log in {log}")
-            code = _train(run, log, interrupt, show)
-            seconds = before + time.monotonic() - start
+            again, start = i >= len(todo) - len(stale), time.monotonic()
+            before = _record(run)["seconds"]
+            since = start if again else start - before
+            show = functools.partial(_show, bar, task, runs, todo, i, since, evaluating)
+            what = "evaluating again" if again else "training"
+            console.print(f"[{i + 1}/{len(todo)}] {run.label}: {what}, log in {log}")
+            if again:  # stopped half-way, its results are of neither
+                _write_record(run, before, finished=True, evaluated=False)
+            code = _start(run, log, interrupt, show, again)
+            seconds = time.monotonic() - since
             if code == 2 and not i and not done:  # most likely all would be refused alike
                 reason = _last_line(log)
                 if not run.workdir.path.exists():  # refused before anything was written
                     _remove(log)
                 raise UserError(f"{run.label}: {reason}")
-            _write_record(run, seconds, finished=code == 0)
+            if again:
+                evaluating = seconds
+            if code == 0 or not again:
+                spent = before if again else seconds
+                _write_record(run, spent, finished=code == 0, evaluated=code == 0)
             if interrupt.signal is not None and code != 0:
                 console.print(f"Stopped in {run.label}; the same command goes on from there.")
                 return 128 + interrupt.signal, failed
@@ -70,7 +93,7 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
                 reason = f"failed with exit code {code}: {_last_line(log)}"
             else:
                 reason = f"finished, {_duration(seconds)}"
-            left = _seconds_left(runs, todo[i + 1 :], 0, 0)
+            left = _seconds_left(runs, todo[i + 1 :], 0, 0, evaluating)
             console.print(f"[{i + 1}/{len(todo)}] {run.label}: {reason}; {_duration(left)} left")
             if interrupt.signal is not None:
                 return 128 + interrupt.signal, failed
@@ -78,17 +101,26 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
 
 
 def _show(
-    bar: Progress, task: TaskID, runs: Sequence[Run], todo: Sequence[Run], i: int, start: float
+    bar: Progress,
+    task: TaskID,
+    runs: Sequence[Run],
+    todo: Sequence[Run],
+    i: int,
+    start: float,
+    evaluating: float | None,
 ) -> None:
     """Moves the bar; `todo[i]` is under way, as if without a break since `start`."""
-    share = _share_done(todo[i])
-    left = _seconds_left(runs, todo[i:], time.monotonic() - start, share)
+    share = 0.0 if _record(todo[i])["finished"] else _share_done(todo[i])
+    left = _seconds_left(runs, todo[i:], time.monotonic() - start, share, evaluating)
     text = f"{todo[i].label} {share:.0%}; all runs: {_duration(left)} left"
     bar.update(task, completed=i + share, description=text)
 
 
-def _train(run: Run, log: Path, interrupt: Interrupt, show: Callable[[], None]) -> int:
+def _start(
+    run: Run, log: Path, interrupt: Interrupt, show: Callable[[], None], evaluate: bool
+) -> int:
     """One run in a child process; hands a signal on to it. Returns its exit code."""
+    told = {"config": to_json(run.config), "defaults": to_json(run.defaults), "evaluate": evaluate}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as output:
         child = subprocess.Popen(
@@ -102,7 +134,7 @@ def _train(run: Run, log: Path, interrupt: Interrupt, show: Callable[[], None]) 
         )
         handed_on = False
         try:
-            child.stdin.write(json.dumps(to_json(run.config)) + "\n")
+            child.stdin.write(json.dumps(told) + "\n")
             child.stdin.flush()
             while child.poll() is None:
                 if interrupt.signal is not None and not handed_on:
@@ -121,14 +153,24 @@ def _train(run: Run, log: Path, interrupt: Interrupt, show: Callable[[], None]) 
 
 def _record(run: Run) -> dict:
     path = run.workdir.path / _RECORD
-    return json.loads(path.read_text()) if path.is_file() else {"seconds": 0.0, "finished": False}
+    record = {"seconds": 0.0, "finished": False}
+    return record | readable(read_object, path) if path.is_file() else record
 
 
-def _write_record(run: Run, seconds: float, finished: bool) -> None:
+def _write_record(run: Run, seconds: float, finished: bool, evaluated: bool) -> None:
+    record = {
+        "seconds": round(seconds, 1),
+        "finished": finished,
+        "eval": _evaluation(run) if evaluated else None,
+    }
     if run.workdir.path.is_dir():  # a run that was stopped at once has none
         partial = run.workdir.path / f"{_RECORD}.partial"
-        partial.write_text(json.dumps({"seconds": round(seconds, 1), "finished": finished}))
+        partial.write_text(json.dumps(record))
         partial.replace(run.workdir.path / _RECORD)
+
+
+def _evaluation(run: Run) -> dict[str, Any]:
+    return to_json(run.config)["eval"]
 
 
 def _share_done(run: Run) -> float:
@@ -147,19 +189,28 @@ def _share_done(run: Run) -> float:
 
 
 def _seconds_left(
-    runs: Sequence[Run], todo: Sequence[Run], seconds: float, share: float
+    runs: Sequence[Run],
+    todo: Sequence[Run],
+    seconds: float,
+    share: float,
+    evaluating: float | None = None,
 ) -> float | None:
     """How long `todo` will take, of which the first has run for `seconds`; None: unknown yet.
 
     A run takes as long as a finished one of its name, else as long as the mean of what is known.
+    Those of `todo` that are finished are evaluated, which took `evaluating` seconds for the last.
     """
     known = {r.name: _record(r)["seconds"] for r in runs if _record(r)["finished"]}
     if todo and share > 0:
         known[todo[0].name] = seconds / share
-    if not known:
-        return 0.0 if not todo else None
-    mean = sum(known.values()) / len(known)
-    return max(0.0, sum(known.get(run.name, mean) for run in todo) - seconds)
+    training = [run for run in todo if not _record(run)["finished"]]
+    if (training and not known) or (todo and not training and evaluating is None):
+        return None
+    mean = sum(known.values()) / max(1, len(known))
+    whole = sum(known.get(run.name, mean) for run in training)
+    # Before the first one it is unknown, but short beside training.
+    whole += (len(todo) - len(training)) * (evaluating or 0.0)
+    return max(0.0, whole - seconds)
 
 
 def _duration(seconds: float | None) -> str:

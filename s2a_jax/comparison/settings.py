@@ -51,16 +51,26 @@ def set_fields(config: ConfigDict, assignments: Sequence[str]) -> None:
         name = name.removeprefix("config.")
         if not equals:
             raise UserError(f"--set {assignment}: expected FIELD=VALUE, as in train.epochs=20.")
-        fields = _fields(config)
-        if name not in fields:
-            close = difflib.get_close_matches(name, fields, n=1)
-            hint = f"did you mean {close[0]}?" if close else "configs/default.py lists all fields."
+        if name not in _names(config):
+            hint = field_hint(config, name)
             raise UserError(f"--set {assignment}: there is no such field; {hint}")
         try:
             config.update_from_flattened_dict({name: _value(text)})
         except (TypeError, ValueError) as error:
             expected = config.get_type(name) if "." not in name else _type(config, name)
             raise UserError(f"--set {assignment}: expected {expected.__name__}.") from error
+
+
+def field_hint(config: ConfigDict, name: str, prefix: str = "") -> str:
+    """What to tell who named a field that `config` does not have.
+
+    Args:
+        config: with all fields that there are.
+        name: what was given, with `prefix` in front.
+        prefix: how a name of the first level begins, as "config.".
+    """
+    close = difflib.get_close_matches(name, _names(config, prefix), n=1)
+    return f"did you mean {close[0]}?" if close else "configs/default.py lists all fields."
 
 
 def _type(config: ConfigDict, name: str) -> type:
@@ -81,10 +91,10 @@ def _value(text: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _fields(config: ConfigDict, prefix: str = "") -> list[str]:
+def _names(config: ConfigDict, prefix: str = "") -> list[str]:
     """Full names of all fields."""
     names = []
     for name, value in config.items():
         inner = isinstance(value, ConfigDict)
-        names += _fields(value, f"{prefix}{name}.") if inner else [prefix + name]
+        names += _names(value, f"{prefix}{name}.") if inner else [prefix + name]
     return names

@@ -23,7 +23,8 @@ class Row:
         seeds: number of runs.
         cases: number of cases.
         mean: mean Dice over the cases.
-        sd: standard deviation over the cases, divided by N as in the runs' own tables.
+        sd: standard deviation over the cases, divided by N as in the runs' own tables; None for
+            one case, as `low`, `high` and `effect`.
         low: lower end of the 95 % bootstrap interval of the mean over the cases.
         high: its upper end.
         seed_sd: standard deviation of the mean Dice over the seeds, divided by N - 1; None for
@@ -43,9 +44,9 @@ class Row:
     seeds: int
     cases: int
     mean: float
-    sd: float
-    low: float
-    high: float
+    sd: float | None
+    low: float | None
+    high: float | None
     seed_sd: float | None
     difference: float | None
     p: float | None
@@ -93,7 +94,8 @@ def _task_rows(
     for name, runs in groups.items():
         values, is_other = per_case[name], name != reference
         seed_means = dice[name].mean(axis=1)
-        low, high = bootstrap_interval(values)
+        spread = len(values) > 1  # a single case tells nothing about others
+        low, high = bootstrap_interval(values) if spread else (None, None)
         minutes = [run.minutes for run in runs if run.minutes is not None]
         rows.append(
             Row(
@@ -105,14 +107,16 @@ def _task_rows(
                 seeds=len(runs),
                 cases=len(values),
                 mean=float(values.mean()),
-                sd=float(values.std()),
+                sd=float(values.std()) if spread else None,
                 low=low,
                 high=high,
                 seed_sd=float(seed_means.std(ddof=1)) if len(runs) > 1 else None,
                 difference=float(np.mean(values - per_case[reference])) if is_other else None,
                 p=corrected.get(name),
                 p_uncorrected=p_values.get(name),
-                effect=rank_biserial(values, per_case[reference]) if is_other else None,
+                effect=(
+                    rank_biserial(values, per_case[reference]) if is_other and spread else None
+                ),
             )
         )
     return rows

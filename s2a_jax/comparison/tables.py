@@ -17,6 +17,8 @@ TASK_NAMES = {"rv": "vessels (RV)", "faz": "avascular zone (FAZ)"}
 _HEADER = ("network", "M", "min", "Dice ± sd", "95 % interval", "seed sd", "difference", "p",
            "effect", "seeds")  # fmt: skip
 
+_NONE = "–"  # where a single case has no spread
+
 
 def cells(row: Row) -> tuple[str, ...]:
     """One row as text, in the order of the tables' columns."""
@@ -25,13 +27,14 @@ def cells(row: Row) -> tuple[str, ...]:
     else:
         few = f"n < {FEWEST_CASES}"
         p = few if row.p is None else "< 0.001" if row.p < 0.001 else f"{row.p:.3f}"
-        tested = (f"{row.difference:+.4f}", p, f"{row.effect:+.2f}")
+        effect = _NONE if row.effect is None else f"{row.effect:+.2f}"
+        tested = (f"{row.difference:+.4f}", p, effect)
     return (
         row.name,
         "" if row.parameters is None else f"{row.parameters / 1e6:.2f}",
         "" if row.minutes is None else f"{row.minutes:.1f}",
-        f"{row.mean:.4f} ± {row.sd:.4f}",
-        f"{row.low:.4f} to {row.high:.4f}",
+        f"{row.mean:.4f} ± " + (_NONE if row.sd is None else f"{row.sd:.4f}"),
+        _NONE if row.low is None else f"{row.low:.4f} to {row.high:.4f}",
         "" if row.seed_sd is None else f"{row.seed_sd:.4f}",
         *tested,
         str(row.seeds),

@@ -40,9 +40,9 @@ class SourceConfig(tfds.core.BuilderConfig):
 class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Cases at their native size: `id`, `image`, `rv`, `faz`, `has_rv`, `has_faz`.
 
-    Images are uint16 [H, W], or [H, W, C] with C > 1 slabs, whose names are then in the metadata as
-    `slabs`: the levels of a 16-bit file, or those of an 8-bit file times 257, the
-    same fraction of the range. (An Image feature of 16 bits would need OpenCV to be read.) Masks
+    Images are uint16 [H, W], or [H, W, C] with C > 1 slabs: the levels of a 16-bit file, or those
+    of an 8-bit file times 257, the same fraction of the range. The metadata has the slabs' names as
+    `slabs`, if they were named. (An Image feature of 16 bits would need OpenCV to be read.) Masks
     are uint8 [H, W, 1], 0 or 255, and all 0 where `has_rv` or `has_faz` is false.
     """
 
@@ -81,7 +81,7 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                     "has_faz": tfds.features.Scalar(np.bool_),
                 }
             ),
-            metadata=tfds.core.MetadataDict(slabs=list(slabs)) if channels else None,
+            metadata=tfds.core.MetadataDict(slabs=list(slabs)) if slabs else None,
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, list]:

@@ -80,12 +80,30 @@ def data_slabs(config: Mapping[str, Any]) -> tuple[str, ...]:
     Raises:
         UserError: the field is no list of different names, or nothing is prepared where expected.
     """
+    return _several(_slab_names(config))
+
+
+def one_slab(config: Mapping[str, Any]) -> str | None:
+    """The name of the one slab that a case of the data section has; None: several, or no name.
+
+    Raises:
+        UserError: as `data_slabs`.
+    """
+    names = _slab_names(config)
+    return names[0] if len(names) == 1 else None
+
+
+def _slab_names(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """As `data_slabs`, but also of a single slab, if it has a name."""
     if config["name"] == "prepared":
         # Only now: TFDS takes a moment to import, and most runs read raw folders.
         from s2a_jax.data.prepared import find_prepared, prepared_slabs
 
         return prepared_slabs(find_prepared(config["root"]))
-    names = slab_names(config["slab"])
+    return slab_names(config["slab"])
+
+
+def _several(names: tuple[str, ...]) -> tuple[str, ...]:
     return names if len(names) > 1 else ()
 
 
@@ -98,8 +116,9 @@ def load_dataset(config: Mapping[str, Any]) -> Dataset:
     Raises:
         UserError: anything wrong with the fields, folders or files.
     """
-    size, slabs = image_size(config), data_slabs(config)
-    sources = mixture_sources(config, slabs or slab_names(config["slab"]))
+    size, names = image_size(config), _slab_names(config)
+    slabs = _several(names)
+    sources = mixture_sources(config, names)
     eyes = None
     if "synthetic" in sources and config["synthetic"]["stream"]:
         eyes = _eye_source(sources["synthetic"][0], size)

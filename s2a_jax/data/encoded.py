@@ -14,6 +14,10 @@ from s2a_jax.data.prepared import case_of
 from s2a_jax.errors import UserError
 
 
+class CannotKeepError(UserError):
+    """The folder of encoded cases cannot be written: no fault of any case."""
+
+
 class EncodedCases:
     """Reads and encodes cases, and keeps each in a file that is taken the next time.
 
@@ -39,8 +43,8 @@ class EncodedCases:
         """As `read_case`.
 
         Raises:
-          UserError: as `read_case`; also for values that 16 bits cannot hold, and for a folder that
-            cannot be written.
+          CannotKeepError: the folder cannot be written.
+          UserError: as `read_case`; also for values that 16 bits cannot hold.
         """
         return case_of(self._features.deserialize_example_np(self.encode(files)))
 
@@ -59,7 +63,10 @@ class EncodedCases:
             unfinished.write_bytes(_head(stamp, example) + example)
             unfinished.replace(path)
         except OSError as error:
-            raise UserError(f"Cannot write below {self._folder}: {error}.") from error
+            raise CannotKeepError(
+                f"--to: cannot write below {self._folder}: {error}; make room, or give another "
+                "folder."
+            ) from error
         return example
 
 
@@ -80,5 +87,13 @@ def _head(stamp: str, example: bytes) -> bytes:
 def _stamp(files: CaseFiles) -> str:
     """Names, sizes and times of a case's files, and how its masks are read."""
     paths = (files.image, *files.further, files.rv, files.faz, files.combined)
-    stats = [path and (str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    stats = [path and _stat(path) for path in paths]
     return json.dumps([stats, files.threshold])
+
+
+def _stat(path: Path) -> tuple[str, int, int]:
+    try:
+        stat = path.stat()
+    except OSError as error:  # a link to nothing, say
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    return str(path), stat.st_size, stat.st_mtime_ns

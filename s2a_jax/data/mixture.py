@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from s2a_jax.data.synthetic_slabs import synthetic_slabs
 from s2a_jax.errors import UserError
 
 _KEYS = ("name", "root", "weight", "subset", "slab")
@@ -15,13 +16,14 @@ def mixture_sources(
 
     Args:
         config: the data section; `configs/default.py` tells its fields.
-        slabs: those of the main source, for which synthetic eyes have slabs to match.
+        slabs: those of the main source, for which synthetic eyes need slabs to match.
 
     Returns:
         Name -> (data section, weight > 0); the weights add up to 1.
 
     Raises:
-        UserError: an entry of `mixture` cannot be read, or leaves nothing for the main source.
+        UserError: an entry of `mixture` cannot be read, or leaves nothing for the main source, or
+            synthetic eyes have no slabs to match.
     """
     mixture, main = config["mixture"], dict(config)
     sources: dict[str, tuple[Mapping[str, Any], float]] = {config["name"]: (config, 0.0)}
@@ -31,6 +33,14 @@ def mixture_sources(
                 "config.data.mixture.synthetic: all eyes are synthetic already; leave it out."
             )
         slab = ",".join(slabs) or None
+        try:
+            synthetic_slabs(slab)
+        except UserError as error:
+            raise UserError(
+                "config.data.mixture.synthetic: synthetic eyes have no slab that stands for "
+                f"{slab} of the main source; leave them out, or name its slabs as data/README.md "
+                "tells."
+            ) from error
         sources["synthetic"] = ({**main, "name": "synthetic", "slab": slab}, synthetic)
     for i, text in enumerate(_texts(mixture["others"])):
         fields = _parse(text, i)

@@ -62,11 +62,11 @@ def prepared_pitch(folder: Path) -> Pitch:
       UserError: the files are damaged, or not ones that `prepare` wrote.
     """
     # Only now: TFDS takes a moment to import.
-    from s2a_jax.data.prepared_origin import read_origin
+    from s2a_jax.data.prepared import prepared_origin
 
-    origin = read_origin(folder)
-    if origin.name != "synthetic":
-        return raw_pitch(origin.name, origin.subset, folder)
+    name, subset = prepared_origin(folder)
+    if name != "synthetic":
+        return raw_pitch(name, subset, folder)
     homes = (parent for parent in folder.parents if _SYNTHETIC_SET.match(parent.name))
     return _named_pitch(next(homes, folder))
 

@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from s2a_jax.data.builders import BUILDERS, CasesBuilder, SourceConfig
 from s2a_jax.data.cases import Case, check_combined, read_case
-from s2a_jax.data.encoded import EncodedCases
+from s2a_jax.data.encoded import CannotKeepError, EncodedCases
 from s2a_jax.data.folders import CaseFiles, first_few
 from s2a_jax.data.report import Summary, make_report, report_lines, summarise
 from s2a_jax.data.slabs import slab_names
@@ -146,9 +146,11 @@ def _make_builder(name: str, target: Path, subset: str | None, slab: str | None)
     known = [key[1] for key in configs if key[0] == subset and key[1]]
     for one in names if subsets else ():  # in a folder they are its folders
         if one not in known:
-            slabs = ", ".join(known) or "one only"
-            raise UserError(f"--slab={one}: the slabs of {name} {subset} are: {slabs}.")
-    label = re.sub(r"[^\w.-]", "-", "_".join((configs[subset, None], *names)))
+            has = ", ".join(known) or "one only"
+            raise UserError(f"--slab={one}: the slabs of {name} {subset} are: {has}.")
+    # Of what TFDS takes in a name: SVC_DVC is one slab, SVC+DVC are two.
+    slabs = "+".join(re.sub(r"[^\w.-]", "-", one) for one in names)
+    label = "_".join(filter(None, (configs[subset, None], slabs)))
     listed = ",".join(names) or None
     config = configs.get((subset, listed)) or SourceConfig(name=label, subset=subset, slab=listed)
     if target.exists() and not target.is_dir():
@@ -170,6 +172,8 @@ def _check(
             case = read(file)
             summaries.append(summarise(file, case))
             checked.append((file, case._replace(image=None)))
+        except CannotKeepError:
+            raise
         except UserError as error:
             unreadable[file.image] = str(error)
         advance()
@@ -191,7 +195,7 @@ def _write(builder: CasesBuilder, raw: Path) -> None:
             )
         is_complete = True
     except OSError as error:
-        raise UserError(f"Cannot write below {builder.data_dir}: {error}.") from error
+        raise UserError(f"--to: cannot write below {builder.data_dir}: {error}.") from error
     finally:
         # Nobody needs those of killed runs, either, once the data set is there.
         for folder in set(_unfinished(builder)) - (set() if is_complete else before):

@@ -40,16 +40,38 @@ def find_prepared(root: str | Path) -> Path:
 
 
 def prepared_slabs(folder: Path) -> tuple[str, ...]:
-    """Names of the slabs that a case of a prepared data set has; () with one slab.
+    """Names of the slabs that a case of a prepared data set has; () with one that was not named.
 
     Raises:
       UserError: the files are damaged, or not ones that `prepare` wrote.
     """
     try:
-        metadata = tfds.builder_from_directory(folder).info.metadata or {}
+        info = tfds.builder_from_directory(folder).info
+        if info.metadata:
+            return tuple(info.metadata["slabs"])
+        # Older ones note several slabs only; of one their name tells: 3m_full, 1_DVC, default_deep.
+        slab = info.config_name.partition("_")[2]
     except _DAMAGED as error:
         raise _unreadable(folder, error) from error
-    return tuple(metadata.get("slabs", ()))
+    return ((slab.upper() if info.name == "octa500" else slab),) if slab else ()
+
+
+def prepared_origin(folder: Path) -> tuple[str, str | None]:
+    """What a prepared data set was made of, by the names that `prepare` gave.
+
+    Returns:
+      octa500, rose, folder or synthetic, and the subset as `config.data.subset`; None for those
+      without subsets.
+
+    Raises:
+      UserError: the files are damaged, or not ones that `prepare` wrote.
+    """
+    try:
+        info = tfds.builder_from_directory(folder).info
+        subset = info.config_name.partition("_")[0].upper()
+    except _DAMAGED as error:
+        raise _unreadable(folder, error) from error
+    return info.name, subset if info.name in ("octa500", "rose") else None
 
 
 def load_prepared(folder: Path, size: int) -> dict[str, CaseSet]:

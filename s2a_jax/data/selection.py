@@ -1,11 +1,9 @@
 """One split of a data set in any known layout, every case at its own size, to be evaluated."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from s2a_jax.data.cases import Case, read_cases
 from s2a_jax.data.folders import SPLITS, Listing, child_folder, fold_name, folders_in
@@ -17,9 +15,6 @@ from s2a_jax.data.sources import OCTA500_IDS, OCTA500_SLABS, list_octa500
 from s2a_jax.data.synthetic_slabs import SYNTHETIC_SLABS
 from s2a_jax.data.user_folder import list_user_folder
 from s2a_jax.errors import UserError
-
-if TYPE_CHECKING:  # it imports TFDS, which takes a moment
-    from s2a_jax.data.prepared_origin import Origin
 
 NAMES = ("octa500", "rose", "folder", "prepared")
 _HELP = "Give --data=DIR, a data set in one of the layouts that data/README.md tells."
@@ -154,7 +149,6 @@ def _prepared(
 ) -> Selection:
     # Only now: TFDS takes a moment to import.
     from s2a_jax.data.prepared import find_prepared, prepared_cases
-    from s2a_jax.data.prepared_origin import read_origin
 
     if wanted is not None:
         raise UserError(
@@ -163,7 +157,7 @@ def _prepared(
         )
     folder = find_prepared(root)
     if slab is not None:
-        _check_prepared_slabs(folder, read_origin(folder), slab_names(slab))
+        _check_prepared_slabs(folder, slab_names(slab))
     pairs, splits = [], []
     for one in SPLITS if split == "all" else (split,):
         found = prepared_cases(folder, one)
@@ -174,16 +168,17 @@ def _prepared(
     return _selection(root, split, ids, pairs[:limit], prepared_pitch(folder), notes)
 
 
-def _check_prepared_slabs(folder: Path, origin: "Origin", wanted: tuple[str, ...]) -> None:
+def _check_prepared_slabs(folder: Path, wanted: tuple[str, ...]) -> None:
+    from s2a_jax.data.prepared import prepared_origin, prepared_slabs
+
+    name, subset = prepared_origin(folder)
     known = {
         "octa500": OCTA500_SLABS,
-        "rose": ROSE_SLABS.get(origin.subset or "", ()),
+        "rose": ROSE_SLABS.get(subset or "", ()),
         "synthetic": SYNTHETIC_SLABS,
-    }.get(origin.name, ())
-    first = origin.slab or next(iter(known), None)
-    names = origin.slabs or (() if first is None else (first,))
-    # The name of a single slab is kept as part of a folder's name.
-    if [re.sub(r"[^\w.-]", "-", name) for name in wanted] != list(names) and wanted != names:
+    }.get(name, ())
+    names = prepared_slabs(folder) or tuple(known[:1])
+    if wanted != names:
         raise SlabError(
             f"{folder} was prepared with {','.join(names) or 'one slab without a name'}, not "
             f"{','.join(wanted)}",

@@ -4,9 +4,8 @@ An image is [H, W] with one slab and [H, W, C] with C > 1, in the order in which
 names them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -40,22 +39,6 @@ def slab_names(slab: str | None) -> tuple[str, ...]:
             f"config.data.slab={slab!r}: expected one name, or different ones with commas between."
         )
     return names
-
-
-def one_slab(config: Mapping[str, Any]) -> str | None:
-    """The one slab that a data section names; None: the first of the data set, or several.
-
-    Raises:
-      UserError: as `slab_names`, or nothing is prepared where expected.
-    """
-    if config["name"] == "prepared":
-        # Only now: TFDS takes a moment to import.
-        from s2a_jax.data.prepared import find_prepared
-        from s2a_jax.data.prepared_origin import read_origin
-
-        return read_origin(find_prepared(config["root"])).slab
-    names = slab_names(config["slab"])
-    return names[0] if len(names) == 1 else None
 
 
 def check_slabs(slab: str | None, known: Sequence[str], owner: str) -> tuple[str, ...]:

@@ -1,12 +1,10 @@
 """A fixed set of synthetic eyes on disk: made on first use, read ever after."""
 
-import multiprocessing
-import os
+import contextlib
+import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,8 @@ from rich.console import Console
 from rich.progress import track
 
 from s2a_jax.data.images import FAZ_VALUE, RV_VALUE
-from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
+from s2a_jax.data.synthesis import Eye, EyeParameters, synthesize_eye
+from s2a_jax.data.synthesis.stream import EyesAhead, Recipe
 from s2a_jax.data.synthetic_slabs import SYNTHETIC_SLABS, eye_image
 from s2a_jax.errors import UserError
 
@@ -63,29 +62,30 @@ def synthetic_folder(
     except OSError as error:
         raise UserError(f"Cannot write synthetic eyes below {root}: {error}.") from error
     try:
-        jobs = [
-            (partial_folder / split, split, code, number)
-            for code, split in enumerate(counts)
-            for number in range(counts[split])
-        ]
+        names = [(split, number) for split in counts for number in range(counts[split])]
+        codes = {split: code for code, split in enumerate(counts)}
+        recipes = [eye_recipe(seed, size, field_mm, (codes[s], number)) for s, number in names]
         kinds = [f"images/{slab}" for slab in SYNTHETIC_SLABS] if slabs else ["images"]
         for split in counts:
             for kind in (*kinds, "masks"):
                 (partial_folder / split / kind).mkdir(parents=True)
-        for _ in _map(partial(_write_eye, seed, size, field_mm, slabs), jobs):
-            pass
+        with contextlib.closing(_make(recipes)) as eyes:
+            for (split, number), eye in zip(names, eyes, strict=True):
+                _write_eye(partial_folder / split, f"{split}{number:04d}.png", eye, slabs)
         partial_folder.rename(folder)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(partial_folder, ignore_errors=True)
         if folder.is_dir():  # another process was faster
             return folder
+        if isinstance(error, OSError):
+            raise UserError(f"Cannot write synthetic eyes below {root}: {error}.") from error
         raise
     return folder
 
 
 def eye_recipe(
     seed: int, size: int, field_mm: tuple[float, float], which: tuple[int, ...]
-) -> tuple[tuple[int, ...], EyeParameters]:
+) -> Recipe:
     """What `synthesize_eye` makes an eye of a set of.
 
     Args:
@@ -99,18 +99,9 @@ def eye_recipe(
     return (seed, *which), parameters
 
 
-def _write_eye(
-    seed: int,
-    size: int,
-    field_mm: tuple[float, float],
-    slabs: bool,
-    job: tuple[Path, str, int, int],
-) -> None:
-    folder, split, code, number = job
-    eye = synthesize_eye(*eye_recipe(seed, size, field_mm, (code, number)))
+def _write_eye(folder: Path, name: str, eye: Eye, slabs: bool) -> None:
     mask = np.zeros(eye.image.shape, np.uint8)
     mask[eye.faz], mask[eye.rv] = FAZ_VALUE, RV_VALUE
-    name = f"{split}{number:04d}.png"
     if slabs:
         for slab in SYNTHETIC_SLABS:
             Image.fromarray(eye_image(eye, [slab])).save(folder / "images" / slab / name)
@@ -119,17 +110,16 @@ def _write_eye(
     Image.fromarray(mask).save(folder / "masks" / name)
 
 
-def _map(function: partial, jobs: list) -> Iterator[None]:
-    """Runs the jobs on all cores, with a bar and the time left."""
+def _make(recipes: Sequence[Recipe]) -> Iterator[Eye]:
+    """The eyes, made on all cores, with a bar and the time left."""
     console = Console(stderr=True)
-    show = partial(
-        track, total=len(jobs), description="Making synthetic eyes", console=console,
+    shown = track(
+        recipes, description="Making synthetic eyes", console=console,
         disable=not console.is_terminal,
     )  # fmt: skip
-    if len(jobs) <= _FEW:
-        yield from show(map(function, jobs))
+    if len(recipes) <= _FEW:
+        yield from itertools.starmap(synthesize_eye, shown)
         return
-    # Fresh processes: a fork of one in which JAX runs its threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
-        yield from show(pool.map(function, jobs, chunksize=2))
+    with EyesAhead(recipes) as eyes:
+        for _ in shown:
+            yield next(eyes)

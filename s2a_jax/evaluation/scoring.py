@@ -4,7 +4,6 @@ The main thread predicts; meanwhile a thread for each core lets the device count
 what needs the host: areas under curves, distances, centre lines, components.
 """
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from s2a_jax.cores import cores
 from s2a_jax.errors import UserError
 from s2a_jax.evaluation.curves import Histogram, roc_auc
 from s2a_jax.evaluation.evaluate import TASKS, count_pixels
@@ -196,7 +196,7 @@ def _in_threads(
     # Threads, since the metrics' time goes into loops of NumPy, SciPy and scikit-image that release
     # the interpreter. Fresh processes take as long to start as 100 cases' metrics do, and forking
     # while JAX runs its threads may hang.
-    workers = os.cpu_count() or 1
+    workers = cores()
     pending: deque[tuple[Prediction, Future[Row]]] = deque()
     pool = ThreadPoolExecutor(workers)
     try:

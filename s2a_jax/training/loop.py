@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from s2a_jax.analysis.environment import record_end, record_start
 from s2a_jax.convert.weights import Description
-from s2a_jax.data.slabs import one_slab
+from s2a_jax.data.datasets import one_slab
 from s2a_jax.errors import UserError
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.estimate import warn_if_slow, warn_of_waiting

@@ -11,9 +11,10 @@ from rich.console import Console
 
 from s2a_jax.convert.weights import save_weights
 from s2a_jax.data.cases import CaseSet, resize_set
+from s2a_jax.data.datasets import one_slab
 from s2a_jax.data.pipeline import evaluation_batches, record
 from s2a_jax.data.pitch import UM_PER_PX, check_range, config_pitch
-from s2a_jax.data.slabs import first_slab, one_slab
+from s2a_jax.data.slabs import first_slab
 from s2a_jax.evaluation.evaluate import TASKS
 from s2a_jax.evaluation.metrics import confusion, scores
 from s2a_jax.evaluation.pictures import save_comparison

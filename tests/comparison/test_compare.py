@@ -1,6 +1,7 @@
-"""The command at the shortest: stopped, gone on with, finished beside a run that was added."""
+"""The command at the shortest: stopped, gone on with, finished, evaluated otherwise."""
 
 import csv
+import json
 import signal
 import subprocess
 import sys
@@ -21,8 +22,8 @@ def test_a_stopped_comparison_goes_on(run_environment, shared, tmp_path):
                "--set", f"data.synthetic.root={shared / 'eyes'}",
                "--set", "log.every_steps=1", "--workdir", str(folder)]  # fmt: skip
 
-    def start():
-        return subprocess.Popen(command, cwd=ROOT, env=run_environment, text=True,
+    def start(*flags):
+        return subprocess.Popen([*command, *flags], cwd=ROOT, env=run_environment, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
 
     process = start()
@@ -35,6 +36,11 @@ def test_a_stopped_comparison_goes_on(run_environment, shared, tmp_path):
     assert process.returncode == 128 + signal.SIGTERM, output
     assert "the same command goes on from there" in output
 
+    config = folder / "unet-seed0/config.json"
+    fields = json.loads(config.read_text())
+    del fields["train"]["ema_decay"]  # as a run of an older version
+    config.write_text(json.dumps(fields))
+
     process = start()
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 0, output
@@ -45,3 +51,11 @@ def test_a_stopped_comparison_goes_on(run_environment, shared, tmp_path):
     assert [row["name"] for row in rows] == ["unet", "other"] * 4  # two splits, two tasks
     assert "reference" in output and "n < 6" in output
     assert (folder / "curves.png").is_file()
+
+    numbers = metrics.read_bytes()
+    process = start("--set", "eval.protocol=otsu")
+    output, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, output
+    assert "unet-seed0: evaluating again" in output
+    assert json.loads((folder / "unet-seed0/results/val.json").read_text())["protocol"] == "otsu"
+    assert metrics.read_bytes() == numbers

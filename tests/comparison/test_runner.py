@@ -7,7 +7,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from configs import synthetic
+from configs import default, synthetic
 from configs.recipes import resolve
 from s2a_jax.comparison import runner
 from s2a_jax.comparison.plan import make_plan, networks
@@ -18,7 +18,7 @@ from s2a_jax.errors import UserError
 @pytest.fixture
 def runs(tmp_path):
     config = resolve(synthetic.get_config("smoke"))
-    return make_plan(config, networks(["unet", "s2anet"]), 2, tmp_path)
+    return make_plan(config, networks(["unet", "s2anet"]), 2, tmp_path, default.get_config())
 
 
 @pytest.fixture
@@ -49,6 +49,43 @@ def test_what_failed_is_tried_again_and_what_is_finished_is_not(runs, children, 
     assert started == ["s2anet-seed0"]
 
 
+def test_another_evaluation_is_made_without_training(runs, children, tmp_path):
+    programs, started = children
+    for run in runs:
+        programs[run.label] = (
+            f"import json, os; os.makedirs({str(run.workdir.path)!r}, exist_ok=True)\n"
+            "print(json.loads(input())['evaluate'])"
+        )
+    console = Console(width=200, record=True)
+
+    def train():
+        del started[:]
+        assert train_all(runs, tmp_path / "logs", console) == (0, [])
+        return started, (tmp_path / "logs/unet-seed0.log").read_text().split()[-1]
+
+    assert train() == ([run.label for run in runs], "False")
+    seconds = runner._record(runs[0])["seconds"]
+    for run in runs[:2]:
+        run.config.eval.protocol = "otsu"
+    assert train() == (["unet-seed0", "s2anet-seed0"], "True")
+    assert "Results of 2 are not known to be of this config.eval" in console.export_text()
+    assert runner._record(runs[0])["seconds"] == seconds
+    assert train()[0] == []
+
+    runs[0].config.eval.protocol, programs["unet-seed0"] = "s2anet", "1 / 0"
+    assert train_all(runs, tmp_path / "logs", console) == (0, [runs[0]])
+    runs[0].config.eval.protocol = "otsu"  # what is there may be of either
+    del programs["unet-seed0"]
+    assert train()[0] == ["unet-seed0"]
+
+
+def test_a_broken_record_is_named(runs, tmp_path):
+    runs[0].workdir.path.mkdir()
+    (runs[0].workdir.path / "compare.json").write_text("{")
+    with pytest.raises(UserError, match=r"unet-seed0/compare\.json could not be read"):
+        train_all(runs, tmp_path / "logs", Console())
+
+
 def test_a_refused_run_stops_all_and_leaves_nothing(runs, children, tmp_path):
     programs, started = children
     programs["unet-seed0"] = "print('error: no such data'); raise SystemExit(2)"
@@ -62,7 +99,7 @@ def test_a_refused_run_stops_all_and_leaves_nothing(runs, children, tmp_path):
 def test_the_time_left(runs):
     def finish(run, seconds):
         run.workdir.path.mkdir()
-        runner._write_record(run, seconds, finished=True)
+        runner._write_record(run, seconds, finished=True, evaluated=True)
 
     assert runner._seconds_left(runs, runs, 0, 0) is None
     finish(runs[0], 60)

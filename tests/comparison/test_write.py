@@ -91,6 +91,16 @@ def test_the_table_is_what_its_columns_say(tmp_path, runs):
     assert "n < 6" in text
 
 
+def test_one_case_has_no_interval(tmp_path):
+    runs = [(name, workdir(tmp_path / name, seed, faz_cases=1))
+            for seed, name in enumerate(("ours", "other"))]  # fmt: skip
+    rows, text = compare(tmp_path, runs)
+    one, several = rows["faz", "other"], rows["rv", "other"]
+    assert all(several[name] and not one[name] for name in ("sd", "low", "high", "effect"))
+    line = next(line for line in text.partition("(FAZ): 1 case")[2].splitlines() if "other" in line)
+    assert line.split()[4:7] == ["±", "–", "–"]
+
+
 def test_published_numbers_stand_beside_with_their_source(tmp_path, runs):
     _, text = compare(tmp_path, runs)
     page = (tmp_path / "out/table.md").read_text()
@@ -128,6 +138,33 @@ def test_runs_under_another_protocol_are_refused(tmp_path, runs):
         (folder / "results/val.json").write_text(json.dumps({"protocol": protocol}))
     with pytest.raises(UserError, match="evaluated on val under otsu"):
         compare(tmp_path, runs)
+
+
+def test_the_last_line_of_a_killed_run_is_left_out(tmp_path, runs):
+    with (runs[0][1] / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 40, "loss_rv": 0.')
+    rows, _ = compare(tmp_path, runs)
+    assert rows["rv", "low"]["minutes"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("metrics.jsonl", '{"step": 10}\n{"step": 20, "lo\n{"step": 30}\n', "line 2 is no JSON"),
+        ("metrics.jsonl", '{"step": "ten"}\n', "line 1 is no JSON"),
+        ("results/val.json", "{", "could not be read"),
+        ("results/val.csv", "id,rv_dice,faz_dice\neye0,0.5\n", "expected the columns"),
+        ("config.json", "[]", "holds no JSON object"),
+        ("config.json", "{}", "has no train.batch_size"),
+        ("weights.safetensors", "{", "could not be read"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, runs, name, content, words):
+    file = runs[1][1] / name
+    file.write_text(content)
+    with pytest.raises(UserError, match=words) as error:
+        compare(tmp_path, runs)
+    assert str(file) in str(error.value)
 
 
 def test_a_workdir_without_results_is_refused(tmp_path, runs):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from configs import default
+from s2a_jax.cores import cores
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.datasets import load_dataset
 from s2a_jax.data.eye_stream import EyeSource
@@ -102,6 +103,12 @@ def test_an_eye_or_process_that_fails_is_told():
             for _ in range(20):
                 next(eyes)
     assert all(process.returncode is not None for process in eyes.processes)
+
+
+def test_a_process_for_each_core_that_may_be_used(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3}, raising=False)
+    with EyesAhead([]) as eyes:
+        assert len(eyes.processes) == cores() == 1
 
 
 def test_no_process_outlives_a_killed_run():

@@ -10,6 +10,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import assert_refused
 
 from configs import default
 from s2a_jax.cli import main
@@ -111,6 +112,21 @@ def test_another_slab(tmp_path):
     assert (tmp_path / "to/octa500/3m_full").is_dir()
 
 
+def test_two_slabs_are_not_the_one_that_shows_both(tmp_path):
+    folder = tmp_path / "raw/ROSE-1"
+    for slab in ("SVC", "DVC", "SVC_DVC"):
+        for split, numbers in (("train", range(4)), ("test", range(4, 6))):
+            for number in numbers:
+                put(folder / slab / split / "img", number, picture(number))
+                put_mask(folder / slab / split / "gt", number, number)
+    arguments = ("rose", "--from", tmp_path / "raw", "--to", tmp_path / "to", "--subset", "1")
+    for slab in ("SVC_DVC", "SVC,DVC"):
+        assert prepare(*arguments, "--slab", slab) == 0
+    assert {path.name for path in tmp_path.glob("to/rose/1*")} == {"1_SVC_DVC", "1_SVC+DVC"}
+    data = section(name="prepared", root=tmp_path / "to/rose/1_SVC+DVC")
+    assert load_dataset(data).slabs == ("SVC", "DVC")
+
+
 def test_a_finished_one_is_not_written_again(tmp_path, capsys):
     own_folder(tmp_path / "raw")
     arguments = ("folder", "--from", tmp_path / "raw", "--to", tmp_path / "to")
@@ -193,6 +209,30 @@ def test_unreadable_files_are_all_named(tmp_path, capsys):
     assert prepare(*arguments, "--skip-unreadable") == 0
     assert "unreadable cases: 2" in capsys.readouterr().out
     assert len(load_dataset(section(name="prepared", root=tmp_path / "to")).train) < 20
+
+
+def test_links_to_nothing_are_named(tmp_path, capsys):
+    own_folder(tmp_path / "raw")
+    bad = [tmp_path / "raw/images/eye3.png", tmp_path / "raw/faz/eye5.png"]
+    for path in bad:
+        path.unlink()
+        path.symlink_to(tmp_path / "nothing.png")
+    arguments = ("folder", "--from", tmp_path / "raw", "--to", tmp_path / "to")
+    assert prepare(*arguments) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error and all(str(path) in error for path in bad)
+    assert prepare(*arguments, "--skip-unreadable") == 0
+
+
+@pytest.mark.parametrize("file", ["to/folder/.partial-default", "to/folder"])
+def test_where_nothing_can_be_written(tmp_path, capsys, file):
+    own_folder(tmp_path / "raw")
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text("")
+    code = prepare("folder", "--from", tmp_path / "raw", "--to", tmp_path / "to",
+                   "--skip-unreadable")  # fmt: skip
+    assert_refused(code, capsys.readouterr().err, "--to: cannot write below")
+    assert (tmp_path / file).read_text() == ""
 
 
 @pytest.mark.parametrize(

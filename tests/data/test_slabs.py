@@ -157,6 +157,32 @@ def test_synthetic_eyes_match_the_slabs_of_the_main_source(tmp_path):
         load_dataset(section("synthetic", tmp_path, slab="deep,macular"))
 
 
+@pytest.mark.parametrize("is_old", [False, True])
+def test_synthetic_eyes_match_the_one_slab_of_a_prepared_set(tmp_path, is_old):
+    make(tmp_path / "raw", "octa500")
+    assert main(["prepare", "octa500", "--from", str(tmp_path / "raw"), "--to",
+                 str(tmp_path / "to"), "--slab", "FULL", "--subset", "3M"]) == 0  # fmt: skip
+    if is_old:  # one slab's name was not in the metadata
+        next((tmp_path / "to").rglob("metadata.json")).unlink()
+    data = section("prepared", tmp_path / "to", slab=None)
+    data.mixture.synthetic = 0.5
+    dataset = load_dataset(data)
+    assert dataset.slabs == data_slabs(data) == ()
+    alone = section("synthetic", tmp_path / "to", slab="whole")
+    np.testing.assert_array_equal(dataset.train.images[3], load_dataset(alone).train.images[0])
+
+
+def test_a_prepared_slab_without_a_match_is_refused(tmp_path):
+    make(tmp_path / "raw", "folder")
+    (tmp_path / "raw/images/deep").rename(tmp_path / "raw/images/macular")
+    assert main(["prepare", "folder", "--from", str(tmp_path / "raw"), "--to",
+                 str(tmp_path / "to"), "--slab", "macular"]) == 0  # fmt: skip
+    data = section("prepared", tmp_path / "to", slab=None)
+    data.mixture.synthetic = 0.5
+    with pytest.raises(UserError, match="no slab that stands for macular of the main source"):
+        load_dataset(data)
+
+
 @pytest.mark.parametrize("kind", ["octa500", "rose1", "folder"])
 def test_what_is_prepared_reads_as_the_raw_folder(tmp_path, kind):
     data = section(kind, make(tmp_path / "raw", kind))

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from typing import Self
 
+from s2a_jax.cores import cores
 from s2a_jax.data.synthesis.eye import Eye, synthesize_eye
 from s2a_jax.data.synthesis.parameters import EyeParameters
 from s2a_jax.errors import UserError
@@ -63,7 +64,7 @@ class EyesAhead:
     def __init__(
         self, recipes: Iterable[Recipe | None], processes: int | None = None, extra: int = 0
     ):
-        count = processes or _cores()
+        count = processes or cores()
         self._recipes = iter(recipes)
         self._jobs: queue.SimpleQueue[tuple[Recipe, Future] | None] = queue.SimpleQueue()
         self._pending: deque[Future] = deque()
@@ -141,12 +142,6 @@ class EyesAhead:
         return is_more
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _start_worker() -> subprocess.Popen:
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
@@ -189,7 +184,6 @@ def _serve(process: subprocess.Popen, jobs: queue.SimpleQueue) -> None:
 def _obituary(code: int) -> str:
     how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
     return (
-        f"A process that makes synthetic eyes ended {how}; was there too little memory? The same "
-        "command goes on from the last checkpoint, and "
-        "--config.data.synthetic.stream=False does without such processes."
+        f"A process that makes synthetic eyes ended {how}; was there too little memory? Free some "
+        "and give the same command again; a run goes on from its last checkpoint."
     )
