@@ -94,7 +94,7 @@ def test_training_leaves_everything(trained):
 def test_the_command_evaluates_as_the_run_did(run, trained, shared, tmp_path):
     (eyes,) = (shared / "eyes").glob("v*-96px-*-train1-*")  # that of the streamed run
     code, output = run("-m", "s2a_jax", "evaluate", "--weights", trained, "--data", eyes,
-                       "--um-per-px", "31.25", "--out", tmp_path / "out")  # fmt: skip
+                       "--out", tmp_path / "out")  # fmt: skip
     assert code == 0, output
     with (tmp_path / "out/test.csv").open() as one, (trained / "results/test.csv").open() as other:
         for ours, theirs in zip(csv.DictReader(one), csv.DictReader(other), strict=True):
@@ -116,10 +116,15 @@ def test_evaluation_of_a_workdir_gives_the_same_numbers(run, trained, shared):
 
 def test_another_network_trains_and_predicts(run, tmp_path):
     workdir = tmp_path / "unet"
-    flags = ("--config.model.name=unet", "--config.data.synthetic.stream=False")
+    flags = ("--config.model.name=unet", "--config.data.synthetic.stream=False",
+             "--config.data.slab=superficial")  # fmt: skip
     code, output = run(*TRAIN, *flags, "--workdir", workdir)
     assert code == 0, output
     assert "unet tiny" in output
+    for meta in (workdir / "checkpoints").glob("*/meta/metadata"):
+        assert json.loads(meta.read_text())["slab"] == "superficial"
+    with safe_open(workdir / "weights.safetensors", framework="np") as file:
+        assert json.loads(file.metadata()["s2a_jax"])["slab"] == "superficial"
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "eye.png")
     code, output = run(
         *PREDICT, "--weights", workdir, "--out", tmp_path / "out", tmp_path / "eye.png"

@@ -17,10 +17,9 @@ Row = Mapping[str, str | float]
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Writes a CSV whose columns are all names that occur, in order; NaN is an empty cell.
 
-    The file appears whole or not at all; missing folders are made.
+    The file appears whole or not at all; its folder has to be there.
     """
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         with unfinished.open("w", newline="", encoding="utf-8") as file:

@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from s2a_jax.commands.flags import check_out_folder, with_flags
+from s2a_jax.data.pitch import UM_PER_PX, check_range
+from s2a_jax.data.slabs import SlabError, slab_names
 from s2a_jax.errors import UserError
+
+_FLAGS = {name: f"--{name}" for name in ("slab", "subset", "incomplete")} | {"root": "--data"}
+"""Field of `config.data` -> what it is called here."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -15,7 +21,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="score a trained network on a data set",
-        description="Prints every metric with its 95 %% interval. With --out, writes <split>.csv "
+        description="Prints every metric with its 95 % interval. With --out, writes <split>.csv "
         "(a row an image), <split>.json, <split>_curves.png, table.txt, and the best and worst "
         "cases as pictures; docs/evaluation.md defines all of them.",
     )
@@ -34,8 +40,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--subset", help="of octa500: 3M or 6M; of rose: 1, 2, O, Z or H")
     parser.add_argument(
         "--slab",
-        help="as config.data.slab; default: the slabs that the weights name, or the first one",
+        help="as config.data.slab; default: what the weights were trained on, if they name it; "
+        "`default`: the data set's first or only one",
     )
+    parser.add_argument(
+        "--incomplete", choices=("error", "skip"), default="error",
+        help="what to do about a case that lacks one of several slabs; default error",
+    )  # fmt: skip
     parser.add_argument(
         "--split", choices=("test", "val", "train", "all"), default="test", help="default test"
     )
@@ -58,7 +69,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="score also FAZ masks reduced to their largest component, filled and opened",
     )
     parser.add_argument(
-        "--um-per-px", type=float, help="pixel pitch of the files; OCTA-500's own sizes tell theirs"
+        "--um-per-px",
+        type=float,
+        help="pixel pitch of the files; those of OCTA-500 and of synthetic eyes tell theirs",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="the first N cases only")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the files")
@@ -75,16 +88,15 @@ def run(options: argparse.Namespace) -> None:
             f"--threshold: the protocol {options.protocol} has its own; leave it out, or choose "
             "--protocol native."
         )
-    for flag, value in (("--limit", options.limit), ("--um-per-px", options.um_per_px)):
-        if value is not None and not value > 0:
-            raise UserError(f"{flag}={value}: expected more than 0.")
+    if options.limit is not None and not options.limit > 0:
+        raise UserError(f"--limit={options.limit}: expected more than 0.")
+    check_range("--um-per-px", options.um_per_px, UM_PER_PX, "um")
     out = options.out
-    if out is not None and out.exists() and not out.is_dir():
-        raise UserError(f"--out={out} is a file; give a folder.")
+    if out is not None:
+        check_out_folder(out, out)
     import jax
     from rich.console import Console
 
-    from s2a_jax.data.selection import select_cases
     from s2a_jax.evaluation.protocols import find_protocol
     from s2a_jax.evaluation.regions import Window
     from s2a_jax.evaluation.results import Subject, make_tables, write_results
@@ -101,16 +113,18 @@ def run(options: argparse.Namespace) -> None:
     # So that a stopped run ends as one that fails: without files.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     model = Segmenter.load_from_checkpoint(options.weights)
-    slab = options.slab or ",".join(model.slabs) or None
-    selection = select_cases(
-        options.data, options.split, options.name, options.subset, slab, options.limit
-    )
+    slab = _slab(options, model)
+    selection = _select(options, slab)
     _check_slabs(selection.cases[0].image, model.slabs, options.data)
     predictions = _predictions(
         selection, model.predict_proba, settings.protocol.side, options.um_per_px
     )
     result = score_cases(predictions, len(selection.cases), settings)
-    subject = Subject(options.split, model.network, model.fields, None, selection.notes)
+    notes = selection.notes
+    if not model.slabs and model.slab not in (None, slab):
+        other = slab or "what --slab default chose"
+        notes = (*notes, f"The network was trained on the slab {model.slab}, not on {other}.")
+    subject = Subject(options.split, model.network, model.fields, None, notes)
     console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 110)
     if out is None:
         console.print(make_tables(result, subject))
@@ -123,6 +137,55 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f"Cannot write to --out={out}: {error}.") from error
     console.print(tables)
     console.print(f"{len(result.ids)} cases -> {out}")
+
+
+def _slab(options: argparse.Namespace, model: Any) -> str | None:
+    """As `config.data.slab`: what --slab says, or what the network was trained on.
+
+    Raises:
+        UserError: --slab names other slabs than those that the network takes, or another order.
+    """
+    # Only now: it imports the synthesis.
+    from s2a_jax.data.synthetic_slabs import counterpart
+
+    if options.slab is None:
+        return model.slab
+    try:
+        given = () if options.slab == "default" else slab_names(options.slab)
+    except UserError as error:
+        raise UserError(with_flags(str(error), _FLAGS)) from error
+    if model.slabs and [*map(counterpart, given)] != [*map(counterpart, model.slabs)]:
+        raise UserError(
+            f"--slab={options.slab}: the network was trained on {','.join(model.slabs)}, in this "
+            "order; give these, or the names that the data set has for them, in the same order."
+        )
+    return ",".join(given) or None
+
+
+def _select(options: argparse.Namespace, slab: str | None) -> Any:
+    """The cases; mistakes are told by the flags of this command."""
+    from s2a_jax.data.selection import select_cases
+
+    try:
+        return select_cases(
+            options.data,
+            options.split,
+            options.name,
+            options.subset,
+            slab,
+            options.limit,
+            options.incomplete == "skip",
+        )
+    except SlabError as error:
+        if options.slab is not None:
+            raise UserError(with_flags(str(error), _FLAGS)) from error
+        fact = with_flags(error.fact, _FLAGS | {"slab": "slab"})
+        names = "the data set's own names of these" if "," in slab else "another, or default"
+        raise UserError(
+            f"{fact}. The weights were trained on {slab}; give --slab with {names}."
+        ) from error
+    except UserError as error:
+        raise UserError(with_flags(str(error), _FLAGS)) from error
 
 
 def _check_slabs(image: Any, slabs: tuple[str, ...], root: Path) -> None:

@@ -24,13 +24,20 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="segment IMAGEs with this network first (sim_to_real comes along)",
     )
     what.add_argument(
-        "images", nargs="*", type=Path, metavar="IMAGE", help="with --weights; files or folders"
+        "images",
+        nargs="*",
+        type=Path,
+        metavar="IMAGE",
+        help="with --weights; files or folders; "
+        "of a network of several slabs a.png,b.png as for predict",
     )
     pitch = parser.add_argument_group(
         "pixel pitch (else from --eyes, the TIFF resolution or DICOM)"
     ).add_mutually_exclusive_group()
-    pitch.add_argument("--um-per-px", type=float, help="micrometres per pixel")
-    pitch.add_argument("--field-mm", type=float, help="side of the square field of view")
+    pitch.add_argument("--um-per-px", type=float, help="micrometres per pixel, 0.5 to 100")
+    pitch.add_argument(
+        "--field-mm", type=float, help="side of the square field of view, 1 to 30 mm"
+    )
     eye = parser.add_argument_group("the eyes")
     eye.add_argument("--laterality", help="OD or OS, for all; names nasal and temporal")
     eye.add_argument("--axial-length-mm", type=float, help="for all; corrects magnification")
@@ -43,7 +50,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     eye.add_argument(
         "--eyes",
         type=Path,
-        help="CSV: id, laterality, axial_length_mm, um_per_px; its cells go before the flags",
+        help="CSV (, or ;): id, laterality, axial_length_mm, um_per_px; its cells go before the "
+        "flags",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="CSV", help="one row per eye")
 

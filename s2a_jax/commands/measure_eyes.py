@@ -12,15 +12,27 @@ from rich.progress import track
 from s2a_jax.analysis.biomarkers import isotropic_pitch, measure, parse_laterality
 from s2a_jax.analysis.magnification import bennett_factor
 from s2a_jax.analysis.tables import print_summary, write_rows
+from s2a_jax.commands.flags import check_out_folder, make_out_folder
 from s2a_jax.data.eye_files import (
     EyeFiles,
+    check_slab_count,
     eyes_with_combined_masks,
     eyes_with_images,
     eyes_with_masks,
 )
 from s2a_jax.data.eyes import EyeRow, read_eyes
 from s2a_jax.data.folders import first_few
+from s2a_jax.data.pitch import FIELD_MM, UM_PER_PX, check_range
 from s2a_jax.errors import UserError
+
+_SOURCES = {
+    "eyes": "um_per_px in --eyes",
+    "um-per-px": "--um-per-px",
+    "field-mm": "--field-mm",
+    "DICOM": "the DICOM file's Pixel Spacing",
+    "TIFF": "the TIFF file's resolution",
+}
+"""Column `pitch_source` -> what to correct."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +57,25 @@ def measure_eyes(options: argparse.Namespace) -> None:
     """
     if options.out.is_dir():
         raise UserError(f"--out={options.out} is a folder; give the CSV file to write.")
+    check_out_folder(options.out.parent, options.out)
+    check_range("--um-per-px", options.um_per_px, UM_PER_PX, "um")
+    check_range("--field-mm", options.field_mm, FIELD_MM, "mm")
     files = _files(options)
     rows = read_eyes(options.eyes) if options.eyes else {}
     _check_ids(files, rows, options.eyes)
     for one in files:  # all of them before the first is measured, which takes longer
         one.read_image() if one.image else one.read_masks()
     eyes = [_known(one, rows.get(one.id, EyeRow()), options) for one in files]
-    masks_of = _predictor(options.weights) if options.weights else EyeFiles.read_masks
+    masks_of = _predictor(options.weights, files) if options.weights else EyeFiles.read_masks
     console = Console(stderr=True)
     table = []
     for eye in track(eyes, "Measuring", console=console, disable=not console.is_terminal):
         table.append(_measure(eye, masks_of, options.reference_axial_length_mm))
-    write_rows(options.out, table)
+    make_out_folder(options.out.parent)
+    try:
+        write_rows(options.out, table)
+    except OSError as error:
+        raise UserError(f"Cannot write --out={options.out}: {error}.") from error
     print_summary(table)
     for name, column, is_asked in (
         ("vessel mask", "vessel_density", options.rv or not options.faz),
@@ -114,7 +133,7 @@ def _known(files: EyeFiles, row: EyeRow, options: argparse.Namespace) -> _Eye:
             pitch, source = options.um_per_px, "um-per-px"
         elif options.field_mm is not None:
             masks = [files.read_image()] if files.image else files.read_masks()
-            shape = next(mask.shape for mask in masks if mask is not None)
+            shape = next(mask.shape[:2] for mask in masks if mask is not None)
             pitch, source = tuple(options.field_mm * 1000 / side for side in shape), "field-mm"
         elif told_pitch is not None:
             pitch, source = told_pitch, kind
@@ -135,16 +154,21 @@ def _known(files: EyeFiles, row: EyeRow, options: argparse.Namespace) -> _Eye:
                 "correct the wrong one, since nasal and temporal depend on it."
             )
         laterality = laterality or told_laterality
-        return _Eye(files, isotropic_pitch(pitch), source, laterality, axial_length)
+        um_per_px = isotropic_pitch(pitch)
+        check_range(f"The pixel pitch by {_SOURCES[source]}", um_per_px, UM_PER_PX, "um")
+        return _Eye(files, um_per_px, source, laterality, axial_length)
     except UserError as error:
         raise UserError(f"Eye {files.id}: {error}") from None
 
 
-def _predictor(weights: Path) -> Callable[[EyeFiles], tuple[np.ndarray, np.ndarray]]:
+def _predictor(
+    weights: Path, files: list[EyeFiles]
+) -> Callable[[EyeFiles], tuple[np.ndarray, np.ndarray]]:
     # Only now: a wrong file name should not have to wait for JAX.
     from s2a_jax.inference.segmenter import Segmenter
 
     model = Segmenter.load_from_checkpoint(weights)
+    check_slab_count(files, model.slabs, weights)
     return lambda files: model.predict(files.read_image())
 
 

@@ -1,7 +1,6 @@
 """`python -m s2a_jax predict`: masks of images by a trained network."""
 
 import argparse
-import collections
 import csv
 from pathlib import Path
 
@@ -10,7 +9,9 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from s2a_jax.data.slabs import first_slab, read_slabs
+from s2a_jax.commands.flags import check_out_folder, make_out_folder
+from s2a_jax.data.eye_files import check_slab_count, eyes_with_images
+from s2a_jax.data.slabs import first_slab
 from s2a_jax.errors import UserError
 
 
@@ -21,9 +22,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="segment images with a trained network",
         description="Writes <image>_rv.png, <image>_faz.png (0/255) and <image>_overlay.png for "
         "every image, and predictions.csv with the pixels of each mask. For a network that was "
-        "trained on several slabs, IMAGE is the files of one eye in the order of the training's "
-        "config.data.slab with commas between, whole.png,deep.png,superficial.png; results are "
-        "named after the first.",
+        "trained on several slabs, IMAGE is the files of one eye (or as many folders) in the order "
+        "of the training's config.data.slab with commas between, whole.png,deep.png,"
+        "superficial.png; results are named after the first.",
     )
     parser.add_argument(
         "--weights",
@@ -33,14 +34,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--out", required=True, type=Path, help="folder for the results")
     parser.add_argument("--threshold", type=float, default=0.5, help="in [0, 1]; default 0.5")
-    parser.add_argument("images", nargs="+", type=_slabs, metavar="IMAGE")
-
-
-def _slabs(text: str) -> tuple[Path, ...]:
-    """The files of one eye."""
-    if "," not in text or Path(text).exists():  # a name may hold a comma
-        return (Path(text),)
-    return tuple(Path(part) for part in text.split(","))
+    parser.add_argument(
+        "images", nargs="+", type=Path, metavar="IMAGE", help="files, or folders of images"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -49,44 +45,32 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         UserError: a flag, image or weights that cannot be used.
     """
-    eyes, out, threshold = options.images, options.out, options.threshold
+    out, threshold = options.out, options.threshold
     if not 0 <= threshold <= 1:
         raise UserError(f"--threshold={threshold} is outside [0, 1].")
-    repeated = [stem for stem, n in collections.Counter(e[0].stem for e in eyes).items() if n > 1]
-    if repeated:
-        raise UserError(
-            f"Several images are called {repeated[0]!r} and would overwrite each other's results; "
-            "predict them into different folders."
-        )
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out={out} is a file; give a folder.")
+    check_out_folder(out, out)
+    eyes = eyes_with_images(options.images)
     for eye in eyes:  # all of them before the first result is written
-        read_slabs(eye)
+        eye.read_image()
     # Only now: a wrong file name should not have to wait for JAX.
     from s2a_jax.evaluation.pictures import overlay
     from s2a_jax.inference.segmenter import Segmenter
 
     model = Segmenter.load_from_checkpoint(options.weights)
-    for eye in eyes:
-        if len(eye) != (len(model.slabs) or 1):
-            expected = f"{','.join(model.slabs)} of each eye in this order" * bool(model.slabs)
-            raise UserError(
-                f"{','.join(map(str, eye))} is {len(eye)} file(s), but --weights={options.weights} "
-                f"takes {expected or 'one image of each eye'}."
-            )
-    out.mkdir(parents=True, exist_ok=True)
+    check_slab_count(eyes, model.slabs, options.weights)
+    make_out_folder(out)
     rows = []
     console = Console(stderr=True)
     for eye in track(eyes, "Segmenting", console=console, disable=not console.is_terminal):
-        image, path = read_slabs(eye), eye[0]
+        image = eye.read_image()
         rv, faz = model.predict(image, threshold=threshold)
         for name, pixels in (
             ("rv", rv.astype(np.uint8) * 255),
             ("faz", faz.astype(np.uint8) * 255),
             ("overlay", overlay(first_slab(image), rv, faz)),
         ):
-            Image.fromarray(pixels).save(out / f"{path.stem}_{name}.png")
-        rows.append((path.name, *image.shape[:2], int(rv.sum()), int(faz.sum())))
+            Image.fromarray(pixels).save(out / f"{eye.id}_{name}.png")
+        rows.append((eye.image.name, *image.shape[:2], int(rv.sum()), int(faz.sum())))
     with (out / "predictions.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("image", "height_px", "width_px", "rv_px", "faz_px"))

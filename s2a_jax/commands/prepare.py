@@ -5,7 +5,11 @@ import signal
 import sys
 from pathlib import Path
 
+from s2a_jax.commands.flags import fields_as_flags
 from s2a_jax.errors import UserError
+
+_FLAGS = {name: f"--{name}" for name in ("slab", "subset", "incomplete")} | {"root": "--from"}
+"""Field of `config.data` -> what it is called here."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -56,8 +60,12 @@ def run(options: argparse.Namespace) -> None:
     if options.name == "synthetic":
         counts = {split: getattr(options, split) for split in ("train", "val", "test")}
         field = tuple(options.field)
-        prepare_synthetic(options.target, options.size, options.seed, field, counts, options.slab)
-    else:
+        with fields_as_flags(_FLAGS):
+            prepare_synthetic(
+                options.target, options.size, options.seed, field, counts, options.slab
+            )
+        return
+    with fields_as_flags(_FLAGS):
         prepare(
             options.name,
             options.source,

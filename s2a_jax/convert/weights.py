@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -16,7 +16,44 @@ from safetensors.numpy import save_file
 from s2a_jax.convert.files import written_whole
 from s2a_jax.errors import UserError
 
-_KEY = "s2a_jax"  # of the file's metadata: JSON with `network` and `fields`
+_KEY = "s2a_jax"  # of the file's metadata: JSON with the fields of `Description`
+
+
+class Description(NamedTuple):
+    """What rebuilds a network, beside its weights.
+
+    Attributes:
+        network: its name.
+        fields: its hyper-parameters.
+        slab: of a network of one slab, that which it was trained on, as `config.data.slab`; None:
+            the data set's first, or not known, as in older files. Several slabs are in `fields`.
+    """
+
+    network: str
+    fields: dict[str, Any]
+    slab: str | None = None
+
+
+def parse_description(values: Any, owner: Path) -> Description:
+    """Reads a description that was stored as JSON.
+
+    Args:
+        values: what was stored.
+        owner: the file or folder that it was stored in.
+
+    Raises:
+        UserError: it does not name a network and its fields.
+    """
+    network, fields, slab = (
+        values.get(name) if isinstance(values, dict) else None for name in Description._fields
+    )
+    is_text = isinstance(network, str) and isinstance(slab, str | None)
+    if not is_text or not isinstance(fields, dict):
+        raise UserError(
+            f"{owner} does not name its network and the fields of it, so it is damaged or none of "
+            "s2a_jax; copy it again, or pass another."
+        )
+    return Description(network, fields, slab)
 
 
 def save_weights(
@@ -25,6 +62,7 @@ def save_weights(
     fields: Mapping[str, Any],
     variables: Mapping[str, Any],
     *,
+    slab: str | None = None,
     half: bool = False,
 ) -> None:
     """Writes variables and what is needed to rebuild the network.
@@ -34,6 +72,7 @@ def save_weights(
         network: name of the network.
         fields: its hyper-parameters, JSON values.
         variables: {"params", "batch_stats"}.
+        slab: as in `Description`.
         half: store float16, in half the space; values are rounded to 11 bits.
 
     Raises:
@@ -43,7 +82,7 @@ def save_weights(
         name: np.ascontiguousarray(array, np.float16 if half else None)
         for name, array in flatten_dict(dict(variables), sep="/").items()
     }
-    description = json.dumps({"network": network, "fields": dict(fields)})
+    description = json.dumps(Description(network, dict(fields), slab)._asdict())
     with written_whole(path) as partial:
         save_file(arrays, partial, metadata={_KEY: description})
 
@@ -69,12 +108,12 @@ def is_ours(path: Path) -> bool:
         raise UserError(f"{path} is no readable safetensors file: {error}.") from error
 
 
-def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def read_weights(path: Path) -> tuple[Description, dict[str, Any]]:
     """Reads what `save_weights` wrote.
 
     Returns:
-        The network's name, its fields, and {"params", "batch_stats"} of NumPy arrays; float16 is
-        widened to float32.
+        The description, and {"params", "batch_stats"} of NumPy arrays; float16 is widened to
+        float32.
 
     Raises:
         UserError: the file is damaged or was not written by this package.
@@ -91,8 +130,17 @@ def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
             "weights.safetensors of a workdir, or bring PyTorch's weights in with "
             f"python -m s2a_jax convert --network NAME --from {path} --to FILE.safetensors."
         )
-    described = json.loads(description)
-    return described["network"], described["fields"], unflatten_dict(arrays, sep="/")
+    try:
+        values = json.loads(description)
+    except ValueError:
+        values = None
+    return parse_description(values, path), unflatten_dict(arrays, sep="/")
+
+
+def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """The network's name, its fields, and its variables; otherwise as `read_weights`."""
+    described, variables = read_weights(path)
+    return described.network, described.fields, variables
 
 
 def _widened(array: np.ndarray) -> np.ndarray:

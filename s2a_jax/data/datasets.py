@@ -83,6 +83,16 @@ def data_slabs(config: Mapping[str, Any]) -> tuple[str, ...]:
     return _several(_slab_names(config))
 
 
+def one_slab(config: Mapping[str, Any]) -> str | None:
+    """The name of the one slab that a case of the data section has; None: several, or no name.
+
+    Raises:
+        UserError: as `data_slabs`.
+    """
+    names = _slab_names(config)
+    return names[0] if len(names) == 1 else None
+
+
 def _slab_names(config: Mapping[str, Any]) -> tuple[str, ...]:
     """As `data_slabs`, but also of a single slab, if it has a name."""
     if config["name"] == "prepared":

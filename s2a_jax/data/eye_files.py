@@ -1,6 +1,6 @@
 """Which files belong to one eye: its masks, or the image that they are predicted from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 from s2a_jax.data.dicom import is_dicom, read_dicom
 from s2a_jax.data.folders import first_few, id_key, images_in
 from s2a_jax.data.images import EXTENSIONS, binary_mask, combined_mask, read_image
+from s2a_jax.data.slabs import read_slabs
 from s2a_jax.data.tiff_pitch import tiff_pitch
 from s2a_jax.errors import UserError
 
@@ -22,7 +23,8 @@ class EyeFiles:
         rv: vessel mask.
         faz: FAZ mask.
         combined: mask of both (0, 100 FAZ, 255 vessel).
-        image: the en-face image.
+        image: the en-face image; of several slabs the first.
+        further: the other slabs, in their order.
     """
 
     id: str
@@ -30,6 +32,12 @@ class EyeFiles:
     faz: Path | None = None
     combined: Path | None = None
     image: Path | None = None
+    further: tuple[Path, ...] = ()
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """The files of the slabs, in their order; none where the eye has masks."""
+        return (self.image, *self.further) if self.image else ()
 
     def read_masks(self) -> tuple[np.ndarray | None, np.ndarray | None]:
         """The masks (rv, faz), bool [H, W], or None for one that is not there."""
@@ -41,8 +49,8 @@ class EyeFiles:
         )
 
     def read_image(self) -> np.ndarray:
-        """The image, float32 [H, W] in [0, 1]."""
-        return read_dicom(self.image).image if is_dicom(self.image) else read_image(self.image)
+        """The image, float32 [H, W] in [0, 1], or [H, W, C] of C slabs."""
+        return read_slabs(self.images, _read)
 
     def told(self) -> tuple[tuple[float, float] | None, str | None, str]:
         """What the files tell: pitch (down, across) in um, laterality, and which kind tells it."""
@@ -52,6 +60,10 @@ class EyeFiles:
         paths = [path for path in (self.image, self.combined, self.rv, self.faz) if path]
         pitches = (tiff_pitch(path) for path in paths)
         return next((pitch for pitch in pitches if pitch), None), None, "TIFF"
+
+
+def _read(path: Path) -> np.ndarray:
+    return read_dicom(path).image if is_dicom(path) else read_image(path)
 
 
 def eyes_with_masks(rv: Path | None, faz: Path | None) -> list[EyeFiles]:
@@ -82,32 +94,85 @@ def eyes_with_combined_masks(masks: Path) -> list[EyeFiles]:
     return [EyeFiles(id_, combined=found[id_]) for id_ in sorted(found, key=id_key)]
 
 
-def eyes_with_images(paths: Iterable[Path]) -> list[EyeFiles]:
-    """Image files, and all images (also DICOM) of folders.
+def eyes_with_images(given: Iterable[Path]) -> list[EyeFiles]:
+    """The images that a command line names.
+
+    Args:
+        given: a file; a folder, of which all images are taken, sorted; or for networks of several
+            slabs the files of one eye with commas between, or as many folders, which hold the
+            slabs of the same eyes under the same names.
 
     Raises:
-        UserError: a folder without an image, or two images of one name.
+        UserError: a folder without an image, two eyes of one name, or an eye that lacks a slab.
     """
     eyes: dict[str, EyeFiles] = {}
-    for path in paths:
-        files = [path]
-        if path.is_dir():
-            files = [
-                file
-                for file in sorted(path.iterdir())
-                if not file.name.startswith(".")
-                and (file.suffix.lower() in EXTENSIONS or is_dicom(file))
-            ]
-            if not files:
-                raise UserError(f"The folder {path} holds no image file.")
-        for file in files:
-            if file.stem in eyes:
+    for one in given:
+        for eye in _eyes_at(one):
+            if eye.id in eyes:
                 raise UserError(
-                    f"{eyes[file.stem].image} and {file} have one name, and would be one eye; "
+                    f"{eyes[eye.id].image} and {eye.image} have one name, and would be one eye; "
                     "rename one of them."
                 )
-            eyes[file.stem] = EyeFiles(file.stem, image=file)
+            eyes[eye.id] = eye
     return list(eyes.values())
+
+
+def check_slab_count(eyes: Iterable[EyeFiles], slabs: Sequence[str], weights: Path) -> None:
+    """Raises a UserError unless every eye has as many files as a network takes slabs.
+
+    Args:
+        eyes: as `eyes_with_images` gives.
+        slabs: the names of the network's several slabs, or none.
+        weights: of the network.
+    """
+    expected = f"{','.join(slabs)} of each eye in this order, with commas between the files"
+    for eye in eyes:
+        if len(eye.images) != (len(slabs) or 1):
+            raise UserError(
+                f"{','.join(map(str, eye.images))} is {len(eye.images)} file(s), but "
+                f"--weights={weights} takes {expected if slabs else 'one image of each eye'}."
+            )
+
+
+def _eyes_at(given: Path) -> list[EyeFiles]:
+    """The eyes of one word of a command line."""
+    # A name may hold a comma.
+    alone = given.exists() or "," not in str(given)
+    paths = [given] if alone else [Path(part) for part in str(given).split(",")]
+    are_folders = [path.is_dir() for path in paths]
+    if not any(are_folders):
+        return [EyeFiles(paths[0].stem, image=paths[0], further=tuple(paths[1:]))]
+    if not all(are_folders):
+        raise UserError(f"{given}: expected files with commas between, or folders, not both.")
+    slabs = [_images_of(path) for path in paths]
+    for path, files in zip(paths, slabs, strict=True):
+        if lacking := sorted(slabs[0].keys() ^ files.keys()):
+            raise UserError(
+                f"{first_few(lacking)}: {path} and {paths[0]} do not both hold an image of this "
+                "name; the slabs of an eye have one name."
+            )
+    return [
+        EyeFiles(id_, image=image, further=tuple(files[id_] for files in slabs[1:]))
+        for id_, image in slabs[0].items()
+    ]
+
+
+def _images_of(folder: Path) -> dict[str, Path]:
+    """All images of a folder by stem, also DICOM, sorted."""
+    files: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()):
+        is_image = file.suffix.lower() in EXTENSIONS or is_dicom(file)
+        if file.name.startswith(".") or not is_image:
+            continue
+        if file.stem in files:
+            raise UserError(
+                f"{files[file.stem]} and {file} have one name, and would be one eye; rename one of "
+                "them."
+            )
+        files[file.stem] = file
+    if not files:
+        raise UserError(f"The folder {folder} holds no image file.")
+    return files
 
 
 def _masks(path: Path | None, suffix: str, flag: str) -> dict[str, Path]:

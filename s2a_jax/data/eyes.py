@@ -30,44 +30,72 @@ def read_eyes(path: str | Path) -> dict[str, EyeRow]:
     Other columns are not looked at.
 
     Args:
-        path: UTF-8, comma-separated; `id` is the image's file name without extension.
+        path: UTF-8, separated by commas, or by semicolons as spreadsheets of many countries do;
+            then numbers may have decimal commas, 24,5, all of them. `id` is the image's file name
+            without extension.
 
     Raises:
-        UserError: no such file, no column id or none of the others, an id twice, no number where
-            one is expected.
+        UserError: no such file, no column id or none of the others, an id twice, a row of more
+            cells than columns, no number where one is expected, or decimal commas that may be
+            something else.
     """
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
+            header = file.readline()
+            separator = ";" if ";" in header and "," not in header else ","
+            file.seek(0)
+            reader = csv.DictReader(file, delimiter=separator)
             rows = list(reader)
             columns = reader.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"--eyes={path} cannot be read as a CSV file ({error}).") from error
     if "id" not in columns or not set(columns) & set(COLUMNS):
         raise UserError(
-            f"--eyes={path} has the columns {', '.join(columns) or 'none'}; expected id and any of "
-            f"{', '.join(COLUMNS)}, separated by commas."
+            f"--eyes={path}, read with {separator!r} as separator, has the columns "
+            f"{', '.join(columns) or 'none'}; expected id and any of {', '.join(COLUMNS)}, "
+            "separated by commas or semicolons."
         )
     eyes: dict[str, EyeRow] = {}
+    numbers = _Numbers(path, separator)
     for row in rows:
         id_ = (row["id"] or "").strip()
+        if None in row:
+            raise UserError(
+                f"--eyes={path}: the row of {id_!r} has more cells than there are columns; the "
+                f"separator is {separator!r}, so a number like 24,5 is written "
+                f"{'24.5' if separator == ',' else 'as it is'}."
+            )
         if id_ in eyes:
             raise UserError(f"--eyes={path} has two rows with the id {id_!r}; keep one of them.")
         cells = {name: (row.get(name) or "").strip() or None for name in COLUMNS}
         eyes[id_] = EyeRow(
             laterality=cells["laterality"],
-            axial_length_mm=_number(cells["axial_length_mm"], path, id_, "axial_length_mm"),
-            um_per_px=_number(cells["um_per_px"], path, id_, "um_per_px"),
+            axial_length_mm=numbers.read(cells["axial_length_mm"], id_, "axial_length_mm"),
+            um_per_px=numbers.read(cells["um_per_px"], id_, "um_per_px"),
         )
     return eyes
 
 
-def _number(cell: str | None, path: str | Path, id_: str, column: str) -> float | None:
-    if cell is None:
-        return None
-    try:
-        return float(cell)
-    except ValueError:
-        raise UserError(
-            f"--eyes={path} has {cell!r} as {column} of {id_!r}; expected a number or nothing."
-        ) from None
+class _Numbers:
+    """Reads the numbers of one file, which have decimal points, or commas, but not both."""
+
+    def __init__(self, path: str | Path, separator: str):
+        self.path, self.separator = path, separator
+        self.marks: dict[str, str] = {}  # "." or "," -> the first cell with it
+
+    def read(self, cell: str | None, id_: str, column: str) -> float | None:
+        if cell is None:
+            return None
+        where = f"--eyes={self.path} has {cell!r} as {column} of {id_!r}"
+        for mark in {".", ","} & set(cell):
+            self.marks.setdefault(mark, cell)
+        if "," in self.marks and (self.separator == "," or len(self.marks) > 1):
+            other = next((f" and {one!r}" for one in self.marks.values() if one != cell), "")
+            raise UserError(
+                f"{where}{other}, with the separator {self.separator!r}; write decimal points, or "
+                "decimal commas in all numbers and semicolons as separators."
+            )
+        try:
+            return float(cell.replace(",", "."))
+        except ValueError:
+            raise UserError(f"{where}; expected a number or nothing.") from None

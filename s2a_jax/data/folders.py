@@ -122,9 +122,9 @@ def pair_splits(
         if not skip_incomplete:
             raise UserError(
                 f"{found}: add the files, name fewer slabs, or leave these cases out with "
-                "config.data.incomplete=skip (of prepare: --incomplete skip)."
+                "config.data.incomplete=skip."
             )
-        notes.append(f"{found} and are left out, as config.data.incomplete=skip asks.")
+        notes.append(f"{found} and are left out, as incomplete=skip asks.")
         left_out = f", without {len(ids)} cases that lack a slab"
     if not cases["train"]:
         images = len(groups["train"].images)

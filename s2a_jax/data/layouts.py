@@ -22,6 +22,10 @@ _SPLIT_NAMES = {
 }
 
 
+class NotRecognisedError(UserError):
+    """A folder does not hold what was looked for at all; other mistakes tell more about it."""
+
+
 @dataclass(frozen=True)
 class SplitLayout:
     """Names inside each split folder; a mask is <folder>/<stem><suffix>.<extension>.

@@ -56,6 +56,24 @@ def prepared_slabs(folder: Path) -> tuple[str, ...]:
     return ((slab.upper() if info.name == "octa500" else slab),) if slab else ()
 
 
+def prepared_origin(folder: Path) -> tuple[str, str | None]:
+    """What a prepared data set was made of, by the names that `prepare` gave.
+
+    Returns:
+      octa500, rose, folder or synthetic, and the subset as `config.data.subset`; None for those
+      without subsets.
+
+    Raises:
+      UserError: the files are damaged, or not ones that `prepare` wrote.
+    """
+    try:
+        info = tfds.builder_from_directory(folder).info
+        subset = info.config_name.partition("_")[0].upper()
+    except _DAMAGED as error:
+        raise _unreadable(folder, error) from error
+    return info.name, subset if info.name in ("octa500", "rose") else None
+
+
 def load_prepared(folder: Path, size: int) -> dict[str, CaseSet]:
     """Every split, each decoded once.
 
@@ -81,7 +99,7 @@ def load_prepared(folder: Path, size: int) -> dict[str, CaseSet]:
         raise _unreadable(folder, error) from error
 
 
-def prepared_cases(folder: Path, split: str) -> tuple[str | None, list[tuple[str, Case]]]:
+def prepared_cases(folder: Path, split: str) -> list[tuple[str, Case]]:
     """One split's cases at their native sizes.
 
     Args:
@@ -89,17 +107,16 @@ def prepared_cases(folder: Path, split: str) -> tuple[str | None, list[tuple[str
       split: "train", "val" or "test".
 
     Returns:
-      The subset of OCTA-500 (None for another data set), and pairs of id and case.
+      Pairs of id and case.
 
     Raises:
       UserError: as `load_prepared`.
     """
     try:
         builder = tfds.builder_from_directory(folder)
-        subset = builder.info.config_name[:2].upper() if builder.name == "octa500" else None
         if split not in builder.info.splits:
-            return subset, []
-        return subset, _decode(builder.as_data_source(split), None)
+            return []
+        return _decode(builder.as_data_source(split), None)
     except _DAMAGED as error:
         raise _unreadable(folder, error) from error
 

@@ -3,8 +3,14 @@
 from pathlib import Path
 
 from s2a_jax.data.folders import Listing, child_folder
-from s2a_jax.data.layouts import SplitLayout, existing_folder, has_layout, list_slabs
-from s2a_jax.data.slabs import slab_names
+from s2a_jax.data.layouts import (
+    NotRecognisedError,
+    SplitLayout,
+    existing_folder,
+    has_layout,
+    list_slabs,
+)
+from s2a_jax.data.slabs import SlabError, slab_names
 from s2a_jax.errors import UserError
 
 ROSE_SIZES = {"1": 304, "2": 512, "O": 304, "Z": 512, "H": 512}
@@ -52,10 +58,10 @@ def list_rose(
     slabs = ROSE_SLABS[subset]
     names = slab_names(slab)
     if unknown := [name for name in names if name not in slabs]:
-        known = (
-            f"expected {', '.join(slabs)}" if slabs else "it has one kind of image: leave it out"
-        )
-        raise UserError(f"config.data.slab={unknown[0]!r} of ROSE-{subset}: {known}.")
+        fact = f"config.data.slab={unknown[0]!r} of ROSE-{subset}: "
+        if not slabs:
+            raise SlabError(f"{fact}it has one kind of image", "leave it out")
+        raise SlabError(f"{fact}expected {', '.join(slabs)}")
     names = names or slabs[:1] or ("",)
     root = existing_folder(root, _HELP)
     folder = child_folder(root, f"ROSE-{subset}", subset) or root
@@ -64,7 +70,7 @@ def list_rose(
         if place is None:
             what = f"ROSE-{subset}" + (f" with the slab {name}" if len(names) > 1 else "")
             looked_for = "; ".join(layout.name for layout in _layouts(name))
-            raise UserError(
+            raise NotRecognisedError(
                 f"{what} was not recognised in {folder}; looked for: {looked_for}. {_HELP}"
             )
     return list_slabs(places, skip_incomplete)

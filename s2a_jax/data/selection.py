@@ -7,11 +7,12 @@ from pathlib import Path
 
 from s2a_jax.data.cases import Case, read_cases
 from s2a_jax.data.folders import SPLITS, Listing, child_folder, fold_name, folders_in
-from s2a_jax.data.layouts import existing_folder
-from s2a_jax.data.pitch import octa500_pitch
-from s2a_jax.data.rose import ROSE_SIZES, list_rose
-from s2a_jax.data.slabs import slab_names
-from s2a_jax.data.sources import OCTA500_IDS, list_octa500
+from s2a_jax.data.layouts import NotRecognisedError, existing_folder
+from s2a_jax.data.pitch import Pitch, prepared_pitch, raw_pitch
+from s2a_jax.data.rose import ROSE_SIZES, ROSE_SLABS, list_rose
+from s2a_jax.data.slabs import SlabError, slab_names
+from s2a_jax.data.sources import OCTA500_IDS, OCTA500_SLABS, list_octa500
+from s2a_jax.data.synthetic_slabs import SYNTHETIC_SLABS
 from s2a_jax.data.user_folder import list_user_folder
 from s2a_jax.errors import UserError
 
@@ -44,6 +45,7 @@ def select_cases(
     subset: str | None = None,
     slab: str | None = None,
     limit: int | None = None,
+    skip_incomplete: bool = False,
 ) -> Selection:
     """Reads one split of a data set.
 
@@ -54,8 +56,10 @@ def select_cases(
       subset: of octa500 ("3M", "6M") or rose ("1", "2", "O", "Z", "H"); None: the only one there.
       slab: as `config.data.slab`.
       limit: take the first cases only.
+      skip_incomplete: leave out cases that lack one of several slabs, instead of raising.
 
     Raises:
+      SlabError: the data set lacks a slab.
       UserError: nothing recognised, several data sets, no case in the split, or a file that cannot
         be read.
     """
@@ -63,12 +67,13 @@ def select_cases(
     name = name or _recognise(root, subset)
     if name == "prepared":
         return _prepared(root, split, limit, subset, slab)
-    listing, subset = _list(root, name, subset, slab)
+    listing, subset = _list(root, name, subset, slab, skip_incomplete)
     files = [case for case in listing.cases if split in (case.split, "all")]
-    cases = read_cases(files[:limit])
-    ids = _unique([file.id for file in files], [file.split for file in files])[:limit]
+    pairs = [(file.id, case) for file, case in zip(files, read_cases(files[:limit]), strict=False)]
+    splits = [file.split for file in files]
+    unique = _unique([file.id for file in files], splits)
     notes = (f"{listing.layout} in {root}", *listing.notes)
-    return _selection(root, split, ids, cases, subset if name == "octa500" else None, notes)
+    return _selection(root, split, unique, pairs, raw_pitch(name, subset, root), notes)
 
 
 def _recognise(root: Path, subset: str | None) -> str:
@@ -90,27 +95,28 @@ def _recognise(root: Path, subset: str | None) -> str:
 
 
 def _list(
-    root: Path, name: str, subset: str | None, slab: str | None
+    root: Path, name: str, subset: str | None, slab: str | None, skip_incomplete: bool
 ) -> tuple[Listing, str | None]:
     """The listing, and the subset that it is of."""
     if name == "folder":
         if subset is not None:
             raise UserError(f"--subset: {root} is a folder without subsets; leave it out.")
-        return list_user_folder(root, slab), None
+        return list_user_folder(root, slab, skip_incomplete), None
     find, known = {
         "octa500": (list_octa500, OCTA500_IDS),
         "rose": (list_rose, ROSE_SIZES),
     }[name]
     if subset is not None:
-        return find(root, subset, slab), subset
-    found, errors = {}, []
+        return find(root, subset, slab, skip_incomplete), subset
+    found: dict[str, Listing] = {}
+    errors: dict[str, UserError] = {}
     for candidate in known:
         try:
-            found[candidate] = find(root, candidate, slab)
+            found[candidate] = find(root, candidate, slab, skip_incomplete)
         except UserError as error:
-            errors.append(error)
+            errors[candidate] = error
     if not found:
-        raise errors[0]
+        raise _telling(root, name, errors)
     if len(found) > 1:
         raise UserError(
             f"{root} may hold the subsets {', '.join(found)} of {name}; choose one with --subset."
@@ -118,11 +124,31 @@ def _list(
     return next(iter(found.values())), next(iter(found))
 
 
+def _telling(root: Path, name: str, errors: dict[str, UserError]) -> UserError:
+    """Of why each subset cannot be read, the reason to tell: of one that seems to be there."""
+    there = [one for one, error in errors.items() if not isinstance(error, NotRecognisedError)]
+    slabs = [one for one in there if isinstance(errors[one], SlabError)]
+    named = [
+        one
+        for one in errors
+        if child_folder(root, f"{name}-{one}", one)
+        or fold_name(root.name) in (fold_name(name + one), fold_name(one))
+    ]
+    candidates = [one for one in there if one not in slabs or one in named] or named or there
+    chosen = next(iter(candidates), next(iter(errors)))
+    if isinstance(errors[chosen], SlabError):
+        return errors[chosen]
+    return UserError(
+        f"No subset of {name} can be read in {root}; looked for {', '.join(errors)}. Of {chosen}: "
+        f"{errors[chosen]}"
+    )
+
+
 def _prepared(
     root: Path, split: str, limit: int | None, wanted: str | None, slab: str | None
 ) -> Selection:
     # Only now: TFDS takes a moment to import.
-    from s2a_jax.data.prepared import find_prepared, prepared_cases, prepared_slabs
+    from s2a_jax.data.prepared import find_prepared, prepared_cases
 
     if wanted is not None:
         raise UserError(
@@ -130,36 +156,53 @@ def _prepared(
             "folder of the one to use."
         )
     folder = find_prepared(root)
-    if slab is not None and (names := prepared_slabs(folder)) != slab_names(slab):
-        raise UserError(
-            f"{folder} was prepared with {', '.join(names) or 'one slab'}, not {slab}; prepare it "
-            f"again with --slab {slab}, or leave --slab out."
-        )
-    pairs, splits, subset = [], [], None
+    if slab is not None:
+        _check_prepared_slabs(folder, slab_names(slab))
+    pairs, splits = [], []
     for one in SPLITS if split == "all" else (split,):
-        subset, found = prepared_cases(folder, one)
+        found = prepared_cases(folder, one)
         pairs += found
         splits += [one] * len(found)
-    ids = _unique([name for name, _ in pairs], splits)[:limit]
-    cases = [case for _, case in pairs][:limit]
-    return _selection(root, split, ids, cases, subset, (f"Prepared data set {folder}",))
+    ids = _unique([name for name, _ in pairs], splits)
+    notes = (f"Prepared data set {folder}",)
+    return _selection(root, split, ids, pairs[:limit], prepared_pitch(folder), notes)
+
+
+def _check_prepared_slabs(folder: Path, wanted: tuple[str, ...]) -> None:
+    from s2a_jax.data.prepared import prepared_origin, prepared_slabs
+
+    name, subset = prepared_origin(folder)
+    known = {
+        "octa500": OCTA500_SLABS,
+        "rose": ROSE_SLABS.get(subset or "", ()),
+        "synthetic": SYNTHETIC_SLABS,
+    }.get(name, ())
+    names = prepared_slabs(folder) or tuple(known[:1])
+    if wanted != names:
+        raise SlabError(
+            f"{folder} was prepared with {','.join(names) or 'one slab without a name'}, not "
+            f"{','.join(wanted)}",
+            f"prepare it with --slab {','.join(wanted)}, or choose what it has",
+        )
 
 
 def _selection(
     root: Path,
     split: str,
     ids: Sequence[str],
-    cases: Sequence[Case],
-    subset: str | None,
+    pairs: Sequence[tuple[str, Case]],
+    pitch: Pitch,
     notes: tuple[str, ...],
 ) -> Selection:
-    if not cases:
+    """The cases, each with its name in the data set; `ids` are those and more of them, unique."""
+    if not pairs:
         raise UserError(
             f"{root} has no {split} cases with a mask; choose another --split "
             f"({', '.join((*SPLITS, 'all'))})."
         )
-    pitches = tuple(octa500_pitch(subset, case.native_size) for case in cases)
-    return Selection(tuple(ids), tuple(cases), pitches, notes)
+    pitches = tuple(pitch(name, case.native_size) for name, case in pairs)
+    cases = tuple(case for _, case in pairs)
+    return Selection(tuple(ids[: len(cases)]), cases, pitches, notes)
 
 
 def _unique(ids: Sequence[str], splits: Sequence[str]) -> list[str]:

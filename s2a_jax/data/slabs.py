@@ -4,13 +4,25 @@ An image is [H, W] with one slab and [H, W, C] with C > 1, in the order in which
 names them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from s2a_jax.data.images import read_image, resize_image, to_unit_float
 from s2a_jax.errors import UserError
+
+
+class SlabError(UserError):
+    """A data set has no such slab.
+
+    Attributes:
+      fact: the sentence without the remedy, and without a full stop.
+    """
+
+    def __init__(self, fact: str, remedy: str = ""):
+        super().__init__(f"{fact}{remedy and '; '}{remedy}.")
+        self.fact = fact
 
 
 def slab_names(slab: str | None) -> tuple[str, ...]:
@@ -38,12 +50,18 @@ def check_slabs(slab: str | None, known: Sequence[str], owner: str) -> tuple[str
     names = slab_names(slab)
     for name in names:
         if name not in known:
-            raise UserError(f"config.data.slab={name!r}: {owner} has {', '.join(known)}.")
+            raise SlabError(f"config.data.slab={name!r}: {owner} has {', '.join(known)}")
     return names or tuple(known[:1])
 
 
-def read_slabs(paths: Sequence[Path]) -> np.ndarray:
-    """Reads the slabs of one eye, each as `read_image` does.
+def read_slabs(
+    paths: Sequence[Path], read: Callable[[Path], np.ndarray] = read_image
+) -> np.ndarray:
+    """Reads the slabs of one eye.
+
+    Args:
+      paths: one file a slab, in their order.
+      read: reads one: float32 [H, W] in [0, 1].
 
     Returns:
       float32 in [0, 1], [H, W] of one file and [H, W, C] of C.
@@ -51,7 +69,7 @@ def read_slabs(paths: Sequence[Path]) -> np.ndarray:
     Raises:
       UserError: a file cannot be read, or differs in size from the first.
     """
-    images = [read_image(path) for path in paths]
+    images = [read(path) for path in paths]
     for path, image in zip(paths, images, strict=True):
         if image.shape != images[0].shape:
             (height, width), (first_height, first_width) = image.shape, images[0].shape

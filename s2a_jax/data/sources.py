@@ -21,12 +21,13 @@ from s2a_jax.data.folders import (
 from s2a_jax.data.layouts import (
     OURS,
     SPLIT_LAYOUTS,
+    NotRecognisedError,
     SplitLayout,
     existing_folder,
     has_layout,
     list_splits,
 )
-from s2a_jax.data.slabs import check_slabs
+from s2a_jax.data.slabs import SlabError, check_slabs
 from s2a_jax.errors import UserError
 
 __all__ = ["OCTA500_IDS", "SPLITS", "CaseFiles", "Listing", "list_octa500", "list_split_folders"]
@@ -104,9 +105,10 @@ def list_octa500(
     found = _choose(_search(root, names), root, subset)
     if found.layout is not None:
         if slab is not None:
-            raise UserError(
+            raise SlabError(
                 f"config.data.slab={slab!r}: {found.folder} has the layout {found.layout.name}, "
-                "in which there is one kind of image; leave it out."
+                "in which there is one kind of image",
+                "leave it out",
             )
         return list_splits(found.folder, found.layout)
     layout, files = _files_by_id(found)
@@ -148,12 +150,14 @@ def _search(root: Path, slab_names: tuple[str, ...]) -> list[_Found]:
 def _choose(found: Sequence[_Found], root: Path, subset: str) -> _Found:
     if not found:
         looked_for = "; ".join(_LOOKED_FOR)
-        raise UserError(f"No data set was recognised in {root}; looked for: {looked_for}. {_HELP}")
+        raise NotRecognisedError(
+            f"No data set was recognised in {root}; looked for: {looked_for}. {_HELP}"
+        )
     pool = [one for one in found if one.subset == subset]
     if not pool:
         other = next((one for one in found if one.subset is not None), None)
         if other is not None:
-            raise UserError(
+            raise NotRecognisedError(
                 f"{root} does not hold the subset {subset} of OCTA-500, only {other.subset} (in "
                 f"{other.folder}); add the folder of {subset} or choose {other.subset}."
             )

@@ -41,6 +41,11 @@ def synthetic_slabs(slab: str | None) -> tuple[str, ...]:
     return tuple(slabs) or SYNTHETIC_SLABS[:1]
 
 
+def counterpart(name: str) -> str:
+    """The synthetic slab that stands for a slab of any data set; the name itself if none does."""
+    return _SHARED_NAMES.get(name, name)
+
+
 def eye_image(eye: Eye, slabs: Sequence[str]) -> np.ndarray:
     """The slabs of one eye: uint8 [H, W] of one, [H, W, C] of C.
 

@@ -15,7 +15,7 @@ from s2a_jax.data.folders import (
     with_slabs,
 )
 from s2a_jax.data.layouts import SPLIT_LAYOUTS, existing_folder, has_layout, list_slabs
-from s2a_jax.data.slabs import slab_names
+from s2a_jax.data.slabs import SlabError, slab_names
 from s2a_jax.errors import UserError
 
 _IMAGES = ("images", "image", "img")
@@ -66,8 +66,10 @@ def list_user_folder(
     files = with_slabs(slabs, files)
     if not files.images or not (files.rv or files.faz or files.combined):
         looked_for = "; ".join((_UNSPLIT, *(layout.name for layout in SPLIT_LAYOUTS)))
-        where = f", with the images of config.data.slab={slab} one folder deeper" if slab else ""
-        raise UserError(f"No images with masks in {root}; looked for: {looked_for}{where}. {_HELP}")
+        fact = f"No images with masks in {root}; looked for: {looked_for}"
+        if slab:
+            raise SlabError(f"{fact}, with the images of config.data.slab={slab} one folder deeper")
+        raise UserError(f"{fact}. {_HELP}")
     groups = {split: replace(files, images={}) for split in SPLITS}
     for stem, path in files.images.items():
         groups[_split_of(stem)].images[stem] = path

@@ -78,7 +78,7 @@ def write_results(scores: Scores, subject: Subject, folder: Path) -> Group:
 def _tables(scores: Scores, subject: Subject, summaries: dict[str, dict[str, Summary]]) -> Group:
     notes = _notes(scores, subject)
     tables = [result_table(scores, summaries, subject.title(), notes)]
-    if scores.biomarkers:
+    if any(one["cases"] > 1 for one in scores.biomarkers.values()):
         tables.append(agreement_table(scores.biomarkers, f"{subject.title()}, biomarkers"))
     return Group(*tables)
 

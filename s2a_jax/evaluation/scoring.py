@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 from s2a_jax.cores import cores
+from s2a_jax.errors import UserError
 from s2a_jax.evaluation.curves import Histogram, roc_auc
 from s2a_jax.evaluation.evaluate import TASKS, count_pixels
 from s2a_jax.evaluation.geometry import assd, betti0_error, cl_dice, hd95, surface_distances
@@ -143,7 +144,7 @@ def score_cases(predictions: Iterable[Prediction], total: int, settings: Setting
         settings: how to evaluate.
 
     Raises:
-        UserError: the window is in micrometres and a case's pixel pitch is unknown.
+        UserError: as `score_case`.
     """
     from s2a_jax.evaluation.agreement import agreement  # only now: it takes long to import
 
@@ -214,11 +215,17 @@ def score_case(prediction: Prediction, settings: Settings) -> Row:
     """Scores one case.
 
     Raises:
-        UserError: the window is in micrometres and the pixel pitch is unknown.
+        UserError: the window is in micrometres and the pixel pitch is unknown, or a probability is
+            no number.
     """
     from s2a_jax.evaluation.agreement import measure_both  # only now: it takes long to import
 
     probability = dict(prediction.probability)
+    if not all(np.isfinite(values).all() for values in probability.values()):
+        raise UserError(
+            f"{prediction.id}: the network gives values that are no numbers (NaN); its weights are "
+            "damaged, or its training diverged."
+        )
     truth = {task: mask for task, mask in prediction.truth.items() if mask is not None}
     cuts = {task: settings.protocol.cut(probability[task]) for task in TASKS}
     masks = {task: probability[task] >= cuts[task] for task in TASKS}

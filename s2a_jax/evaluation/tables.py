@@ -96,9 +96,9 @@ def result_table(
             table.add_row(
                 TASK_LABELS[task] if i == 0 else "",
                 LABELS[name],
-                f"{one.mean:.{digits}f} ± {one.sd:.{digits}f}",
-                # Of a single case the interval would say more than is known.
-                f"{one.low:.{digits}f} to {one.high:.{digits}f}" if one.cases > 1 else "",
+                # Of a single case both would say more than is known.
+                f"{one.mean:.{digits}f}" + (f" ± {one.sd:.{digits}f}" if one.cases > 1 else ""),
+                f"{one.low:.{digits}f} to {one.high:.{digits}f}" if one.cases > 1 else "–",
                 *([pooled] if is_pooled else []),
                 str(one.cases),
                 end_section=i == len(metrics) - 1,

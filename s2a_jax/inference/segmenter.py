@@ -8,11 +8,11 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from s2a_jax.convert.weights import load_weights, save_weights
+from s2a_jax.convert.weights import Description, parse_description, read_weights, save_weights
 from s2a_jax.data.images import to_unit_float
 from s2a_jax.data.slabs import slabs_to_unit_float
 from s2a_jax.errors import UserError
-from s2a_jax.models.build import build_network
+from s2a_jax.models.build import build_network, check_fields
 from s2a_jax.training.checkpoint import Checkpoints, restore_variables
 from s2a_jax.training.step import predict_step
 
@@ -33,12 +33,23 @@ class Segmenter:
         variables: {"params", "batch_stats"}.
         slabs: names of the several slabs of an eye that it was trained on, in their order; () for
             a network of one slab.
+        slab: as `config.data.slab`, what it was trained on: `slabs` with commas between, or the
+            one slab; None where that is the data set's first, or not known.
     """
 
-    def __init__(self, network: str, fields: dict[str, Any], variables: dict[str, Any]):
+    def __init__(
+        self,
+        network: str,
+        fields: dict[str, Any],
+        variables: dict[str, Any],
+        slab: str | None = None,
+    ):
         self.network, self.fields, self.variables = network, fields, variables
         module = build_network(network, fields)
+        own = {field: getattr(module, field) for field in type(module).__dataclass_fields__}
+        check_fields(network, own, prefix="its field ")
         self.slabs: tuple[str, ...] = module.slabs  # none in the fields of older weights
+        self.slab: str | None = ",".join(self.slabs) or slab
         _check_variables(module, variables, network)
         self._predict = jax.jit(functools.partial(predict_step, module=module))
 
@@ -58,7 +69,8 @@ class Segmenter:
         if not path.exists():
             path = SHIPPED.get(str(path), path)
         if path.is_file() and path.suffix == ".safetensors":
-            return cls(*load_weights(path))
+            described, variables = read_weights(path)
+            return cls._described(described, variables, path)
         if not path.is_dir():
             raise UserError(
                 f"No weights at {path}: expected a workdir, one of its checkpoints/<step>, a "
@@ -67,10 +79,16 @@ class Segmenter:
         if (path / "checkpoints").is_dir():
             path = path / "checkpoints" / str(_best_step(path))
         meta, variables = restore_variables(path)
+        return cls._described(parse_description(meta, path), variables, path)
+
+    @classmethod
+    def _described(
+        cls, described: Description, variables: dict[str, Any], path: Path
+    ) -> "Segmenter":
         try:
-            return cls(meta["network"], meta["fields"], variables)
-        except KeyError as error:
-            raise UserError(f"The checkpoint {path} does not name its network.") from error
+            return cls(described.network, described.fields, variables, described.slab)
+        except UserError as error:
+            raise UserError(f"{path} cannot be used: {error}") from error
 
     def save(self, path: str | Path, *, half: bool = False) -> None:
         """Exports the weights to one `.safetensors` file that `load_from_checkpoint` reads.
@@ -80,7 +98,8 @@ class Segmenter:
             half: store float16, in half the space.
         """
         variables = jax.device_get(self.variables)
-        save_weights(Path(path), self.network, self.fields, variables, half=half)
+        slab = None if self.slabs else self.slab
+        save_weights(Path(path), self.network, self.fields, variables, slab=slab, half=half)
 
     def predict(
         self, image: np.ndarray, *, threshold: float = 0.5
@@ -117,7 +136,7 @@ class Segmenter:
             {"rv", "faz"}: float32 [H, W] in [0, 1].
 
         Raises:
-            UserError: `image` is no such array.
+            UserError: `image` is no such array, or the weights are damaged.
         """
         intensity = slabs_to_unit_float(image, self.slabs) if self.slabs else to_unit_float(image)
         height, width = intensity.shape[:2]
@@ -125,6 +144,11 @@ class Segmenter:
         beside = ((0, bottom), (0, right), *[(0, 0)] * (intensity.ndim - 2))
         padded = np.pad(intensity, beside, mode="symmetric")
         probability = jax.device_get(self._predict(self.variables, padded[None]))
+        if not all(np.isfinite(p).all() for p in probability.values()):
+            raise UserError(
+                f"The network {self.network} gives values that are no numbers (NaN), so its "
+                "weights are damaged; pass others."
+            )
         return {task: p[0, :height, :width] for task, p in probability.items()}
 
 
@@ -145,7 +169,10 @@ def _best_step(workdir: Path) -> int:
 def _check_variables(module: Any, variables: dict[str, Any], network: str) -> None:
     """Raises a UserError unless the variables are this network's."""
     image = jax.ShapeDtypeStruct((1, 64, 64, len(module.slabs) or 1), np.float32)
-    expected = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), image)
+    try:
+        expected = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), image)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"The network {network} cannot be built of its fields: {error}") from error
     shapes = {k: v.shape for k, v in flatten_dict(expected, sep="/").items()}
     found = {k: v.shape for k, v in flatten_dict(variables, sep="/").items()}
     for name in sorted(shapes.keys() | found.keys()):

@@ -138,9 +138,14 @@ def restore_variables(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         `meta`, and {"params", "batch_stats"} of NumPy arrays: the averaged parameters where kept.
 
     Raises:
-        UserError: the folder is no checkpoint of this package, or is incomplete.
+        UserError: the folder is no checkpoint of this package, or is damaged.
     """
-    try:
+    if not (folder / "meta").is_dir() or not (folder / "state").is_dir():
+        raise UserError(
+            f"{folder} is no complete checkpoint of s2a_jax: expected the folders state/ and "
+            "meta/ in it. Give a workdir, one of its checkpoints/<step>, or a .safetensors file."
+        )
+    with one_error() as reasons:
         meta = json.loads((folder / "meta" / "metadata").read_text())
         with ocp.StandardCheckpointer() as checkpointer:
             metadata = checkpointer.metadata((folder / "state").absolute())
@@ -150,10 +155,19 @@ def restore_variables(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
                 metadata.item_metadata.tree,
             )
             state = checkpointer.restore((folder / "state").absolute(), target)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise UserError(
-            f"{folder} is no complete checkpoint of s2a_jax: expected the folders state/ and "
-            "meta/ in it. Give a workdir, one of its checkpoints/<step>, or a .safetensors file."
-        ) from error
-    params = state.get("ema_params") or state["params"]
-    return meta, jax.device_get({"params": params, "batch_stats": state["batch_stats"]})
+        params = state.get("ema_params") or state["params"]
+        return meta, jax.device_get({"params": params, "batch_stats": state["batch_stats"]})
+    raise UserError(
+        f"The checkpoint {folder} cannot be read ({reasons[0]}), it is damaged or incomplete. Pass "
+        f"{_others(folder)}."
+    )
+
+
+def _others(folder: Path) -> str:
+    """What may be passed instead of a damaged checkpoint."""
+    home = folder.absolute().parent
+    names = {path.name for path in home.iterdir()} - {folder.name}
+    steps = sorted((name for name in names if name.isdecimal()), key=int)
+    if steps:
+        return f"another one, {' or '.join(str(home / step) for step in steps)}"
+    return "another checkpoints/<step>, or the weights.safetensors of a finished run"

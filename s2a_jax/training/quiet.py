@@ -13,7 +13,7 @@ _DRAIN = 0.3  # seconds in which reads that are under way find out that nobody w
 
 @contextlib.contextmanager
 def one_error() -> Iterator[list[str]]:
-    """Catches what is raised within, and hides what its threads and coroutines print after it.
+    """Catches what is raised within; hides what orbax logs, and prints from threads after it.
 
     Orbax reads hundreds of arrays at once. When one fails, every other one prints a traceback of
     its own: that it was not awaited, that its loop is closed.
@@ -22,9 +22,11 @@ def one_error() -> Iterator[list[str]]:
         A list that is empty, or has the first line of the error once the context has ended.
     """
     reasons: list[str] = []
-    hooks, asyncio = (sys.excepthook, sys.unraisablehook), logging.getLogger("asyncio")
+    hooks = sys.excepthook, sys.unraisablehook
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
     sys.excepthook = sys.unraisablehook = _ignore
-    asyncio.addFilter(_nothing)
+    for logger in loggers:
+        logger.addFilter(_nothing)
     try:
         try:
             yield reasons
@@ -35,7 +37,8 @@ def one_error() -> Iterator[list[str]]:
             gc.collect()
             time.sleep(_DRAIN)
     finally:
-        asyncio.removeFilter(_nothing)
+        for logger in loggers:
+            logger.removeFilter(_nothing)
         sys.excepthook, sys.unraisablehook = hooks
 
 

@@ -11,14 +11,14 @@ from rich.console import Console
 
 from s2a_jax.convert.weights import save_weights
 from s2a_jax.data.cases import CaseSet, resize_set
+from s2a_jax.data.datasets import one_slab
 from s2a_jax.data.pipeline import evaluation_batches, record
-from s2a_jax.data.pitch import native_pitch
+from s2a_jax.data.pitch import UM_PER_PX, check_range, config_pitch
 from s2a_jax.data.slabs import first_slab
-from s2a_jax.errors import UserError
 from s2a_jax.evaluation.evaluate import TASKS
 from s2a_jax.evaluation.metrics import confusion, scores
 from s2a_jax.evaluation.pictures import save_comparison
-from s2a_jax.evaluation.protocols import find_protocol
+from s2a_jax.evaluation.protocols import Protocol, find_protocol
 from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.results import Subject, write_results
 from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
@@ -67,8 +67,7 @@ def settings_of(config: Any) -> Settings:
     Raises:
         UserError: an unknown protocol, or a threshold, window or pitch that cannot be.
     """
-    if config.um_per_px is not None and not config.um_per_px > 0:
-        raise UserError(f"config.eval.um_per_px={config.um_per_px}: expected more than 0.")
+    check_range("config.eval.um_per_px", config.um_per_px, UM_PER_PX, "um")
     return Settings(
         find_protocol(config.protocol, config.threshold, "config.eval."),
         Window.parse(config.window, "config.eval.window"),
@@ -102,10 +101,7 @@ def write_run_results(
         if not len(cases):
             console.print(f"No {split} cases to evaluate.")
             continue
-        resized = int((cases.native_sizes != setup.dataset.size).any(axis=1).sum())
-        notes = ()
-        if resized and settings.protocol.side is None:
-            notes = (f"{resized} images were resized to {setup.dataset.size} px, as in training.",)
+        notes = resizing_notes(cases, setup.dataset.size, settings.protocol)
         predictions = _predictions(config, setup, variables, cases, settings)
         result = score_cases(predictions, len(cases), settings)
         subject = Subject(split, setup.network, setup.fields, step, notes)
@@ -121,11 +117,31 @@ def write_run_results(
         config.eval.overlays,
         config.eval.threshold,
     )
-    save_weights(workdir.weights, setup.network, setup.fields, jax.device_get(variables))
+    save_weights(
+        workdir.weights,
+        setup.network,
+        setup.fields,
+        jax.device_get(variables),
+        slab=one_slab(config.data),
+    )
     console.print(
         f"Tables, CSV, JSON, curves, best and worst cases: {workdir.results}\n"
         f"Pictures: {workdir.overlays}\nWeights: {workdir.weights}"
     )
+
+
+def resizing_notes(cases: CaseSet, size: int, protocol: Protocol) -> tuple[str, ...]:
+    """What to say below a table about cases that were read at another size than their files'."""
+    resized = int((cases.native_sizes != size).any(axis=1).sum())
+    if not resized:
+        return ()
+    note = f"{resized} images were resized to {size} px, as in training."
+    if protocol.side not in (None, size):
+        note += (
+            f" They and their masks were then resized again, to {protocol.side} px, where the "
+            f"protocol {protocol.name} has one step; python -m s2a_jax evaluate takes one."
+        )
+    return (note,)
 
 
 def _predictions(
@@ -135,6 +151,7 @@ def _predictions(
     if settings.protocol.side is not None:
         cases = resize_set(cases, settings.protocol.side)
     side = cases.images.shape[1]
+    pitch_of = config_pitch(config.data)
     batches = evaluation_batches(
         cases, setup.eval_batch_size, jax.process_index(), jax.process_count()
     )
@@ -144,7 +161,7 @@ def _predictions(
         for row, index in enumerate(range(part.start, part.stop)):
             case = record(cases, index)
             native = cases.native_sizes[index]
-            pitch = config.eval.um_per_px or native_pitch(config.data, native)
+            pitch = config.eval.um_per_px or pitch_of(cases.ids[index], native)
             yield Prediction(
                 cases.ids[index],
                 first_slab(case["image"]),

@@ -11,17 +11,22 @@ from PIL import Image
 
 from s2a_jax.cli import main
 from s2a_jax.convert.weights import save_weights
+from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.models.build import build_network, network_fields
+
+
+def save_tiny(path, slabs=(), slab=None):
+    fields = network_fields({"name": "unet", "variant": "tiny", "dtype": "float32"}, 32, slabs)
+    module = build_network("unet", fields)
+    shape = (1, 32, 32, len(slabs) or 1)
+    init = jax.jit(lambda key: module.init(key, jnp.zeros(shape), train=False))
+    save_weights(path, "unet", fields, jax.device_get(init(jax.random.key(0))), slab=slab)
+    return path
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    fields = network_fields({"name": "unet", "variant": "tiny", "dtype": "float32"}, 32)
-    module = build_network("unet", fields)
-    init = jax.jit(lambda key: module.init(key, jnp.zeros((1, 32, 32, 1)), train=False))
-    save_weights(path, "unet", fields, jax.device_get(init(jax.random.key(0))))
-    return path
+    return save_tiny(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
 
 
 def save(path, pixels):
@@ -50,6 +55,8 @@ def test_everything_is_written_at_the_images_own_sizes(weights, tmp_path, capsys
     printed = capsys.readouterr().out
     assert code == 0
     assert "20x20 px window centred on the true FAZ's centroid" in printed
+    (row,) = (line.split() for line in printed.splitlines() if "FAZ, post-processed" in line)
+    assert row[-3:] == ["–", row[-2], "1"]  # the interval of one case
     assert sorted(path.name for path in out.iterdir()) == [
         "table.txt", "test", "test.csv", "test.json", "test_curves.png",
     ]  # fmt: skip
@@ -89,6 +96,9 @@ def test_everything_is_written_at_the_images_own_sizes(weights, tmp_path, capsys
         (["--limit", "0"], "--limit"),
         (["--um-per-px", "-3"], "--um-per-px"),
         (["--data", "nowhere"], "nowhere"),
+        (["--data", "nowhere", "--name", "rose"], "--data=DIR"),
+        (["--slab", "SVC"], "--slab='SVC': OCTA-500 has"),
+        (["--out", "/nowhere/at/all"], "/nowhere/at does not exist"),
         (["--subset", "9M"], "9M"),
         (["--split", "val", "--name", "octa500", "--subset", "6M"], "6M"),
         (["--weights", "nowhere.safetensors"], "nowhere.safetensors"),
@@ -109,8 +119,52 @@ def test_mistakes_are_one_sentence(weights, tmp_path, capsys, flags, named):
     code = main(["evaluate", *(part for pair in given.items() for part in pair)])
     printed = capsys.readouterr()
     assert code == 2
+    assert "config.data" not in printed.err
     assert named in printed.err and printed.err.count("error:") == 1 and not printed.out
     assert not (tmp_path / "out").exists()
+
+
+def test_slabs_are_those_that_the_weights_were_trained_on(tmp_path, capsys):
+    maps = tmp_path / "eyes/OCTA_3mm/Projection Maps"
+    rng = np.random.default_rng(0)
+    for number in (10301, 10302, 10441, 10451):
+        for slab in ("ILM_OPL", "FULL", "OPL_BM"):
+            save(maps / f"OCTA({slab})/{number}.bmp", rng.integers(0, 256, (32, 32), np.uint8))
+        mask = np.where(rng.uniform(size=(32, 32)) > 0.8, 255, 0).astype(np.uint8)
+        save(tmp_path / f"eyes/Label/GT_LargeVessel/{number}.bmp", mask)
+
+    def evaluate(weights, *flags):
+        """The exit code and what was printed."""
+        code = main(["evaluate", "--weights", str(weights), "--data", str(tmp_path / "eyes"),
+                     *flags])  # fmt: skip
+        printed = capsys.readouterr()
+        assert "config.data" not in printed.err
+        return code, printed.out + printed.err
+
+    two = save_tiny(tmp_path / "two.safetensors", slabs=("FULL", "OPL_BM"))
+    for wrong in ("OPL_BM,FULL", "DCC,WRCC", "FULL", "default"):
+        code, printed = evaluate(two, "--slab", wrong)
+        assert code == 2 and "trained on FULL,OPL_BM, in this order" in printed
+    code, printed = evaluate(two, "--slab", "WRCC,DCC")  # of another data set, in the right order
+    assert code == 2 and "--slab='WRCC': OCTA-500 has ILM_OPL, FULL, OPL_BM." in printed
+    (maps / "OCTA(OPL_BM)/10302.bmp").unlink()
+    code, printed = evaluate(two)
+    assert code == 2 and "--incomplete=skip" in printed
+    code, printed = evaluate(two, "--incomplete", "skip", "--split", "train", "--limit", "1")
+    assert code == 0 and "10302" in printed
+
+    full = save_tiny(tmp_path / "full.safetensors", slab="FULL")
+    assert Segmenter.load_from_checkpoint(full).slab == "FULL"
+    (maps / "OCTA(FULL)/10451.bmp").unlink()  # so that there is no test case in this slab
+    code, printed = evaluate(full)
+    assert code == 2 and "no test cases" in printed
+    code, printed = evaluate(full, "--slab", "default")
+    assert code == 0 and "trained on the slab FULL, not on what --slab default chose" in printed
+    named = save_tiny(tmp_path / "named.safetensors", slab="macular")
+    code, printed = evaluate(named)
+    assert code == 2 and "slab='macular': OCTA-500 has ILM_OPL, FULL, OPL_BM. The" in printed
+    assert "trained on macular; give --slab with another, or default." in printed
+    assert "--slab=" not in printed  # which was not given
 
 
 def test_octa500_is_recognised_with_its_pitch(weights, tmp_path):

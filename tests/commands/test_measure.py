@@ -51,19 +51,21 @@ def masks(tmp_path):
     return folder
 
 
-def test_a_row_for_each_eye(masks, tmp_path, capsys):
+@pytest.mark.parametrize(("separator", "mark"), [(",", "."), (";", ",")])
+def test_a_row_for_each_eye(masks, tmp_path, capsys, separator, mark):
     eyes, out = tmp_path / "eyes.csv", tmp_path / "new" / "out.csv"
-    eyes.write_text("id,laterality,axial_length_mm,um_per_px,name\na,OS,25,,x\nb,,,12,y\nc,OD,,,\n")
+    text = "id,laterality,axial_length_mm,um_per_px,name\na,OS,25.5,,x\nb,,,12,y\nc,OD,,,\n"
+    eyes.write_text(text.replace(",", separator).replace(".", mark))
     given = ["--rv", str(masks), "--faz", str(masks), "--eyes", str(eyes), "--field-mm", "1"]
     assert main(["measure", *given, "--out", str(out)]) == 0
     first, second = rows_of(out)
-    expected = measure(RV, FAZ, um_per_px=10.0, laterality="OS", axial_length_mm=25.0)
+    expected = measure(RV, FAZ, um_per_px=10.0, laterality="OS", axial_length_mm=25.5)
     for name, value in expected.items():
         if math.isnan(value):
             assert first[name] == "", name
         else:
             assert float(first[name]) == pytest.approx(value, rel=1e-5), name
-    assert [first[k] for k in ("id", "laterality", "axial_length_mm")] == ["a", "OS", "25"]
+    assert [first[k] for k in ("id", "laterality", "axial_length_mm")] == ["a", "OS", "25.5"]
     assert [row["pitch_source"] for row in (first, second)] == ["field-mm", "eyes"]
     assert [row["axial_length_applied"] for row in (first, second)] == ["1", "0"]
     assert (second["faz_area_mm2"], second["um_per_px"]) == ("", "12")
@@ -181,7 +183,15 @@ def test_dicom_without_pydicom(tmp_path, monkeypatch):
         ("--rv {masks} x.png --um-per-px 10", "--weights"),
         ("--weights {masks} --um-per-px 10", "needs images"),
         ("--rv {masks}/nothing --um-per-px 10", "--rv="),
-        ("--rv {masks} --um-per-px 0", "Eye a: The pixel pitch"),
+        ("--rv {masks} --um-per-px 0", "--um-per-px=0: expected 0.5 to 100 um"),
+        ("--rv {masks} --um-per-px 0.0001", "--um-per-px=0.0001"),
+        ("--rv {masks} --field-mm 3000", "--field-mm=3000: expected 1 to 30 mm"),
+        ("--rv {masks} --field-mm -3", "--field-mm=-3"),
+        ("--rv {masks} --field-mm 30", "Eye a: The pixel pitch by --field-mm=300"),
+        ("--rv {masks} --field-mm 1 --out {other}/no/such/x.csv", "other/no does not exist"),
+        ("--rv {masks} --eyes {other}/point.csv --field-mm 1", "'24,5' as axial_length_mm of 'b'"),
+        ("--rv {masks} --eyes {other}/comma.csv --field-mm 1", "the separator is ','"),
+        ("--rv {masks} --eyes {other}/tab.csv --field-mm 1", "with ',' as separator"),
         ("--rv {masks} --field-mm 1 --laterality up", "neither OD"),
         ("--rv {masks} --field-mm 1 --axial-length-mm 2.4", "millimetres"),
         ("--rv {masks} --eyes {other}/typo.csv --field-mm 1", "No id"),
@@ -210,13 +220,16 @@ def test_mistakes_are_one_sentence_and_nothing_is_written(masks, tmp_path, capsy
         ("twice", "id,laterality\na,OD\na,OS\n"),
         ("word", "id,axial_length_mm\na,long\n"),
         ("columns", "eye;laterality\na;OD\n"),
+        ("point", "id;axial_length_mm\na;24.5\nb;24,5\n"),
+        ("comma", "id,axial_length_mm\na,24,5\n"),
+        ("tab", "id\tlaterality\na\tOD\n"),
     ):
         (other / f"{name}.csv").write_text(text)
     out = tmp_path / "out.csv"
     arguments = flags.format(masks=masks, other=other).split()
-    assert main(["measure", *arguments, "--out", str(out)]) == 2
+    assert main(["measure", "--out", str(out), *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.startswith("error: ")
     assert error.count("\n") == 1
-    assert not out.exists()
+    assert not out.exists() and not (other / "no").exists()

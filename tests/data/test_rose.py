@@ -6,6 +6,7 @@ from configs import rose
 from s2a_jax.data.cases import load_cases
 from s2a_jax.data.datasets import load_dataset
 from s2a_jax.data.rose import list_rose
+from s2a_jax.data.selection import select_cases
 from s2a_jax.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -63,6 +64,17 @@ def test_the_configuration_trains_at_the_subset_s_size(tmp_path, subset, size):
     dataset = load_dataset(config.data)
     assert (dataset.size, len(dataset.train), len(dataset.test)) == (size, 4, 2)
     assert dataset.train.has_rv.all() and dataset.train.has_faz.all() == (subset == "Z")
+
+
+def test_of_a_data_set_that_cannot_be_read_the_subset_that_is_there_is_told(tmp_path):
+    make(tmp_path / "ROSE-Z", "img", "gt", counts=(("test", 2),))
+    with pytest.raises(UserError, match=r"looked for 1, 2, O, Z, H\. Of Z: .* no train split"):
+        select_cases(tmp_path, "test")
+    with pytest.raises(UserError, match=r"'FULL' of ROSE-Z: expected SCC, WRCC, DCC"):
+        select_cases(tmp_path, "test", slab="FULL")
+    (tmp_path / "empty/notes").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"looked for 1, 2, O, Z, H\. Of 1: .* not recognised"):
+        select_cases(tmp_path / "empty", "test", "rose")
 
 
 def test_slabs_of_one_subset_are_told_apart(tmp_path):

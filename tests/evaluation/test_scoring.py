@@ -5,6 +5,7 @@ import pytest
 from skimage.filters import threshold_otsu
 
 from s2a_jax.errors import UserError
+from s2a_jax.evaluation.evaluate import TASKS
 from s2a_jax.evaluation.protocols import PROTOCOLS, find_protocol
 from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
@@ -35,6 +36,13 @@ def test_wrong_protocols_thresholds_and_windows_are_refused():
     for text in ("", "0", "-5", "12mm", "1e9999"):
         with pytest.raises(UserError, match="--window"):
             Window.parse(text, "--window")
+
+
+def test_values_that_are_no_numbers_name_the_case():
+    mask, probability = np.zeros((32, 32), bool), np.full((32, 32), np.nan, np.float32)
+    damaged = Prediction("eye7", mask, {"rv": mask, "faz": None}, dict.fromkeys(TASKS, probability))
+    with pytest.raises(UserError, match="eye7: the network gives values that are no numbers"):
+        score_cases([damaged], 1, Settings(PROTOCOLS["native"], Window.parse("20", "--window")))
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,13 @@
 """A trained network as users hold it: load, predict, save."""
 
+import copy
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
 from s2a_jax import S2ANet
 from s2a_jax.cli import main
@@ -106,6 +109,22 @@ def test_several_slabs(tmp_path, capsys):
     assert main([*predict, ",".join(map(str, paths))]) == 0
     mask = np.asarray(Image.open(tmp_path / "out/eye_rv.png"))
     np.testing.assert_array_equal(mask > 0, expected >= 0.5)
+    # Or folders that hold the slabs under the same names; `measure` takes the same words.
+    Image.fromarray(image[..., 0]).save(paths[0].parent / "other.png")
+    folders = ",".join(str(path.parent) for path in paths)
+    assert main([*predict, folders]) == 2
+    assert "other: " in capsys.readouterr().err
+    Image.fromarray(image[..., 1]).save(paths[1].parent / "other.png")
+    assert main([*predict, folders]) == 0
+    again = np.asarray(Image.open(tmp_path / "out/other_rv.png"))
+    np.testing.assert_array_equal(again, mask)
+    measure = ["measure", *predict[1:3], "--um-per-px", "20", "--out", str(tmp_path / "eyes.csv")]
+    assert main([*measure, str(paths[0].parent)]) == 2
+    assert "takes deep,superficial of each eye in this order" in capsys.readouterr().err
+    assert main([*measure, ",".join(map(str, paths))]) == 0
+    header, row = (line.split(",") for line in (tmp_path / "eyes.csv").read_text().splitlines())
+    found = dict(zip(header, row, strict=True))
+    assert float(found["vessel_density"]) == pytest.approx((mask > 0).mean(), rel=1e-5)
 
 
 def test_weights_of_an_older_version_are_of_one_slab(model, tmp_path):
@@ -120,6 +139,33 @@ def test_paths_without_weights_are_named(tmp_path):
     for path in (tmp_path / "nothing", tmp_path, damaged):
         with pytest.raises(UserError, match=str(path)):
             S2ANet.load_from_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("description", "named"),
+    [
+        ("{", "does not name its network"),
+        ("[]", "does not name its network"),
+        ('{"network": "unet"}', "does not name its network"),
+        ('{"fields": {}}', "does not name its network"),
+        ('{"network": "resnet", "fields": {}}', "Unknown network 'resnet'"),
+        ('{"network": "unet", "fields": {"depth": 3}}', "no field 'depth'"),
+        ('{"network": "unet", "fields": {"widths": "wide"}}', "widths='wide': expected whole"),
+        ('{"network": "unet", "fields": {"dtype": "float31"}}', "cannot be built of its fields"),
+    ],
+)
+def test_damaged_descriptions_name_the_file(tmp_path, description, named):
+    path = tmp_path / "weights.safetensors"
+    save_file({"params/a": np.zeros(1)}, path, metadata={"s2a_jax": description})
+    with pytest.raises(UserError, match=rf"^{path}.*{named}"):
+        S2ANet.load_from_checkpoint(path)
+
+
+def test_values_that_are_no_numbers_are_refused(model):
+    damaged = copy.copy(model)
+    damaged.variables = jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), model.variables)
+    with pytest.raises(UserError, match="weights are damaged"):
+        damaged.predict(np.zeros((32, 32), np.uint8))
 
 
 def test_weights_of_another_network_are_refused(model):
