@@ -146,21 +146,26 @@ def restore_variables(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             "meta/ in it. Give a workdir, one of its checkpoints/<step>, or a .safetensors file."
         )
     with one_error() as reasons:
-        meta = json.loads((folder / "meta" / "metadata").read_text())
-        with ocp.StandardCheckpointer() as checkpointer:
-            metadata = checkpointer.metadata((folder / "state").absolute())
-            sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-            target = jax.tree.map(
-                lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-                metadata.item_metadata.tree,
-            )
-            state = checkpointer.restore((folder / "state").absolute(), target)
-        params = state.get("ema_params") or state["params"]
-        return meta, jax.device_get({"params": params, "batch_stats": state["batch_stats"]})
+        return _read(folder)
     raise UserError(
         f"The checkpoint {folder} cannot be read ({reasons[0]}), it is damaged or incomplete. Pass "
         f"{_others(folder)}."
     )
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """As `restore_variables`, which outlives what is left of a reading that fails."""
+    meta = json.loads((folder / "meta" / "metadata").read_text())
+    with ocp.StandardCheckpointer() as checkpointer:
+        metadata = checkpointer.metadata((folder / "state").absolute())
+        sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        target = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+            metadata.item_metadata.tree,
+        )
+        state = checkpointer.restore((folder / "state").absolute(), target)
+    params = state.get("ema_params") or state["params"]
+    return meta, jax.device_get({"params": params, "batch_stats": state["batch_stats"]})
 
 
 def _others(folder: Path) -> str:

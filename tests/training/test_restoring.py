@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from s2a_jax.errors import UserError
-from s2a_jax.training.checkpoint import Checkpoints
+from s2a_jax.training.checkpoint import Checkpoints, restore_variables
 from s2a_jax.training.sharding import make_mesh, replicated
 from s2a_jax.training.state import TrainState
 
@@ -57,6 +57,8 @@ def test_a_damaged_checkpoint_is_one_sentence(state, folder, capfd, spoil):
     assert line.endswith("remove that folder to go on from step 2.")
     jax.tree.map(np.testing.assert_array_equal, checkpoints.restore(2, state), state)
     checkpoints.close()
+    with pytest.raises(UserError, match=r"/3 cannot be read .* another one, .*/2\.$"):
+        restore_variables(folder / "3")
     assert capfd.readouterr() == ("", "")  # nor a warning of orbax, from saving on
 
 
