@@ -29,8 +29,9 @@ def main() -> int:
     if jax.config.jax_compilation_cache_dir is None:  # as main.py: seeds share their programs
         cache = Path.home() / ".cache" / "s2a_jax" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
+    workdir = Workdir(sys.argv[1], defaults)
     try:
-        return work(config, Workdir(sys.argv[1], defaults), Console(soft_wrap=True, width=110))
+        return work(config, workdir, Console(soft_wrap=True, width=110))
     except UserError as error:
         print(f"error: {error}")
         return 2
@@ -38,7 +39,8 @@ def main() -> int:
         print(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        print("Stopped at once; the last checkpoint is complete.")
+        saved = "the last checkpoint is complete" if workdir.has_checkpoint() else "nothing is saved"
+        print(f"Stopped at once; {saved}.")
         return 130
 
 
