@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from s2a_jax.analysis import labels
 from s2a_jax.analysis.report_parts import config_fields, machine, training
-from s2a_jax.analysis.report_results import sample_section, split_section
+from s2a_jax.analysis.report_results import sample_section, split_name, split_section
 from s2a_jax.analysis.run_files import RunFiles, read_run
 from s2a_jax.errors import UserError
 
@@ -115,7 +115,7 @@ def _field(config: Mapping[str, Any], section: str, field: str) -> str:
 def _title(run: RunFiles) -> str:
     if not run.is_run:
         networks = {str(result.get("network", "a network")) for result in run.results.values()}
-        return f"{' and '.join(sorted(networks))}, evaluated"
+        return f"Evaluation of {' and '.join(sorted(networks))}"
     model, variant, data = (
         _field(run.config, *path.split("."))
         for path in ("model.name", "model.variant", "data.name")
@@ -128,8 +128,8 @@ def _title(run: RunFiles) -> str:
 def _mismatches(run: RunFiles, best: dict | None) -> list[str]:
     """Sentences on results that are not those of the best checkpoint."""
     return [
-        f"The results on {split} are of step {result['step']}, but step {best['step']} has the "
-        "best validation score in metrics.jsonl."
+        f"The results on {split_name(split)} are of step {result['step']}, but step "
+        f"{best['step']} has the best validation score in metrics.jsonl."
         for split, result in run.results.items()
         if best is not None and result.get("step") not in (None, best["step"])
     ]

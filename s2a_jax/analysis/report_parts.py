@@ -42,7 +42,8 @@ def training(run: RunFiles) -> dict[str, Any]:
     total = sum(counts.values())
     part["sources"] = {name: f"{count / total:.1%}" for name, count in counts.items() if total}
     part["progress"] = _progress(run, part["notes"])
-    if len(validation) > 2 and best is validation[-1]:
+    is_finished = not part["notes"]
+    if is_finished and len(validation) > 2 and best is validation[-1]:
         part["notes"].append(
             "The last validation gave the best score: a longer training may give a better network."
         )
@@ -207,7 +208,7 @@ def machine(run: RunFiles) -> dict[str, Any]:
         part["sessions"].append(
             {
                 "started": labels.moment(entry.get("started") or "unknown"),
-                "ended": labels.moment(entry.get("ended") or "not noted"),
+                "ended": labels.moment(entry.get("ended") or "not yet, or killed"),
                 "time": "unknown" if spent[-1] is None else labels.duration(spent[-1]),
                 "failed": entry.get("failed"),
                 "command": " ".join(map(str, entry.get("command") or ())),

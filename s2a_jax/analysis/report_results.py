@@ -23,6 +23,11 @@ _CURVES: dict[str, tuple[Callable[..., str], str, str]] = {
 }
 
 
+def split_name(split: str) -> str:
+    """What people call a split."""
+    return _NAMES.get(split, split)
+
+
 def split_section(run: RunFiles, split: str) -> dict[str, Any]:
     """What results/<split>.json and its companions tell.
 
@@ -34,7 +39,7 @@ def split_section(run: RunFiles, split: str) -> dict[str, Any]:
     """
     result = run.results[split]
     part: dict[str, Any] = {
-        "name": _NAMES.get(split, split), "facts": _facts(result), "missing": [],
+        "name": split_name(split), "facts": _facts(result), "missing": [],
         "notes": list(result.get("notes") or ()),
         "tasks": [], "figures": [], "table": None, "pictures": [], "window": None,
         "biomarkers": {"rows": [], "figures": [], "missing": None},

@@ -176,7 +176,7 @@ def test_a_run_that_failed_or_runs_or_was_stopped(tmp_path):
     ended = {"failed": "RuntimeError: <b>no memory</b>"}
     path.write_text(json.dumps(ENVIRONMENT | ended))
     page = report(tmp_path)
-    assert page.text.count("failed: RuntimeError: <b>no memory</b>") == 1  # on top
+    assert "The run failed: RuntimeError: <b>no memory</b>" in page.text  # on top
     assert "Failed: RuntimeError" in page.text and "There is no checkpoint: the" in page.text
     (tmp_path / "checkpoints/90").mkdir(parents=True)
     (tmp_path / "checkpoints/100.tmp").mkdir()  # as an unfinished one is called
@@ -204,7 +204,7 @@ def test_the_folder_of_an_evaluation(tmp_path):
     folder = (tmp_path / "run/results").rename(tmp_path / "results")
     (folder / "other.csv").write_text("id,rv_dice\na,0.5\n")
     page = report(folder)
-    assert "s2anet, evaluated" in page.text and "Results on test" in page.text
+    assert "Evaluation of s2anet" in page.text and "Results on test" in page.text
     assert page.tags.count("img") == 2 and "other" not in page.text
     for absent in ("Training", "Configuration", "Environment", "Sample cases"):
         assert absent not in page.text
