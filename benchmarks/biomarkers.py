@@ -6,8 +6,8 @@ Prints milliseconds an eye (wall clock and processor) and the share of each part
 vessels' length and mean calibre agree with the axes and radii that the eyes were drawn from.
 """
 
-import argparse
 import functools
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -17,6 +17,7 @@ import numpy as np
 
 import s2a_jax.analysis.biomarkers as biomarkers
 import s2a_jax.analysis.vessels as vessels
+from benchmarks.command_line import parser, positive, run, several
 from s2a_jax.analysis.agreement import bland_altman, icc
 from s2a_jax.analysis.skeleton import branch_length, trace_skeleton
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
@@ -35,11 +36,11 @@ PARTS = {
 
 def main() -> None:
     """Prints both tables."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--eyes", type=int, default=6)
-    parser.add_argument("--size", type=int, default=400, help="pixels")
-    parser.add_argument("--field", type=float, default=6.0, help="mm")
-    options = parser.parse_args()
+    flags = parser("benchmarks.biomarkers", __doc__)
+    flags.add_argument("--eyes", type=several, default=6, help="how many; default 6")
+    flags.add_argument("--size", type=positive, default=400, help="side in pixels; default 400")
+    flags.add_argument("--field", type=float, default=6.0, help="side in mm; default 6")
+    options = flags.parse_args()
     parameters = EyeParameters(size=options.size, field_mm=options.field)
     eyes = [synthesize_eye((11, index), parameters) for index in range(options.eyes)]
     um = 1000 * options.field / options.size
@@ -88,4 +89,4 @@ def length(centreline: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -6,7 +6,7 @@ at the four sizes that the full network has at 304x304. Prints milliseconds, the
 repeats, and their ratio.
 """
 
-import argparse
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from benchmarks.command_line import parser, positive, run
 from s2a_jax.models.deformable import DeformableConv3x3
 from s2a_jax.models.layers import Conv
 
@@ -24,10 +25,10 @@ SIZES = ((38, 128), (76, 64), (152, 32), (304, 16))  # (side in pixels, channels
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
+    flags = parser("benchmarks.deformable", __doc__)
+    flags.add_argument("--batch", type=positive, default=1, help="images; default 1")
+    flags.add_argument("--repeats", type=positive, default=5, help="of each call; default 5")
+    options = flags.parse_args()
     print(f"{jax.devices()[0].device_kind}, batch {options.batch}, float32, milliseconds")
     print("  side channels   plain deformable ratio   plain+grad deformable+grad ratio")
     for side, channels in SIZES:
@@ -70,4 +71,4 @@ def measure(module: nn.Module, x: Array, with_gradient: bool, repeats: int) -> f
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

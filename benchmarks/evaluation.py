@@ -9,8 +9,8 @@ and with the biomarkers of predicted and true masks, their ratios to the first, 
 of an image goes.
 """
 
-import argparse
 import itertools
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import ndimage
 
+from benchmarks.command_line import parser, positive, run, several
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.evaluation import scoring
 from s2a_jax.evaluation.agreement import measure_both
@@ -42,11 +43,11 @@ _EYES = 12  # different ones; images beyond them repeat their anatomy with noise
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=int, default=100)
-    parser.add_argument("--size", type=int, default=400)
-    parser.add_argument("--variant", default="small")
-    options = parser.parse_args()
+    flags = parser("benchmarks.evaluation", __doc__)
+    flags.add_argument("--images", type=several, default=100, help="how many; default 100")
+    flags.add_argument("--size", type=positive, default=400, help="side in pixels; default 400")
+    flags.add_argument("--variant", default="small", help="of S2A-Net; default small")
+    options = flags.parse_args()
     fields = network_fields(
         {"name": "s2anet", "variant": options.variant, "dtype": "float32"}, options.size
     )
@@ -67,9 +68,9 @@ def main() -> None:
         taken = _timed(lambda chosen=chosen: _evaluate(model, chosen, settings, fields))
         _print(name, taken, forward, len(cases))
     print("\nms of CPU an image, on one thread")
-    for name, run in _parts(settings).items():
+    for name, part in _parts(settings).items():
         few = cases[:_EYES]
-        _, cpu = _timed(lambda run=run, few=few: [run(case) for case in few])
+        _, cpu = _timed(lambda part=part, few=few: [part(case) for case in few])
         print(f"  {name:22s} {1e3 * cpu / len(few):7.1f}")
 
 
@@ -147,4 +148,4 @@ def _parts(settings: scoring.Settings) -> dict[str, Callable[[scoring.Prediction
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

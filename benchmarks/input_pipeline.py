@@ -8,19 +8,22 @@ prints what the cached host path delivers (order, slicing, stacking), how fast t
 
 import argparse
 import functools
-import os
+import sys
 import time
 from collections.abc import Callable
 
 import jax
 import numpy as np
 
+from benchmarks.command_line import parser, positive, run
+from s2a_jax.cores import cores
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.pipeline import TrainStream
 from s2a_jax.models.build import build_network, network_fields
 from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
+from s2a_jax.training.setup import check_crop
 from s2a_jax.training.sharding import make_mesh, put_batch
 from s2a_jax.training.state import abstract_state, create_state
 from s2a_jax.training.step import train_step, unpack
@@ -28,15 +31,22 @@ from s2a_jax.training.step import train_step, unpack
 
 def main() -> None:
     """Measures and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--variant", default="small")
-    parser.add_argument("--size", type=int, default=304, help="side of the cases in pixels")
-    parser.add_argument("--crop", type=int, default=192, help="side of the crops in pixels")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--cases", type=int, default=140)
-    parser.add_argument("--steps", type=int, default=200, help="of the host; the device does 1/20")
-    options = parser.parse_args()
+    flags = parser("benchmarks.input_pipeline", __doc__)
+    flags.add_argument("--variant", default="small", help="of S2A-Net; default small")
+    flags.add_argument(
+        "--size", type=positive, default=304, help="of the cases, pixels; default 304"
+    )
+    flags.add_argument(
+        "--crop", type=positive, default=192, help="of the crops, pixels; default 192"
+    )
+    flags.add_argument("--batch", type=positive, default=8, help="images of a step; default 8")
+    flags.add_argument("--cases", type=positive, default=140, help="in memory; default 140")
+    flags.add_argument(
+        "--steps", type=positive, default=200, help="of the host, 1/20 on the device; default 200"
+    )
+    options = flags.parse_args()
 
+    check_crop(options.crop, options.size)
     rng = np.random.default_rng(0)
     shape = (options.cases, options.size, options.size)
     labels = np.ones(options.cases, bool)
@@ -68,7 +78,7 @@ def main() -> None:
     ]
     rates = [options.batch / _seconds(call, count) for _, count, call in rows]
     print(
-        f"{jax.devices()[0].device_kind} x {mesh.size}, {os.cpu_count()} cores; cases "
+        f"{jax.devices()[0].device_kind} x {mesh.size}, {cores()} cores; cases "
         f"{options.size} px, crops {options.crop} px, batch {options.batch}"
     )
     for (name, _, _), rate in zip(rows, rates, strict=True):
@@ -111,4 +121,4 @@ def _seconds(call: Callable[[], object], count: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

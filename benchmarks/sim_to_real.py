@@ -4,21 +4,26 @@
 
 prints the mean Dice over images of the vessels on the val splits of OCTA-500 (at the images' own
 size), of the FAZ on every case of OCTA-500 with a FAZ mask, and of the FAZ on OCTA-25K
-({image,faz}/superficial_<n>.png). OCTA-25K's images are resampled to `--octa25k-size` pixels before
-they are segmented, since their pixels are smaller than any that the networks are trained on.
+({image,faz}/{superficial,deep}_<n>.png), each where there are such cases. OCTA-25K's images are
+resampled to `--octa25k-size` pixels before they are segmented, since their pixels are smaller than
+any that the networks are trained on.
 """
 
 import argparse
 import csv
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.command_line import parser, positive, run
 from s2a_jax.data.cases import read_case
 from s2a_jax.data.folders import CaseFiles, images_in
 from s2a_jax.data.images import binary_mask, read_image, resize_image
+from s2a_jax.data.layouts import existing_folder
 from s2a_jax.data.sources import list_octa500
+from s2a_jax.errors import UserError
 from s2a_jax.evaluation.metrics import scores
 from s2a_jax.inference.segmenter import Segmenter
 
@@ -28,28 +33,53 @@ Rows = list[tuple[str, float]]
 
 def main() -> None:
     """Prints the table; writes one CSV row an image."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--weights", required=True, type=Path)
-    add_real_eyes(parser)
-    parser.add_argument("--out", type=Path, default=Path("runs/sim_to_real.csv"))
-    options = parser.parse_args()
-    model = Segmenter.load_from_checkpoint(options.weights)
+    flags = parser("benchmarks.sim_to_real", __doc__)
+    flags.add_argument(
+        "--weights", required=True, type=Path, help="workdir, checkpoint, file, or sim_to_real"
+    )
+    add_real_eyes(flags)
+    flags.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/sim_to_real.csv"),
+        help="default runs/sim_to_real.csv",
+    )
+    options = flags.parse_args()
+    check_real_eyes(options)
+    sets = measure(Segmenter.load_from_checkpoint(options.weights), options)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with options.out.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("set", "case", "dice"))
-        for name, rows in measure(model, options).items():
+        for name, rows in sets.items():
             writer.writerows((name, *row) for row in rows)
             dice = [value for _, value in rows]
             print(f"{name:24s} {len(dice):3d} images  {np.mean(dice):.4f} ± {np.std(dice):.4f}")
     print(options.out)
 
 
-def add_real_eyes(parser: argparse.ArgumentParser) -> None:
+def add_real_eyes(flags: argparse.ArgumentParser) -> None:
     """Flags that tell where the real eyes are."""
-    parser.add_argument("--octa500", required=True, type=Path)
-    parser.add_argument("--octa25k", type=Path)
-    parser.add_argument("--octa25k-size", type=int, default=304)
+    flags.add_argument("--octa500", required=True, type=Path, help="folder of OCTA-500, 3M and 6M")
+    flags.add_argument("--octa25k", type=Path, help="folder of OCTA-25K; default: without it")
+    flags.add_argument("--octa25k-size", type=positive, default=304, help="pixels; default 304")
+
+
+def check_real_eyes(options: argparse.Namespace) -> None:
+    """Looks for the files, before the long work whose networks are tried on them.
+
+    Raises:
+        UserError: a folder is not that data set, or an image of OCTA-25K has no mask.
+    """
+    for subset in ("3M", "6M"):
+        list_octa500(options.octa500, subset)
+    if options.octa25k:
+        images, masks = (
+            images_in(existing_folder(options.octa25k / name, "--octa25k has image/ and faz/."))
+            for name in ("image", "faz")
+        )
+        if missing := sorted(images.keys() - masks.keys()):
+            raise UserError(f"{images[missing[0]]} has no mask in {options.octa25k / 'faz'}.")
 
 
 def measure(model: Segmenter, options: argparse.Namespace) -> dict[str, Rows]:
@@ -58,11 +88,14 @@ def measure(model: Segmenter, options: argparse.Namespace) -> dict[str, Rows]:
     Args:
         model: the network.
         options: with the flags of `add_real_eyes`.
+
+    Returns:
+        Name -> rows; a set without cases is left out.
     """
     cases = {subset: list_octa500(options.octa500, subset).cases for subset in ("3M", "6M")}
     sets = {}
     for subset, files in cases.items():
-        val = [file for file in files if file.split == "val"]
+        val = [file for file in files if file.split == "val" and file.rv is not None]
         sets[f"OCTA-500 {subset} val, RV"] = _octa500(model, val, "rv")
     labelled = [file for files in cases.values() for file in files if file.faz is not None]
     sets["OCTA-500, FAZ"] = _octa500(model, labelled, "faz")
@@ -71,7 +104,7 @@ def measure(model: Segmenter, options: argparse.Namespace) -> dict[str, Rows]:
             sets[f"OCTA-25K {half}, FAZ"] = _octa25k(
                 model, options.octa25k, half, options.octa25k_size
             )
-    return sets
+    return {name: rows for name, rows in sets.items() if rows}
 
 
 def _octa500(model: Segmenter, files: Iterable[CaseFiles], task: str) -> Rows:
@@ -100,4 +133,4 @@ def _dice(predicted: np.ndarray, truth: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

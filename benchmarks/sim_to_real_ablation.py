@@ -3,13 +3,15 @@
     python -m benchmarks.sim_to_real_ablation --octa500 DIR --octa25k DIR --out runs/ablation
 
 trains `--variant` once for each row of `ROWS` on as many eyes of the same seeds, for as many steps,
-and measures it as `benchmarks.sim_to_real` does. A row that is finished is not trained again.
+and measures it as `benchmarks.sim_to_real` does. A row that is finished is not trained again:
+after Ctrl-C the same command goes on. Writes OUT/ablation.csv.
 """
 
 import argparse
 import csv
 import dataclasses
-import os
+import shutil
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,11 +22,14 @@ from ml_collections import ConfigDict
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.sim_to_real import add_real_eyes, measure
+from benchmarks.command_line import parser, positive, run
+from benchmarks.sim_to_real import add_real_eyes, check_real_eyes, measure
 from configs import sim_to_real
 from configs.recipes import resolve
+from s2a_jax.cores import cores
 from s2a_jax.data.images import FAZ_VALUE, RV_VALUE
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
+from s2a_jax.errors import UserError
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.training.loop import train
 from s2a_jax.training.workdir import Workdir
@@ -57,20 +62,26 @@ _FIELDS_MM = (2.6, 6.3)
 
 def main() -> None:
     """Trains, measures and prints every row; writes them to a CSV file."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    add_real_eyes(parser)
-    parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
-    parser.add_argument("--eyes", type=int, default=96)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--variant", default="tiny")
-    options = parser.parse_args()
+    flags = parser("benchmarks.sim_to_real_ablation", __doc__)
+    add_real_eyes(flags)
+    flags.add_argument(
+        "--out", type=Path, default=Path("runs/ablation"), help="default runs/ablation"
+    )
+    flags.add_argument(
+        "--eyes", type=positive, default=96, help="to train on, in each row; default 96"
+    )
+    flags.add_argument("--steps", type=positive, default=300, help="of each row; default 300")
+    flags.add_argument("--variant", default="tiny", help="of S2A-Net; default tiny")
+    options = flags.parse_args()
+    check_real_eyes(options)
     for number, (eyes, _) in enumerate(ROWS.values()):  # first: afterwards JAX runs its threads
         _make_eyes(options.out / f"{number}" / "eyes", options.eyes, eyes)
     table = []
     for number, (name, (_, augmentation)) in enumerate(ROWS.items()):
         folder = options.out / f"{number}"
         config = _config(folder / "eyes", options, augmentation)
-        train(resolve(config), Workdir(folder / "run"), Console(soft_wrap=True))
+        if code := train(resolve(config), Workdir(folder / "run"), Console(soft_wrap=True)):
+            sys.exit(code)  # stopped: what it has by now is no row of the table
         sets = measure(Segmenter.load_from_checkpoint(folder / "run"), options)
         table.append(
             (name, {key: np.mean([dice for _, dice in rows]) for key, rows in sets.items()})
@@ -100,12 +111,15 @@ def _config(root: Path, options: argparse.Namespace, augmentation: dict[str, flo
 def _make_eyes(folder: Path, count: int, changes: dict[str, Any]) -> None:
     """Writes {train,val}/{images,masks}; the same seeds whatever the changes."""
     if folder.is_dir():
+        if (found := len(list((folder / "train/images").iterdir()))) != count:
+            raise UserError(f"{folder} has {found} eyes, not --eyes={count}; give another --out.")
         return
     partial_folder = folder.with_name("making")
+    shutil.rmtree(partial_folder, ignore_errors=True)  # of a run that was stopped
     for split in ("train", "val"):
         for kind in ("images", "masks"):
             (partial_folder / split / kind).mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with ProcessPoolExecutor(cores()) as pool:
         jobs = [("train", n) for n in range(count)] + [("val", n) for n in range(8)]
         list(pool.map(partial(_write_eye, partial_folder, changes), jobs))
     partial_folder.rename(folder)
@@ -124,4 +138,4 @@ def _write_eye(folder: Path, changes: dict[str, Any], job: tuple[str, int]) -> N
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

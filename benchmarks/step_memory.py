@@ -1,20 +1,25 @@
-"""Time and peak memory of a training step on this machine.
+"""Time and peak memory of a training step of S2A-Net on this machine.
 
-python -m benchmarks.step_memory --variant base --size 304 --batch 2
+    python -m benchmarks.step_memory [--variant base] [--size 304] [--batch 2]
+
+Prints seconds of each step, the first with its compilation, and the largest memory of the process
+so far and, on an accelerator, of the device.
 """
 
-import argparse
 import functools
 import resource
+import sys
 import time
 
 import jax
 import numpy as np
 
+from benchmarks.command_line import parser, positive, run
 from s2a_jax.models.build import build_network, network_fields
 from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
+from s2a_jax.training.setup import check_crop
 from s2a_jax.training.sharding import make_mesh, put_batch
 from s2a_jax.training.state import abstract_state, create_state
 from s2a_jax.training.step import train_step
@@ -22,14 +27,15 @@ from s2a_jax.training.step import train_step
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--variant", default="base")
-    parser.add_argument("--size", type=int, default=304, help="side of the images in pixels")
-    parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--steps", type=int, default=2, help="after the first")
-    options = parser.parse_args()
+    flags = parser("benchmarks.step_memory", __doc__)
+    flags.add_argument("--variant", default="base", help="of S2A-Net; default base")
+    flags.add_argument("--size", type=positive, default=304, help="side in pixels; default 304")
+    flags.add_argument("--batch", type=positive, default=2, help="images; default 2")
+    flags.add_argument("--dtype", default="float32", help="or bfloat16")
+    flags.add_argument("--steps", type=positive, default=2, help="after the first; default 2")
+    options = flags.parse_args()
 
+    check_crop(options.size, options.size)
     fields = network_fields(
         {"name": "s2anet", "variant": options.variant, "dtype": options.dtype}, options.size
     )
@@ -73,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

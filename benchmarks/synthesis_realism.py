@@ -1,15 +1,16 @@
-"""How close synthetic eyes come to real ones, as a table and a picture.
+"""How close synthetic eyes come to real ones, as a table and pictures.
 
     python -m benchmarks.synthesis_realism --real DIR --subset 3M --out runs/realism
 
 DIR is a copy of OCTA-500. For real and synthetic eyes alike it measures: intensities, the radial
 power spectrum, the share, calibre and contrast of the labelled vessels, and the area and contrast
-of the FAZ where there are masks. Needs scikit-image and matplotlib (`pip install -e ".[dev]"`).
+of the FAZ where there are masks. Writes <subset>.csv, <subset>.png (real eyes above synthetic ones)
+and <subset>_charts.png.
 """
 
-import argparse
 import csv
 import dataclasses
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -21,6 +22,7 @@ from PIL import Image
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
+from benchmarks.command_line import parser, positive, run
 from s2a_jax.data.cases import load_cases
 from s2a_jax.data.datasets import NATIVE_SIZES
 from s2a_jax.data.sources import list_octa500
@@ -41,13 +43,15 @@ class _Sample:
 
 def main() -> None:
     """Measures, prints the table and draws the picture."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--real", required=True, type=Path, help="folder of OCTA-500")
-    parser.add_argument("--subset", choices=tuple(_FIELDS_MM), default="3M")
-    parser.add_argument("--count", type=int, default=40, help="eyes of each kind")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("runs/realism"))
-    options = parser.parse_args()
+    flags = parser("benchmarks.synthesis_realism", __doc__)
+    flags.add_argument("--real", required=True, type=Path, help="folder of OCTA-500")
+    flags.add_argument("--subset", choices=tuple(_FIELDS_MM), default="3M", help="default 3M")
+    flags.add_argument("--count", type=positive, default=40, help="eyes of each kind; default 40")
+    flags.add_argument("--seed", type=int, default=0, help="of synthetic eyes; default 0")
+    flags.add_argument(
+        "--out", type=Path, default=Path("runs/realism"), help="default runs/realism"
+    )
+    options = flags.parse_args()
     size = NATIVE_SIZES["octa500"][options.subset]
     field = _FIELDS_MM[options.subset]
     samples = {
@@ -61,13 +65,14 @@ def main() -> None:
         writer = csv.writer(file)
         writer.writerow(("measure", "real_mean", "real_sd", "synthetic_mean", "synthetic_sd"))
         writer.writerows((key, *real, *made) for key, real, made in rows)
-    print(f"{options.subset}: {options.count} eyes of each kind, mean ± sd over eyes")
+    counts = " and ".join(f"{len(sample.images)} {name}" for name, sample in samples.items())
+    print(f"{options.subset}: {counts} eyes, mean ± sd over eyes")
     for key, real, made in rows:
         print(f"{key:34s} {real[0]:9.3f} ± {real[1]:<8.3f} {made[0]:9.3f} ± {made[1]:<8.3f}")
     distance = _histogram_distance(samples)
     print(f"{'intensities: Wasserstein distance':34s} {distance:9.3f} grey levels")
     _draw(samples, field / size, options.out / f"{options.subset}.png")
-    print(f"{options.out / options.subset}.csv, .png")
+    print(f"{options.out / options.subset}.csv, .png, _charts.png")
 
 
 def _real(root: Path, subset: str, count: int, size: int) -> _Sample:
@@ -172,4 +177,4 @@ def _draw(samples: dict[str, _Sample], pitch_mm: float, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -1,0 +1,49 @@
+"""Every benchmark tells what it does, and says a mistake in one sentence."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from benchmarks import sim_to_real, sim_to_real_ablation, synthesis_realism
+from benchmarks.command_line import run
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "command_line")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help(name, monkeypatch, capsys):
+    program = importlib.import_module(f"benchmarks.{name}")
+    monkeypatch.setattr("sys.argv", [name, "--help"])
+    with pytest.raises(SystemExit) as stop:
+        program.main()
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert program.__doc__.strip() in text  # with its command, as it stands there
+    assert f"python -m benchmarks.{name}" in program.__doc__
+
+
+@pytest.mark.parametrize("program", [sim_to_real, sim_to_real_ablation, synthesis_realism])
+def test_a_folder_that_is_not_there(program, monkeypatch, capsys, tmp_path):
+    folder, out = tmp_path / "none", tmp_path / "out"
+    flags = ["--real" if program is synthesis_realism else "--octa500", folder, "--out", out]
+    if program is sim_to_real:
+        flags += ["--weights", "sim_to_real"]
+    monkeypatch.setattr(sim_to_real_ablation, "_make_eyes", None)  # it must not come so far
+    monkeypatch.setattr("sys.argv", ["x", *map(str, flags)])
+    assert run(program.main) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and str(folder) in error and error.count("\n") == 1
+    assert not out.exists()  # nothing is begun
+
+
+def test_eyes_of_another_number_are_not_taken_for_these(monkeypatch, capsys, tmp_path):
+    real, images = tmp_path / "real", tmp_path / "out/0/eyes/train/images"
+    images.mkdir(parents=True)
+    (images / "0000.png").touch()
+    monkeypatch.setattr(sim_to_real_ablation, "check_real_eyes", lambda options: None)
+    flags = ["x", "--octa500", str(real), "--out", str(tmp_path / "out"), "--eyes", "2"]
+    monkeypatch.setattr("sys.argv", flags)
+    assert run(sim_to_real_ablation.main) == 2
+    assert "has 1 eyes, not --eyes=2" in capsys.readouterr().err
