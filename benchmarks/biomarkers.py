@@ -21,6 +21,7 @@ from benchmarks.command_line import parser, positive, run, several
 from s2a_jax.analysis.agreement import bland_altman, icc
 from s2a_jax.analysis.skeleton import branch_length, trace_skeleton
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
+from s2a_jax.errors import UserError
 
 PARTS = {
     "skeleton and graph": (vessels, "trace_skeleton"),
@@ -41,6 +42,8 @@ def main() -> None:
     flags.add_argument("--size", type=positive, default=400, help="side in pixels; default 400")
     flags.add_argument("--field", type=float, default=6.0, help="side in mm; default 6")
     options = flags.parse_args()
+    if not options.field > 0:
+        raise UserError(f"--field={options.field}: expected more than 0 mm.")
     parameters = EyeParameters(size=options.size, field_mm=options.field)
     eyes = [synthesize_eye((11, index), parameters) for index in range(options.eyes)]
     um = 1000 * options.field / options.size

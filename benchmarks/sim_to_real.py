@@ -75,7 +75,7 @@ def check_real_eyes(options: argparse.Namespace) -> None:
         list_octa500(options.octa500, subset)
     if options.octa25k:
         images, masks = (
-            images_in(existing_folder(options.octa25k / name, "--octa25k has image/ and faz/."))
+            images_in(existing_folder(options.octa25k / name, "It is a part of --octa25k."))
             for name in ("image", "faz")
         )
         if missing := sorted(images.keys() - masks.keys()):
