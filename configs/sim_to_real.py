@@ -24,7 +24,7 @@ def get_config(mode: str = "") -> ConfigDict:
     config.data.size = 400
     config.data.synthetic.field_mm = (2.6, 6.3)
     config.data.synthetic.train = 480
-    config.train.epochs = 20
+    config.train.epochs = 32
     config.augment.update(
         {
             "scale": 0.1,
@@ -34,7 +34,7 @@ def get_config(mode: str = "") -> ConfigDict:
             "motion_stripes": 0.3,
             "local_shadow": 0.5,
             "blur": 0.8,
-            "crop": 192,
+            "crop": 224,
         }
     )
     config.eval.every_epochs = 4
