@@ -15,7 +15,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from s2a_jax.analysis.environment import recorded
 from s2a_jax.convert.weights import Description
-from s2a_jax.data.datasets import one_slab
 from s2a_jax.errors import UserError
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.estimate import warn_if_slow, warn_of_waiting
@@ -277,5 +276,5 @@ class _Run:
     def save(self, state: TrainState, step: int, score: float | None) -> None:
         """Starts to write a checkpoint."""
         setup = self.setup
-        meta = Description(setup.network, setup.fields, one_slab(self.config.data))._asdict()
+        meta = Description(setup.network, setup.fields, setup.dataset.slab)._asdict()
         self.checkpoints.save(step, state, meta, score)
