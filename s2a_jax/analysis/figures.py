@@ -110,7 +110,7 @@ def curve(
     Args:
         title: of the figure.
         ylabel: label with unit.
-        series: name -> colour, steps, values.
+        series: name -> colour, steps, values; NaN where a row has none, which leaves a gap.
         smooth: draw a running mean over a fortieth of the rows, the rows themselves faintly.
         log: logarithmic ordinate.
         best: step to mark.
@@ -122,14 +122,33 @@ def curve(
         window = len(values) // 40 if smooth else 0
         if window > 1:
             axes.plot(steps, values, color=colour, alpha=0.22, linewidth=0.7)
-            values = uniform_filter1d(values, window, mode="nearest")
-        marker = "o" if len(values) < 30 else None
+            _plot_single(axes, steps, values, color=colour, alpha=0.22, markersize=1.5)
+            values = _running_mean(values, window)
+        marker = "o" if np.isfinite(values).sum() < 30 else None
         axes.plot(steps, values, color=colour, label=name, marker=marker, markersize=3)
+        if marker is None:
+            _plot_single(axes, steps, values, color=colour, markersize=2)
     if log:
         axes.set_yscale("log")
     if best is not None:
         axes.axvline(best, color=_INK, linestyle=(0, (4, 3)), linewidth=1, label=f"best: {best:g}")
     return chart.svg("best" if len(series) > 1 or best is not None else None)
+
+
+def _plot_single(axes: Axes, steps: np.ndarray, values: np.ndarray, **style: Any) -> None:
+    """Values between two gaps, of which a line shows nothing, as dots."""
+    there = np.pad(np.isfinite(values), 1)
+    single = there[1:-1] & ~there[:-2] & ~there[2:]
+    if single.any():
+        axes.plot(steps[single], values[single], "o", markeredgewidth=0, **style)
+
+
+def _running_mean(values: np.ndarray, window: int) -> np.ndarray:
+    """Mean of the finite values among `window` neighbours; NaN where there are none."""
+    there = np.isfinite(values)
+    count = uniform_filter1d(there.astype(float), window, mode="nearest")
+    total = uniform_filter1d(np.where(there, values, 0.0), window, mode="nearest")
+    return np.where(count * window > 0.5, total / np.maximum(count, 1 / window), np.nan)
 
 
 def distribution(values: Mapping[str, Sequence[float]], metric: str, title: str) -> str:

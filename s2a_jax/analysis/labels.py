@@ -98,7 +98,7 @@ def value(content: Any) -> str:
     if isinstance(content, list | tuple):
         return ", ".join(map(value, content)) or "none"
     if isinstance(content, float):
-        return f"{content:g}"
+        return f"{content:.9g}"
     return str(content)
 
 

@@ -1,6 +1,6 @@
-"""The report of a run: one HTML file that needs nothing else.
+"""The report of a run, or of an evaluation: one HTML file that needs nothing else.
 
-Everything in it comes from the files of the workdir (`run_files`); a section without data says so
+Everything in it comes from the files of the folder (`run_files`); a section without data says so
 in a sentence. Templates escape every value; only figures of our own enter as markup.
 """
 
@@ -14,8 +14,8 @@ from markupsafe import Markup
 
 from s2a_jax.analysis import labels
 from s2a_jax.analysis.report_parts import config_fields, machine, training
-from s2a_jax.analysis.report_results import split_section
-from s2a_jax.analysis.run_files import RunFiles, embed, read_run
+from s2a_jax.analysis.report_results import sample_section, split_name, split_section
+from s2a_jax.analysis.run_files import RunFiles, read_run
 from s2a_jax.errors import UserError
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -27,11 +27,11 @@ def write_report(
     out: str | Path | None = None,
     defaults: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
 ) -> Path:
-    """Writes the report of a run, finished or not.
+    """Writes the report of a run, finished or not, or of one evaluation.
 
     Args:
-        workdir: the folder of the run.
-        out: the HTML file; default: report.html in the workdir.
+        workdir: the folder of the run, or the one that an evaluation has written.
+        out: the HTML file; default: report.html in that folder.
         defaults: from the run's configuration to what it would be had nothing been chosen but the
             network and its variant. Without it, no field is shown as changed.
 
@@ -39,7 +39,7 @@ def write_report(
         The file.
 
     Raises:
-        UserError: `workdir` holds no run, or `out` cannot be written.
+        UserError: `workdir` holds neither, or `out` cannot be written.
     """
     workdir = Path(workdir).expanduser().absolute()
     run = read_run(workdir)
@@ -67,27 +67,17 @@ def _render(run: RunFiles, defaults: Mapping[str, Any] | None) -> str:
     )
     environment.globals["svg"] = Markup  # figures: matplotlib has escaped what is in them
     environment.filters |= {"number": labels.number}
-    name = {part: _field(run.config, *part.split(".")) for part in ("model.name", "model.variant")}
-    name["data"] = " ".join(
-        _field(run.config, "data", field)
-        for field in ("name", "subset")
-        # The subset belongs to these two; other data sets ignore it.
-        if field == "name" or _field(run.config, "data", "name") in ("octa500", "rose")
-    )
     splits = [
         split_section(run, split)
         for split in sorted(run.results, key=lambda name: (*(name != s for s in _ORDER), name))
     ]
-    samples = [
-        {"source": source, "name": path.stem}
-        for path in run.overlays
-        if (source := embed(run, path)) is not None
-    ]
     curves = _part(run, "metrics.jsonl", training)
     where = _part(run, "environment.json", machine)
+    samples = sample_section(run, curves["best"])
     return environment.get_template("report.html").render(
         style=Markup((_TEMPLATES / "report.css").read_text()),
-        title=f"{name['model.name']} {name['model.variant']} on {name['data']}",
+        title=_title(run),
+        is_run=run.is_run,
         folder=run.path.name,
         written=labels.moment(datetime.now().astimezone().isoformat()),
         tiles=_tiles(run, splits, curves, where),
@@ -122,11 +112,24 @@ def _field(config: Mapping[str, Any], section: str, field: str) -> str:
     return "unknown" if content is None else str(content)
 
 
+def _title(run: RunFiles) -> str:
+    if not run.is_run:
+        networks = {str(result.get("network", "a network")) for result in run.results.values()}
+        return f"Evaluation of {' and '.join(sorted(networks))}"
+    model, variant, data = (
+        _field(run.config, *path.split("."))
+        for path in ("model.name", "model.variant", "data.name")
+    )
+    if data in ("octa500", "rose"):  # the subset belongs to these two; other data sets ignore it
+        data += f" {_field(run.config, 'data', 'subset')}"
+    return f"{model} {variant} on {data}"
+
+
 def _mismatches(run: RunFiles, best: dict | None) -> list[str]:
     """Sentences on results that are not those of the best checkpoint."""
     return [
-        f"The results on {split} are of step {result['step']}, but step {best['step']} has the "
-        "best validation score in metrics.jsonl."
+        f"The results on {split_name(split)} are of step {result['step']}, but step "
+        f"{best['step']} has the best validation score in metrics.jsonl."
         for split, result in run.results.items()
         if best is not None and result.get("step") not in (None, best["step"])
     ]
@@ -139,11 +142,12 @@ def _tiles(run: RunFiles, splits: list, curves: dict, where: dict) -> list[dict[
         dice = next((row for row in task["rows"] if row["name"] == "dice"), None)
         if dice is not None:
             detail = f"95 %: {dice['interval']}; " if dice["interval"] != "–" else ""
+            cases = "1 case" if dice["cases"] == "1" else f"{dice['cases']} cases"
             tiles.append(
                 {
                     "name": f"{task['label']} Dice, {splits[0]['name']}",
                     "value": dice["mean"],
-                    "detail": f"{detail}{dice['cases']} cases",
+                    "detail": f"{detail}{cases}",
                 }
             )
     if curves["best"] is not None:

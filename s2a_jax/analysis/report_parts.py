@@ -8,8 +8,6 @@ from typing import Any
 from s2a_jax.analysis import figures, labels
 from s2a_jax.analysis.run_files import RunFiles
 
-_ALWAYS = ("model.name", "model.variant", "data.name")  # shown on top, changed or not
-
 
 def training(run: RunFiles) -> dict[str, Any]:
     """Curves over the steps.
@@ -25,6 +23,8 @@ def training(run: RunFiles) -> dict[str, Any]:
     }  # fmt: skip
     if not rows:
         part["missing"].append("metrics.jsonl has no training step yet.")
+    if not run.checkpoints:
+        part["missing"].append("There is no checkpoint.")
     if not validation:
         part["missing"].append("The network has not been validated yet.")
     # As the checkpoints choose it: of equal scores the newest.
@@ -42,7 +42,8 @@ def training(run: RunFiles) -> dict[str, Any]:
     total = sum(counts.values())
     part["sources"] = {name: f"{count / total:.1%}" for name, count in counts.items() if total}
     part["progress"] = _progress(run, part["notes"])
-    if len(validation) > 2 and best is validation[-1]:
+    is_finished = not part["notes"]
+    if is_finished and len(validation) > 2 and best is validation[-1]:
         part["notes"].append(
             "The last validation gave the best score: a longer training may give a better network."
         )
@@ -54,8 +55,11 @@ def _finite(value: Any) -> float:
 
 
 def _series(rows: list[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
-    pairs = [(row["step"], row[name]) for row in rows if _finite(row.get(name)) > -math.inf]
-    return [step for step, _ in pairs], [value for _, value in pairs]
+    """Steps and values, NaN where a row has none; both empty where no row has any."""
+    values = [row[name] if _finite(row.get(name)) > -math.inf else math.nan for row in rows]
+    if all(map(math.isnan, values)):
+        return [], []
+    return [row["step"] for row in rows], values
 
 
 def _loss_figures(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
@@ -71,6 +75,8 @@ def _loss_figures(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
     caption = "Total, and of each task."
     if smooth:
         caption += " Thick lines are running means over a fortieth of the rows."
+    if any(math.isnan(value) for _, _, values in lines.values() for value in values):
+        caption += " Gaps: batches of which no case has a mask of that task."
     svg = figures.curve("Losses", "loss", lines, smooth=smooth)
     return [{"title": "Losses", "svg": svg, "caption": caption}]
 
@@ -100,7 +106,7 @@ def _other_figures(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
         steps, values = _series(rows, name)
         if steps:
             line = {label: (figures.COLOURS[None], steps, values)}
-            log = log and min(values) > 0
+            log = log and all(value > 0 for value in values if not math.isnan(value))
             svg = figures.curve(title, label, line, smooth=name == "grad_norm", log=log)
             drawn.append({"title": title, "svg": svg, "caption": caption})
     return drawn
@@ -115,10 +121,21 @@ def _progress(run: RunFiles, notes: list[str]) -> dict[str, str] | None:
     detail = f"{max(steps):g} steps"
     if wanted is None or reached is None:
         return {"value": detail, "detail": "epochs not noted"}
-    if reached < wanted:
+    # The last step is validated, too; a run may have been stopped a little before.
+    last = max((row["step"] for row in run.validation), default=0)
+    if reached < wanted or last < max(steps):
+        entries = _entries(run)
+        state = ""
+        if entries and not entries[-1].get("ended"):
+            state = " It is still running, or was killed."
         notes.append(
-            f"Training is not finished: epoch {reached} of {wanted} is the last one logged. The "
-            "command that started it goes on from the last checkpoint."
+            f"Training is not finished: epoch {reached} of {wanted} is the last one logged.{state} "
+            + (
+                "The command that started it goes on from the checkpoint of step "
+                f"{run.checkpoints[-1]}."
+                if run.checkpoints
+                else "There is no checkpoint: the command that started it begins anew."
+            )
         )
     return {"value": f"{min(reached, wanted)} of {wanted} epochs", "detail": detail}
 
@@ -127,22 +144,19 @@ def config_fields(config: Mapping[str, Any], defaults: Mapping[str, Any] | None)
     """The configuration, what was chosen first.
 
     Returns:
-        `chosen` (list of `name`, `value`, `default`: None where it is the default's own), `known`
-        (whether defaults were given), `sections` (list of `name`, `fields`: of `name`, `value`,
-        `changed`).
+        `chosen` (list of `name`, `value`, `default`), `known` (whether defaults were given),
+        `sections` (list of `name`, `fields`: of `name`, `value`, `changed`).
     """
     ours = _flat(config)
     theirs = ours if defaults is None else _flat(defaults)
-    changed = [name for name in ours if name not in theirs or ours[name] != theirs[name]]
-    order = [name for name in _ALWAYS if name in ours]
-    order += [name for name in changed if name not in _ALWAYS]
+    changed = [name for name in ours if not _is_same(ours[name], theirs.get(name))]
     chosen = [
         {
             "name": name,
             "value": labels.value(ours[name]),
-            "default": labels.value(theirs.get(name)) if name in changed else None,
+            "default": labels.value(theirs[name]) if name in theirs else "no such field",
         }
-        for name in order
+        for name in changed
     ]
     sections: dict[str, list] = {}
     for name in sorted(ours):
@@ -151,6 +165,15 @@ def config_fields(config: Mapping[str, Any], defaults: Mapping[str, Any] | None)
         sections.setdefault(section, []).append(field)
     listed = [{"name": name or "general", "fields": fields} for name, fields in sections.items()]
     return {"chosen": chosen, "known": defaults is not None, "sections": listed}
+
+
+def _is_same(ours: Any, theirs: Any) -> bool:
+    """Whether a field has its default's value; None leaves it to the variant's recipe."""
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(_is_same, ours, theirs))
+    if isinstance(ours, int | float) and isinstance(theirs, int | float):
+        return math.isclose(ours, theirs, rel_tol=1e-9)
+    return ours is None or ours == theirs
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -168,25 +191,30 @@ def machine(run: RunFiles) -> dict[str, Any]:
     """Where and when the run was computed.
 
     Returns:
-        `rows` (list of `name`, `value`), `sessions` (list of `started`, `ended`, `command`),
-        `duration` (`value`, `detail`) or None, `notes` (sentences for the top of the report).
+        `rows` (list of `name`, `value`), `sessions` (list of `started`, `ended`, `time`, `failed`:
+        a message or None, and `command`), `duration` (`value`, `detail`) or None, `failed` (the
+        message of the newest session, or None), `notes` (sentences for the top of the report).
     """
-    part: dict[str, Any] = {"rows": [], "sessions": [], "duration": None, "notes": []}
-    first = run.environment
-    if first is None:
+    part: dict[str, Any] = {
+        "rows": [], "sessions": [], "duration": None, "failed": None, "notes": [],
+    }  # fmt: skip
+    entries = _entries(run)
+    if not entries:
         return part
-    resumed = [entry for entry in first.get("resumed") or [] if isinstance(entry, Mapping)]
+    first, *resumed = entries
     spent = []
-    for entry in (first, *resumed):
+    for entry in entries:
         spent.append(labels.seconds_between(entry.get("started"), entry.get("ended")))
         part["sessions"].append(
             {
                 "started": labels.moment(entry.get("started") or "unknown"),
-                "ended": labels.moment(entry.get("ended") or "not noted"),
+                "ended": labels.moment(entry.get("ended") or "not yet, or killed"),
                 "time": "unknown" if spent[-1] is None else labels.duration(spent[-1]),
+                "failed": entry.get("failed"),
                 "command": " ".join(map(str, entry.get("command") or ())),
             }
         )
+    part["failed"] = part["sessions"][-1]["failed"]
     if known := [seconds for seconds in spent if seconds is not None]:
         unknown = len(spent) - len(known)
         detail = f"training, in {len(spent)} parts" if resumed else "training and validation"
@@ -194,15 +222,23 @@ def machine(run: RunFiles) -> dict[str, Any]:
             "value": labels.duration(sum(known)),
             "detail": f"{detail}; {unknown} of unknown length" if unknown else detail,
         }
-    commits = {str(entry.get("commit")) for entry in (first, *resumed)}
+    commits = {str(entry.get("commit")) for entry in entries}
     if len(commits) > 1:
         part["notes"].append("The run went on with another commit than it was started with.")
-    if any(entry.get("uncommitted_changes") for entry in (first, *resumed)):
+    if any(entry.get("uncommitted_changes") for entry in entries):
         part["notes"].append("The code had changes that no commit holds.")
     part["rows"] = [
         {"name": name, "value": text} for name, text in _machine_rows(first) if text != ""
     ]
     return part
+
+
+def _entries(run: RunFiles) -> list[Mapping[str, Any]]:
+    """What environment.json tells of each session, the first one first."""
+    if run.environment is None:
+        return []
+    resumed = run.environment.get("resumed") or []
+    return [run.environment, *(entry for entry in resumed if isinstance(entry, Mapping))]
 
 
 def _machine_rows(entry: Mapping[str, Any]) -> list[tuple[str, str]]:

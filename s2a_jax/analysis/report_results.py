@@ -6,6 +6,8 @@ from typing import Any
 from s2a_jax.analysis import figures, labels
 from s2a_jax.analysis.run_files import RunFiles, column_values, embed
 
+_NONE = "–"
+_HOW = ("protocol", "threshold", "step")  # facts that tell how was counted
 _FEW = 5  # cases, below which a bootstrap interval says little
 _DIAGRAM = 3  # cases, below which limits of agreement are no more than the cases themselves
 _NAMES = {"test": "test", "val": "validation"}
@@ -21,6 +23,11 @@ _CURVES: dict[str, tuple[Callable[..., str], str, str]] = {
 }
 
 
+def split_name(split: str) -> str:
+    """What people call a split."""
+    return _NAMES.get(split, split)
+
+
 def split_section(run: RunFiles, split: str) -> dict[str, Any]:
     """What results/<split>.json and its companions tell.
 
@@ -32,7 +39,7 @@ def split_section(run: RunFiles, split: str) -> dict[str, Any]:
     """
     result = run.results[split]
     part: dict[str, Any] = {
-        "name": _NAMES.get(split, split), "facts": _facts(result), "missing": [],
+        "name": split_name(split), "facts": _facts(result), "missing": [],
         "notes": list(result.get("notes") or ()),
         "tasks": [], "figures": [], "table": None, "pictures": [], "window": None,
         "biomarkers": {"rows": [], "figures": [], "missing": None},
@@ -42,11 +49,55 @@ def split_section(run: RunFiles, split: str) -> dict[str, Any]:
             fill(run, split, part)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             run.notes.append(
-                f"results/{split}.json is not as an evaluation writes it "
+                f"{run.results_name(f'{split}.json')} is not as an evaluation writes it "
                 f"({type(error).__name__}: {error}); a part of the {part['name']} section is "
                 "missing."
             )
     return part
+
+
+def sample_section(run: RunFiles, best: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The validation cases that training draws, and what they are not.
+
+    They are drawn for each network that is the best so far, and after an evaluation, always at
+    `config.eval.threshold` and native size; the results may be of another protocol or step.
+
+    Args:
+        run: its files.
+        best: `step` of the best validation, or None.
+
+    Returns:
+        `cases` (list of `source`, `name`), `facts` (how they were drawn), `note` (sentences where
+        the results on validation were counted otherwise, or None).
+    """
+    cases = [
+        {"source": source, "name": path.stem}
+        for path in run.overlays
+        if (source := embed(run, path)) is not None
+    ]
+    step = None if best is None else best["step"]
+    section = run.config.get("eval")
+    threshold = section.get("threshold") if isinstance(section, Mapping) else None
+    result = run.results.get("val", {})
+    if result.get("protocol") == "native" and result.get("step") == step:
+        threshold = result.get("threshold", threshold)  # evaluated with another, drawn with it too
+    facts = ["best network of validation"]
+    if step is not None:
+        facts.append(f"checkpoint of step {labels.value(step)}")
+    if threshold is not None:
+        facts.append(f"threshold {labels.value(threshold)}")
+    pairs = (result.get("step"), step), (result.get("threshold"), threshold)
+    agrees = result.get("protocol", "native") == "native" and all(
+        None in pair or pair[0] == pair[1] for pair in pairs
+    )
+    note = None
+    if cases and not agrees:
+        counted = ", ".join(_facts({name: result.get(name) for name in _HOW}))
+        note = (
+            f"The results on validation were counted otherwise ({counted}), so the Dice of these "
+            "pictures may differ from theirs. The best and worst cases are drawn as counted."
+        )
+    return {"cases": cases, "facts": facts, "note": note}
 
 
 def _facts(result: Mapping[str, Any]) -> list[str]:
@@ -57,8 +108,12 @@ def _facts(result: Mapping[str, Any]) -> list[str]:
         ("threshold", "threshold {}"),
         ("step", "checkpoint of step {}"),
     ):
-        if result.get(name) is not None:
-            facts.append(text.format(result[name]))
+        if name == "threshold" and result.get("protocol") == "otsu":
+            facts.append("Otsu's threshold for each image")
+        elif name == "cases" and result.get(name) == 1:
+            facts.append("1 case")
+        elif result.get(name) is not None:
+            facts.append(text.format(labels.value(result[name])))
     if result.get("postprocess"):
         facts.append("FAZ also post-processed")
     if result.get("um_per_px") is not None:
@@ -88,12 +143,13 @@ def _tables(run: RunFiles, split: str, part: dict[str, Any]) -> None:
 
 def _metric_row(name: str, entry: Mapping[str, Any]) -> dict[str, str]:
     digits = 2 if name.endswith(("_px", "_um", "_error")) else 4  # the others are in [0, 1]
+    is_single = entry.get("cases") == 1  # which spreads over nothing
     return {
         "name": name,
         "label": labels.metric(name),
         "mean": labels.number(entry.get("mean"), digits),
-        "interval": labels.interval(entry, digits),
-        "sd": labels.number(entry.get("sd"), digits),
+        "interval": _NONE if is_single else labels.interval(entry, digits),
+        "sd": _NONE if is_single else labels.number(entry.get("sd"), digits),
         "pooled": labels.number(entry.get("pooled"), digits),
         "cases": labels.value(entry.get("cases")),
     }
@@ -102,7 +158,8 @@ def _metric_row(name: str, entry: Mapping[str, Any]) -> dict[str, str]:
 def _case_table(run: RunFiles, split: str, part: dict[str, Any]) -> None:
     rows = run.cases.get(split)
     if not rows:
-        part["missing"].append(f"There is no results/{split}.csv with a row for each case.")
+        file = run.results_name(f"{split}.csv")
+        part["missing"].append(f"There is no {file} with a row for each case.")
         return
     values = {task: column_values(rows, f"{task}_dice") for task in labels.TASKS}
     values = {task: numbers for task, numbers in values.items() if numbers}
@@ -141,7 +198,7 @@ def _pictures(run: RunFiles, split: str, part: dict[str, Any]) -> None:
     for name, title in (("best", "Best cases"), ("worst", "Worst cases")):
         items = []
         for relative in pictures.get(name) or ():
-            path = run.path / "results" / relative
+            path = run.results_folder() / relative
             if (source := embed(run, path)) is not None:
                 items.append({"source": source, "name": path.stem})
         if items:
@@ -162,14 +219,15 @@ def _biomarkers(run: RunFiles, split: str, part: dict[str, Any]) -> None:
         return
     for name, entry in result["biomarkers"].items():
         label, unit = labels.split_unit(name)
+        is_single = entry.get("cases") == 1
         target["rows"].append(
             {
                 "label": f"{label} ({unit})" if unit else label,
                 "cases": labels.value(entry.get("cases")),
                 "bias": labels.number(entry.get("bias")),
-                "limits": labels.interval(entry),
-                "icc": labels.number(entry.get("icc"), 3),
-                "agreement": labels.agreement(entry.get("icc")),
+                "limits": _NONE if is_single else labels.interval(entry),
+                "icc": _NONE if is_single else labels.number(entry.get("icc"), 3),
+                "agreement": _NONE if is_single else labels.agreement(entry.get("icc")),
             }
         )
         if len(entry.get("true") or ()) >= _DIAGRAM and labels.interval(entry) != "–":

@@ -22,11 +22,12 @@ _Content = TypeVar("_Content")
 
 @dataclasses.dataclass
 class RunFiles:
-    """The files of one workdir.
+    """The files of one workdir, or of the folder of one evaluation.
 
     Attributes:
-        path: the workdir.
-        config: config.json.
+        path: the folder.
+        config: config.json; empty for an evaluation.
+        is_run: whether it is a workdir; an evaluation has its results in `path` itself, no more.
         environment: environment.json, or None without one.
         training: rows of metrics.jsonl with a loss, in the order of steps.
         validation: rows of metrics.jsonl with a validation score.
@@ -34,35 +35,53 @@ class RunFiles:
             there: its `metrics` then have means and deviations alone.
         cases: split -> rows of results/<split>.csv.
         overlays: pictures in overlays/.
+        checkpoints: steps that checkpoints/ holds, ascending.
         parameters: number of parameters in weights.safetensors, or None without it.
         notes: sentences about files that could not be read.
     """
 
     path: Path
     config: dict[str, Any]
+    is_run: bool = True
     environment: dict[str, Any] | None = None
     training: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     validation: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     results: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     cases: dict[str, list[dict[str, str]]] = dataclasses.field(default_factory=dict)
     overlays: list[Path] = dataclasses.field(default_factory=list)
+    checkpoints: list[int] = dataclasses.field(default_factory=list)
     parameters: int | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
+
+    def results_folder(self) -> Path:
+        """Where <split>.json and what belongs to it lies."""
+        return self.path / "results" if self.is_run else self.path
+
+    def results_name(self, file: str) -> str:
+        """How to call a file of the results, for messages."""
+        return f"results/{file}" if self.is_run else file
 
 
 def read_run(workdir: Path) -> RunFiles:
     """Reads everything that is there.
 
     Raises:
-        UserError: `workdir` is no folder of a run, or its config.json is broken.
+        UserError: `workdir` is no folder of a run or an evaluation, or its config.json is broken.
     """
     if not workdir.is_dir():
         what = "a file" if workdir.exists() else "not there"
         raise UserError(f"--workdir={workdir} is {what}; give the folder of a run.")
     file = workdir / "config.json"
-    if not file.is_file():
-        raise UserError(f"No run in {workdir}: it has no config.json. Train one first.")
     run = RunFiles(workdir, config={})
+    if not file.is_file():
+        run.is_run = False
+        _read_results(run)
+        if not run.results:
+            raise UserError(
+                f"No run in {workdir}: it has no config.json, and no evaluation's <split>.json "
+                "either. Give the folder of a run, or what was given to evaluate as --out."
+            )
+        return run
     try:
         run.config = read_object(file)
     except ValueError as error:
@@ -73,7 +92,9 @@ def read_run(workdir: Path) -> RunFiles:
         run.environment = _noted(run, read_object, file)
     if (file := workdir / "metrics.jsonl").is_file():
         _read_metrics(run, file)
-    _read_results(run, workdir / "results")
+    _read_results(run)
+    steps = (path.name for path in (workdir / "checkpoints").glob("*"))
+    run.checkpoints = sorted(int(name) for name in steps if name.isdecimal())
     run.overlays = sorted((workdir / "overlays").glob("*.png"))
     if (file := workdir / "weights.safetensors").is_file():
         run.parameters = _noted(run, count_parameters, file)
@@ -184,7 +205,8 @@ def _read_metrics(run: RunFiles, file: Path) -> None:
         run.notes.append(f"Rows of metrics.jsonl that could not be read, left out: {broken}.")
 
 
-def _read_results(run: RunFiles, folder: Path) -> None:
+def _read_results(run: RunFiles) -> None:
+    folder = run.results_folder()
     for file in sorted(folder.glob("*.csv")):
         with file.open(newline="", errors="replace") as lines:
             rows = list(csv.DictReader(lines))
@@ -194,6 +216,8 @@ def _read_results(run: RunFiles, folder: Path) -> None:
         result = _noted(run, read_object, file)
         if result is not None and isinstance(result.get("metrics"), dict):
             run.results[file.stem] = result
+    if not run.is_run:  # any table may lie there
+        run.cases = {split: rows for split, rows in run.cases.items() if split in run.results}
     for split in run.cases.keys() - run.results.keys():
         run.results[split] = {"split": split, "metrics": _means(run.cases[split])}
         run.notes.append(

@@ -8,13 +8,16 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Adds the command and its flags."""
     parser = commands.add_parser(
         "report",
-        help="one HTML file about a run",
+        help="one HTML file about a run or an evaluation",
         description="Writes configuration, environment, curves, tables, pictures and biomarkers of "
-        "a run, finished or not, to one HTML file that needs no network.",
+        "a run, finished or not, to one HTML file that needs no network; of an evaluation its "
+        "tables, pictures and biomarkers.",
     )
-    parser.add_argument("--workdir", required=True, type=Path, help="the folder of the run")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="default: report.html in the workdir"
+        "--workdir", required=True, type=Path, help="the folder of the run, or --out of evaluate"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="default: report.html in that folder"
     )
 
 
@@ -22,7 +25,7 @@ def run(options: argparse.Namespace) -> None:
     """Writes the report.
 
     Raises:
-        UserError: the folder holds no run, or the file cannot be written.
+        UserError: the folder holds neither, or the file cannot be written.
     """
     from configs.recipes import defaults_of
     from s2a_jax.analysis.report import write_report

@@ -10,6 +10,8 @@ FAZ_COLOUR = (70, 170, 255)
 RIGHT, MISSED, WRONG = (255, 255, 255), (255, 170, 0), (230, 0, 230)
 
 _CAPTION = 18  # pixels
+_NAMES = {"rv": "vessel", "faz": "FAZ"}
+_INK, _PAPER = (255, 220, 90), (24, 24, 24)  # of what is said about masks that are not there
 
 
 def overlay(image: np.ndarray, rv: np.ndarray | None, faz: np.ndarray | None) -> np.ndarray:
@@ -39,6 +41,29 @@ def differences(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return colours
 
 
+def tag_missing(panel: Image.Image, truth: dict[str, np.ndarray | None]) -> None:
+    """Says in a corner of a picture of true masks which of them the case does not have.
+
+    Without that, a FAZ that nobody has drawn looks like an eye without one.
+
+    Args:
+        panel: RGB, is drawn on.
+        truth: {"rv", "faz"} -> bool [H, W], or None where the case has no such mask.
+    """
+    missing = [task for task in _NAMES if truth[task] is None]
+    if missing:
+        _tag(panel, missing)
+
+
+def _tag(panel: Image.Image, missing: list[str]) -> None:
+    font = ImageFont.load_default(max(7, min(12, panel.width // 9)))
+    draw = ImageDraw.Draw(panel)
+    text = f"no {' or '.join(_NAMES[task] for task in missing)} mask"
+    box = draw.textbbox((4, 2), text, font)
+    draw.rectangle((0, 0, box[2] + 4, box[3] + 3), _PAPER)
+    draw.text((4, 2), text, _INK, font)
+
+
 def save_comparison(
     path: Path,
     image: np.ndarray,
@@ -46,7 +71,9 @@ def save_comparison(
     predicted: dict[str, np.ndarray],
     caption: str,
 ) -> None:
-    """Writes image, truth, prediction and, for each task with a mask, the differences in a row.
+    """Writes image, truth, prediction and, for each task, the differences in a row.
+
+    Where the case has no mask of a task, the truth says so, and the differences are hatched.
 
     Args:
         path: where the PNG goes.
@@ -55,23 +82,38 @@ def save_comparison(
         predicted: {"rv", "faz"} -> bool [H, W].
         caption: one line above the row.
     """
-    panels = [
-        ("image", overlay(image, None, None)),
-        ("truth", overlay(image, truth["rv"], truth["faz"])),
-        ("prediction", overlay(image, predicted["rv"], predicted["faz"])),
-    ]
-    for task, name in (("rv", "vessels"), ("faz", "FAZ")):
-        if truth[task] is not None:
-            panels.append((f"{name}: differences", differences(predicted[task], truth[task])))
     scale = max(1, round(300 / image.shape[0]))
     height, width = (scale * n for n in image.shape)
-    sheet = Image.new("RGB", ((width + 4) * len(panels) - 4, height + 2 * _CAPTION), (24, 24, 24))
+
+    def panel(pixels: np.ndarray) -> Image.Image:
+        return Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)
+
+    panels = [
+        ("image", panel(overlay(image, None, None))),
+        ("truth", panel(overlay(image, truth["rv"], truth["faz"]))),
+        ("prediction", panel(overlay(image, predicted["rv"], predicted["faz"]))),
+    ]
+    tag_missing(panels[1][1], truth)
+    for task, name in (("rv", "vessels"), ("faz", "FAZ")):
+        if truth[task] is None:
+            drawn = _hatched(width, height)
+            _tag(drawn, [task])
+        else:
+            drawn = panel(differences(predicted[task], truth[task]))
+        panels.append((f"{name}: differences", drawn))
+    sheet = Image.new("RGB", ((width + 4) * len(panels) - 4, height + 2 * _CAPTION), _PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
     legend = "differences: white right, orange missed, magenta wrong"
     draw.text((4, 2), f"{caption}   ({legend})", (255, 255, 255), font)
-    for i, (title, pixels) in enumerate(panels):
+    for i, (title, drawn) in enumerate(panels):
         left = i * (width + 4)
         draw.text((left + 4, _CAPTION), title, (200, 200, 200), font)
-        panel = Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)
-        sheet.paste(panel, (left, 2 * _CAPTION))
+        sheet.paste(drawn, (left, 2 * _CAPTION))
     sheet.save(path)
+
+
+def _hatched(width: int, height: int) -> Image.Image:
+    """Grey stripes, which no prediction looks like."""
+    y, x = np.mgrid[:height, :width]
+    stripes = np.where((x + y) % 16 < 2, 96, 40).astype(np.uint8)
+    return Image.fromarray(np.repeat(stripes[..., None], 3, axis=-1))

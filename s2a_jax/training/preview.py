@@ -10,7 +10,7 @@ from PIL import Image
 
 from s2a_jax.data.datasets import image_size, load_dataset
 from s2a_jax.data.pipeline import TrainStream
-from s2a_jax.evaluation.pictures import overlay
+from s2a_jax.evaluation.pictures import overlay, tag_missing
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.ranges import check_ranges
 from s2a_jax.training.setup import check_crop
@@ -24,7 +24,8 @@ def write_preview(config: Any, path: Path) -> list[str]:
     """Draws the first training cases: each, and three augmentations of it, in a row.
 
     Every picture is shown without and with its masks, vessels red and the FAZ blue; of several
-    slabs the first is drawn. No network is built.
+    slabs the first is drawn. A mask that a case does not have is named on the picture that would
+    show it. No network is built.
 
     Args:
         config: a resolved configuration.
@@ -41,7 +42,8 @@ def write_preview(config: Any, path: Path) -> list[str]:
     check_crop(augmentation.crop, image_size(config.data))
     dataset = load_dataset(config.data)
     stream = TrainStream(dataset.train, dataset.sources, _CASES, config.seed, eyes=dataset.eyes)
-    images, masks = unpack(jax.tree.map(jnp.asarray, next(stream.starting_at(0))))
+    batch = next(stream.starting_at(0))
+    images, masks = unpack(jax.tree.map(jnp.asarray, batch))
     columns = [(images, masks)]
     draw = jax.jit(augmentation)
     for key in jax.random.split(jax.random.key(config.seed), _DRAWS):
@@ -52,9 +54,18 @@ def write_preview(config: Any, path: Path) -> list[str]:
         cells = []
         for pictures, labels in columns:
             picture, label = np.asarray(pictures[i, ..., 0]), np.asarray(labels[i]) > 0
-            for rv, faz in ((None, None), (label[..., 0], label[..., 1])):
-                cell = Image.fromarray(overlay(picture, rv, faz)).resize((side, side))
-                cells.append(np.pad(np.asarray(cell), ((0, _GAP), (0, _GAP), (0, 0))))
+            truth = {
+                task: label[..., channel] if batch[f"has_{task}"][i] else None
+                for channel, task in enumerate(("rv", "faz"))
+            }
+            bare, drawn = (
+                Image.fromarray(overlay(picture, rv, faz)).resize((side, side))
+                for rv, faz in ((None, None), (truth["rv"], truth["faz"]))
+            )
+            tag_missing(drawn, truth)
+            cells += [
+                np.pad(np.asarray(cell), ((0, _GAP), (0, _GAP), (0, 0))) for cell in (bare, drawn)
+            ]
         rows.append(np.concatenate(cells, axis=1))
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.concatenate(rows)).save(path)

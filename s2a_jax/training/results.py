@@ -33,7 +33,7 @@ def draw_overlays(
     """Writes a comparison of truth and prediction for a few cases, evenly spread over the set.
 
     Cases with masks for both tasks come first, since they show more. Of several slabs the first is
-    drawn, and the caption names it.
+    drawn, and the caption names it and the threshold.
     """
     folder.mkdir(parents=True, exist_ok=True)
     number = min(number, len(cases))
@@ -49,7 +49,8 @@ def draw_overlays(
         image = first_slab(case["image"])
         intensity = image / 255.0 if image.dtype == np.uint8 else image
         name, slabs = cases.ids[index], setup.dataset.slabs
-        caption = f"{name}   {f'slab {slabs[0]}   ' if slabs else ''}" + "   ".join(
+        caption = f"{name}   {f'slab {slabs[0]}   ' if slabs else ''}threshold {threshold:g}   "
+        caption += "   ".join(
             f"{task.upper()} Dice {scores(confusion(predicted[task], truth[task]))['dice']:.3f}"
             for task in TASKS
             if truth[task] is not None

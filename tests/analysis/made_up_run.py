@@ -11,6 +11,8 @@ CONFIG = {
     "data": {"name": "octa500", "subset": "3M", "root": "data/octa500"},
     "train": {"epochs": 50, "batch_size": 8},
     "optimizer": {"learning_rate": 0.002, "name": "adam"},
+    "augment": {"shift": 0, "crop": None},  # 0.0 in the recipe; None: the recipe's
+    "eval": {"threshold": 0.5},
     "seed": 7,
 }
 ENVIRONMENT = {

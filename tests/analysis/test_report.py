@@ -5,12 +5,14 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
-from made_up_run import CONFIG, write_run
+from made_up_run import CONFIG, ENVIRONMENT, write_run
 from rich.console import Console
 
 import main as training_program
 from s2a_jax.analysis.environment import record_end, record_start
+from s2a_jax.analysis.figures import curve
 from s2a_jax.analysis.labels import duration, number, split_unit
 from s2a_jax.cli import main
 from s2a_jax.training.workdir import Workdir
@@ -85,7 +87,8 @@ def test_chosen_fields_come_first(run):
     _, _, page = run
     first, _, every = page.text.partition("Every field")
     assert "optimizer.learning_rate 0.002 0.003" in first  # the recipe of `small` has 0.003
-    assert "optimizer.name" not in first  # is the recipe's own
+    for name in ("optimizer.name", "model.variant", "data.name", "augment.shift", "model.width"):
+        assert name not in first  # is the recipe's own, or the default's
     assert "seed 7 0" in first
     assert "optimizer.name adam" in every
 
@@ -152,6 +155,83 @@ def test_damage_is_told(tmp_path):
                      "No case of this split has a FAZ mask"):  # fmt: skip
         assert sentence in page.text, sentence
     assert "Dice 0.6000 – 0.1000 – 2" in page.text  # from the CSV file alone
+
+
+def test_samples_say_what_they_are_drawn_with(tmp_path):
+    result = write_run(tmp_path)
+    for protocol, threshold, says in (
+        ("native", 0.3, "threshold 0.3"),  # the evaluation has drawn them anew
+        ("otsu", None, "threshold 0.5"),
+    ):
+        val = result | {"protocol": protocol, "threshold": threshold}
+        (tmp_path / "results/val.json").write_text(json.dumps(val))
+        samples = report(tmp_path).text.partition("Sample cases")[2]
+        assert f"checkpoint of step 720 · {says} " in samples
+        assert ("counted otherwise (protocol otsu, Otsu's" in samples) == (protocol == "otsu")
+
+
+def test_a_run_that_failed_or_runs_or_was_stopped(tmp_path):
+    write_run(tmp_path, epochs=5)
+    path, tail = tmp_path / "environment.json", "The command that started it goes on from"
+    ended = {"failed": "RuntimeError: <b>no memory</b>"}
+    path.write_text(json.dumps(ENVIRONMENT | ended))
+    page = report(tmp_path)
+    assert "The run failed: RuntimeError: <b>no memory</b>" in page.text  # on top
+    assert "Failed: RuntimeError" in page.text and "There is no checkpoint: the" in page.text
+    (tmp_path / "checkpoints/90").mkdir(parents=True)
+    (tmp_path / "checkpoints/100.tmp").mkdir()  # as an unfinished one is called
+    path.write_text(json.dumps(ENVIRONMENT | ended | {"resumed": [ENVIRONMENT | {"ended": None}]}))
+    page = report(tmp_path)
+    assert "The run failed" not in page.text and "Failed: RuntimeError" in page.text
+    assert "one logged. It is still running, or was killed. " + tail in page.text
+    path.write_text(json.dumps(ENVIRONMENT))
+    assert f"one logged. {tail} the checkpoint of step 90." in report(tmp_path).text
+
+
+def test_one_case_has_no_interval(tmp_path):
+    result = write_run(tmp_path, epochs=5)
+    result["metrics"]["faz"]["dice"]["cases"] = 1
+    area = result["biomarkers"]["faz_area_mm2"]
+    area |= {"cases": 1} | {name: area[name][:1] for name in ("predicted", "true", "ids")}
+    (tmp_path / "results/test.json").write_text(json.dumps(result))
+    page = report(tmp_path)
+    assert "Dice 0.9000 – – 0.9010 1 " in page.text and "FAZ Dice, test 0.9000 1 case" in page.text
+    assert f"FAZ area (mm²) – – {number(area['bias'])} – 1 " in page.text
+
+
+def test_the_folder_of_an_evaluation(tmp_path):
+    write_run(tmp_path / "run")
+    folder = (tmp_path / "run/results").rename(tmp_path / "results")
+    (folder / "other.csv").write_text("id,rv_dice\na,0.5\n")
+    page = report(folder)
+    assert "Evaluation of s2anet" in page.text and "Results on test" in page.text
+    assert page.tags.count("img") == 2 and "other" not in page.text
+    for absent in ("Training", "Configuration", "Environment", "Sample cases"):
+        assert absent not in page.text
+    links = [link[1:] for link in page.values("href") if link[0] == "#"]
+    assert set(links) <= set(page.values("id"))
+
+
+def test_a_loss_that_some_rows_lack_is_a_gap(tmp_path):
+    write_run(tmp_path)
+    path = tmp_path / "metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:
+        if 300 < row["step"] < 600:
+            row.pop("loss_faz", None)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "Gaps: batches of which no case has a mask" in report(tmp_path).text
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_a_gap_is_drawn_as_one(smooth):
+    values = np.ones(200)
+    values[50:100] = values[120:140] = values[141:160] = np.nan
+    svg = curve("a", "b", {"c": ("#123456", np.arange(200), values)}, smooth=smooth)
+    lines = re.findall(r'<path d="(M[^"]*)"[^>]*style="fill: none; stroke: #123456', svg)
+    assert [line.count("M") for line in lines] == ([3, 4] if smooth else [3])
+    assert len(re.findall(r"<use[^>]*fill: #123456", svg)) == 1  # the one between two gaps
+    assert len({y for line in lines for y in re.findall(r"[ML] \S+ (\S+)", line)}) == 1  # no 0
 
 
 def test_wrong_folders(tmp_path, capsys):

@@ -1,0 +1,38 @@
+"""A mask that a case does not have must not look like one that is empty."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from s2a_jax.evaluation.pictures import RIGHT, save_comparison
+
+
+def draw(path, truth, side=96):
+    image = np.full((side, side), 0.5)
+    mask = np.zeros((side, side), bool)
+    mask[20:40, 20:40] = True
+    predicted = {"rv": mask, "faz": mask}
+    save_comparison(path, image, predicted | truth, predicted, "eye")
+    with Image.open(path) as sheet:
+        return np.asarray(sheet)
+
+
+@pytest.mark.parametrize("task", ["rv", "faz"])
+def test_no_mask_is_not_an_empty_mask(tmp_path, task):
+    empty = draw(tmp_path / "a.png", {task: np.zeros((96, 96), bool)})
+    none = draw(tmp_path / "b.png", {task: None})
+    assert none.shape == empty.shape  # five panels either way
+    panel = (none.shape[1] + 4) // 5
+    image, truth, prediction, rv, faz = (
+        (none != empty)[:, i * panel : (i + 1) * panel].any() for i in range(5)
+    )
+    assert truth and not image and not prediction
+    assert {"rv": rv, "faz": faz} == {"rv": task == "rv", "faz": task == "faz"}
+    at = {"rv": 3, "faz": 4}[task] * panel
+    assert not (none[36:, at : at + panel - 4] == RIGHT).all(axis=-1).any()
+
+
+def test_all_masks_are_drawn_without_a_word(tmp_path):
+    sheet = draw(tmp_path / "a.png", {"faz": np.zeros((96, 96), bool)})
+    truth = sheet[36:, (sheet.shape[1] + 4) // 5 :]
+    assert (truth[2:20, 2:60] == 127).all()  # the corner where a missing mask would be named
