@@ -84,7 +84,7 @@ class Checkpoints:
         except DamageError as error:
             others = [other for other in self._manager.all_steps() if other != step]
             remedy = (
-                f"go on from step {max(others)}" if others else "start anew: it is the only one"
+                f"go on from step {max(others)}" if others else "start anew, for it is the last"
             )
             raise UserError(
                 f"The checkpoint {self._folder / str(step)} cannot be read ({error}); move that "
