@@ -92,7 +92,13 @@ def _parse(argv: list[str]) -> Request:
     elif known.mode == "evaluate":
         # Into the defaults, which know the type of a field that is empty in the run's.
         config = default.get_config()
-        config.update(workdir.load_config())
+        try:
+            config.update(workdir.load_config())
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"The run's configuration {workdir.config} does not have the fields of a "
+                f"configuration ({error}); give --config, or put back a copy of it."
+            ) from error
         config_flags.DEFINE_config_dict("config", config, "", values, sys_argv=argv)
     else:
         raise UserError("--config is missing, for example --config configs/synthetic.py.")
@@ -121,6 +127,8 @@ def _explain(argv: Sequence[str], error: Exception) -> str:
     # ml_collections names only the part of the field that it did not find.
     part = re.search(r"\w+", str(error))
     given = [arg.split("=")[0].lstrip("-") for arg in argv if arg.lstrip("-").startswith("config.")]
-    field = next((flag for flag in given if part and part[0] in flag.split(".")), str(error))
+    field = next((flag for flag in given if part and part[0] in flag.split(".")), None)
+    if field is None:
+        return f"--config: the file cannot be used: {type(error).__name__}: {error}."
     hint = field_hint(default.get_config(), field, "config.")
     return f"--{field}: there is no such field; {hint}"

@@ -1,6 +1,6 @@
 """Every field of a run, with meaning, unit and source.
 
-Not run by itself: the other files of this folder start from it. A field that is None takes the
+Not run by itself: the configurations beside it start from it. A field that is None takes the
 value of the variant's recipe (`recipes.py`); the resolved values are written to the workdir.
 """
 

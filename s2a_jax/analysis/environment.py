@@ -13,7 +13,7 @@ import platform
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -83,15 +83,15 @@ def record_start(path: Path) -> None:
     _write(path, now)
 
 
-def record_end(path: Path, error: BaseException | None = None) -> None:
+def record_end(
+    path: Path, warn: Callable[[str], object], error: BaseException | None = None
+) -> None:
     """Fills in when the newest entry of `path` ended and, if it has failed, why: one line.
 
     Args:
         path: environment.json, as `record_start` wrote it.
+        warn: is told if that cannot be noted.
         error: what ended it, if it did not finish; Ctrl-C is no failure.
-
-    Raises:
-        UserError: the file is not as it was written, or cannot be written again.
     """
     failed = None
     if isinstance(error, Exception):
@@ -102,27 +102,27 @@ def record_end(path: Path, error: BaseException | None = None) -> None:
         [first, *first.get("resumed", [])][-1].update({"ended": _now(), "failed": failed})
         _write(path, first)
     except (OSError, ValueError, TypeError, AttributeError) as mistake:
-        raise UserError(
-            f"The end of the run cannot be noted in {path} ({mistake}); delete that file, the run "
-            "does without."
-        ) from mistake
+        warn(f"The end of the run could not be noted in {path}: {mistake}.")
 
 
 @contextlib.contextmanager
-def recorded(path: Path) -> Iterator[None]:
+def recorded(path: Path, warn: Callable[[str], object]) -> Iterator[None]:
     """Notes in `path` when what runs within this context begins and ends, and whether it fails.
 
+    Args:
+        path: environment.json.
+        warn: is told if the end cannot be noted, for which no run should fail.
+
     Raises:
-        UserError: as `record_start` and `record_end`; never in place of an error from within.
+        UserError: as `record_start`.
     """
     record_start(path)
     try:
         yield
     except BaseException as error:
-        with contextlib.suppress(UserError):
-            record_end(path, error)
+        record_end(path, warn, error)
         raise
-    record_end(path)
+    record_end(path, warn)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -39,8 +39,8 @@ def main() -> int:
         print(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        saved = "the last checkpoint is complete" if workdir.has_checkpoint() else "nothing is saved"
-        print(f"Stopped at once; {saved}.")
+        saved = "the last checkpoint" if workdir.has_checkpoint() else "nothing"
+        print(f"Stopped at once; {saved} is saved.")
         return 130
 
 

@@ -72,7 +72,10 @@ def draw_curves(path: Path, results: Sequence[Result]) -> None:
         axis.set_title(title)
         axis.set_xlabel("step")
         axis.grid(alpha=0.3)
-    axes[0].legend()
+    for axis in axes:
+        if axis.lines:
+            axis.legend()
+            break
     _save(figure, path)
 
 

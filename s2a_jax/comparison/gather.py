@@ -104,18 +104,22 @@ def common_cases(results: Sequence[Result]) -> dict[str, dict[str, list[str]]]:
 def read_curves(folder: Path) -> Mapping[str, np.ndarray]:
     """Learning curves of a run: name of a number -> [N, 2] of step and value.
 
-    `loss`, both tasks' losses added without weights, so that balancers can be compared; and, at
-    each validation, `val_rv_dice` and `val_faz_dice`. Empty without metrics.jsonl. Of a run that
-    was killed the last line may be cut; it is left out.
+    `loss`, the losses of the tasks that have masks added without weights, so that balancers can be
+    compared; and, at each validation, `val_rv_dice` and `val_faz_dice`. Empty without
+    metrics.jsonl. Of a run that was killed the last line may be cut; it is left out.
 
     Raises:
         UserError: metrics.jsonl is damaged.
     """
     curves: dict[str, list[tuple[float, float]]] = {}
-    for row in _rows(folder):
+    rows = _rows(folder)
+    # Where no case has a mask for one of the tasks, the other's loss is all there is; otherwise a
+    # batch without such masks would look like a dip.
+    logged = {name for row in rows for name in row} & {"loss_rv", "loss_faz"}
+    for row in rows:
         values = {name: row[name] for name in ("val_rv_dice", "val_faz_dice") if name in row}
-        if {"loss_rv", "loss_faz"} <= row.keys():
-            values["loss"] = row["loss_rv"] + row["loss_faz"]
+        if logged and logged <= row.keys():
+            values["loss"] = sum(row[name] for name in logged)
         for name, value in values.items():
             curves.setdefault(name, []).append((row["step"], value))
     return {name: np.array(points) for name, points in curves.items()}
@@ -130,7 +134,7 @@ def readable(read: Callable[[Path], _Content], file: Path) -> _Content:
     try:
         return read(file)
     except ValueError as error:
-        raise UserError(f"{file} {error}; mend it, or leave that run out.") from error
+        raise UserError(f"{file} {error}; move it away to go without.") from error
 
 
 def _rows(folder: Path) -> list[dict[str, float]]:
@@ -141,7 +145,7 @@ def _rows(folder: Path) -> list[dict[str, float]]:
     if metrics.broken:
         raise UserError(
             f"{path}: line {metrics.broken[0]} is no JSON object of numbers with a step; remove "
-            "the line, or leave that run out."
+            "the line, or move the file away to go without."
         )
     return metrics.rows
 

@@ -104,8 +104,7 @@ def make_plan(
             runs.append(Run(name, seed, own, workdir, defaults))
     for run in runs:  # all of them before the first one starts
         network_fields_of(run.config)
-        if run.workdir.config.is_file():
-            run.workdir.check(run.config)
+        run.workdir.check(run.config)
     return runs
 
 

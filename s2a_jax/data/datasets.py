@@ -9,6 +9,7 @@ from s2a_jax.data.eye_stream import EyeSource
 from s2a_jax.data.folders import SPLITS
 from s2a_jax.data.layouts import OURS, list_slabs
 from s2a_jax.data.mixture import mixture_sources
+from s2a_jax.data.pitch import Pitch, config_pitch
 from s2a_jax.data.rose import ROSE_SIZES, list_rose
 from s2a_jax.data.slabs import slab_names
 from s2a_jax.data.sources import Listing, list_octa500, list_split_folders
@@ -32,6 +33,8 @@ class Dataset:
         test: test cases; empty where the data set has none.
         size: side of all images in pixels.
         slabs: names of the images' last axis, where a case has several slabs; else ().
+        slab: name of the one slab that a case has, if it has one and that was named.
+        pitch: tells the side of a pixel of a validation or test case's file.
         notes: sentences for the log.
         eyes: the source that is streamed, if one is; its range follows the indices of `train`.
     """
@@ -42,6 +45,8 @@ class Dataset:
     test: CaseSet
     size: int
     slabs: tuple[str, ...]
+    slab: str | None
+    pitch: Pitch
     notes: tuple[str, ...]
     eyes: EyeSource | None = None
 
@@ -81,16 +86,6 @@ def data_slabs(config: Mapping[str, Any]) -> tuple[str, ...]:
         UserError: the field is no list of different names, or nothing is prepared where expected.
     """
     return _several(_slab_names(config))
-
-
-def one_slab(config: Mapping[str, Any]) -> str | None:
-    """The name of the one slab that a case of the data section has; None: several, or no name.
-
-    Raises:
-        UserError: as `data_slabs`.
-    """
-    names = _slab_names(config)
-    return names[0] if len(names) == 1 else None
 
 
 def _slab_names(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -155,7 +150,18 @@ def load_dataset(config: Mapping[str, Any]) -> Dataset:
         notes.append(f"{resized} images of another size were resized to {size}x{size} pixels.")
     if slabs:
         notes.append(f"A case has {len(slabs)} slabs, in this order: {', '.join(slabs)}.")
-    return Dataset(train, ranges, splits["val"], splits["test"], size, slabs, tuple(notes), eyes)
+    return Dataset(
+        train,
+        ranges,
+        splits["val"],
+        splits["test"],
+        size,
+        slabs,
+        slab=names[0] if len(names) == 1 else None,
+        pitch=config_pitch(config),
+        notes=tuple(notes),
+        eyes=eyes,
+    )
 
 
 def _check_slabs(name: str, part: CaseSet, main: CaseSet) -> None:

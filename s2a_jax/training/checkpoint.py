@@ -14,13 +14,12 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from s2a_jax.errors import UserError
-from s2a_jax.training.quiet import one_error
+from s2a_jax.training.quiet import DamageError, read_quietly
 
-# Orbax warns of what is as it should be: a state saved without a score, a part of a checkpoint
-# that has no metadata of its own. Its errors are still shown.
-logging.getLogger("absl").addFilter(
-    lambda record: record.levelno > logging.WARNING or "orbax" not in record.pathname
-)
+# Orbax warns of what is as it should be here: a state saved without a score, a part of a checkpoint
+# that has no metadata of its own.
+_IDLE = ("Requested `tracked_metric`", "Metadata file does not exist")
+logging.getLogger("absl").addFilter(lambda record: not str(record.msg).startswith(_IDLE))
 
 
 class Checkpoints:
@@ -80,18 +79,18 @@ class Checkpoints:
             UserError: its files are damaged.
         """
         args = ocp.args.Composite(state=ocp.args.StandardRestore(_stored(target)))
-        with one_error() as reasons:
-            return target.replace(**self._manager.restore(step, args=args)["state"])
-        raise self._damage(step, reasons[0])
-
-    def _damage(self, step: int, reason: str) -> UserError:
-        """What to tell of a checkpoint that cannot be read: what to remove, and what is left."""
-        others = [other for other in self._manager.all_steps() if other != step]
-        remedy = f"go on from step {max(others)}" if others else "start anew, for there is no other"
-        return UserError(
-            f"The checkpoint {self._folder / str(step)} cannot be read ({reason}); remove that "
-            f"folder to {remedy}."
-        )
+        try:
+            state = read_quietly(lambda: self._manager.restore(step, args=args)["state"])
+        except DamageError as error:
+            others = [other for other in self._manager.all_steps() if other != step]
+            remedy = (
+                f"go on from step {max(others)}" if others else "start anew, for it is the last"
+            )
+            raise UserError(
+                f"The checkpoint {self._folder / str(step)} cannot be read ({error}); move that "
+                f"folder away to {remedy}."
+            ) from error
+        return target.replace(**state)
 
     def close(self) -> None:
         """Waits until everything is on disk."""
@@ -119,8 +118,8 @@ def _check_scores(folder: Path) -> None:
                 json.loads(file.read_text())
             except (OSError, ValueError) as error:
                 raise UserError(
-                    f"The score of a checkpoint, {file}, cannot be read ({error}); remove the "
-                    f"folder {folder / step} to go on with the others."
+                    f"The score of a checkpoint, {file}, cannot be read ({error}); move the "
+                    f"folder {folder / step} away to go on with the others."
                 ) from error
 
 
@@ -145,16 +144,17 @@ def restore_variables(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             f"{folder} is no complete checkpoint of s2a_jax: expected the folders state/ and "
             "meta/ in it. Give a workdir, one of its checkpoints/<step>, or a .safetensors file."
         )
-    with one_error() as reasons:
-        return _read(folder)
-    raise UserError(
-        f"The checkpoint {folder} cannot be read ({reasons[0]}), it is damaged or incomplete. Pass "
-        f"{_others(folder)}."
-    )
+    try:
+        return read_quietly(lambda: _read(folder))
+    except DamageError as error:
+        raise UserError(
+            f"The checkpoint {folder} cannot be read ({error}), it is damaged or incomplete. Pass "
+            f"{_others(folder)}."
+        ) from error
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """As `restore_variables`, which outlives what is left of a reading that fails."""
+    """As `restore_variables`, of files that are whole."""
     meta = json.loads((folder / "meta" / "metadata").read_text())
     with ocp.StandardCheckpointer() as checkpointer:
         metadata = checkpointer.metadata((folder / "state").absolute())

@@ -5,6 +5,7 @@ interval late, so that the devices never wait); at the end of an evaluated epoch
 checkpoint of step k is all that is needed to go on: batch k depends on the seed and k alone.
 """
 
+import contextlib
 import time
 from typing import Any
 
@@ -15,12 +16,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from s2a_jax.analysis.environment import recorded
 from s2a_jax.convert.weights import Description
-from s2a_jax.data.datasets import one_slab
 from s2a_jax.errors import UserError
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.estimate import warn_if_slow, warn_of_waiting
 from s2a_jax.training.interrupt import Interrupt
 from s2a_jax.training.results import draw_overlays, settings_of, write_run_results
+from s2a_jax.training.scalars import line, scalars
 from s2a_jax.training.setup import Setup, check_batch, make_setup, read_pretrained
 from s2a_jax.training.state import TrainState, create_state
 from s2a_jax.training.workdir import Workdir
@@ -51,6 +52,18 @@ def train(config: Any, workdir: Workdir, console: Console) -> int:
     setup = make_setup(config)
     check_batch(config.train.batch_size, setup.dataset)
     pretrained = read_pretrained(config.model.pretrained, setup)
+    with _alone(workdir):
+        return _train(config, setup, pretrained, workdir, console)
+
+
+def _train(
+    config: Any,
+    setup: Setup,
+    pretrained: dict[str, np.ndarray],
+    workdir: Workdir,
+    console: Console,
+) -> int:
+    """As `train`, in a workdir that no other run writes to."""
     workdir.claim(config)
     for note in setup.dataset.notes:
         console.print(note)
@@ -64,7 +77,7 @@ def train(config: Any, workdir: Workdir, console: Console) -> int:
         if start < setup.total_steps:
             if not start:  # of an attempt that saved nothing there may be one
                 workdir.environment.unlink(missing_ok=True)
-            with recorded(workdir.environment), Interrupt() as interrupt:
+            with recorded(workdir.environment, console.print), Interrupt() as interrupt:
                 run = _Run(config, setup, checkpoints, workdir, console)
                 signal = run.train(state, start, interrupt)
             if signal is not None:
@@ -88,18 +101,27 @@ def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
         UserError: as `train`, or there is no validated checkpoint yet.
     """
     if not workdir.has_checkpoint():
-        raise UserError(f"{workdir.path} has no checkpoint to evaluate: train it first.")
+        remedy = "train it first"
+        if workdir.weights.is_file():
+            remedy = f"python -m s2a_jax evaluate --weights {workdir.weights} --data DIR does"
+        raise UserError(f"{workdir.path} has no checkpoint to evaluate: {remedy}.")
     workdir.check(config)
     settings_of(config.eval)
     setup = make_setup(config)
-    checkpoints = Checkpoints(workdir.checkpoints)
-    try:
-        if checkpoints.best is None:
-            raise UserError(f"{workdir.path} has no validated checkpoint yet: train it further.")
-        write_run_results(config, setup, checkpoints, workdir, console)
-    finally:
-        checkpoints.close()
+    with _alone(workdir):
+        checkpoints = Checkpoints(workdir.checkpoints)
+        try:
+            if checkpoints.best is None:
+                raise UserError(f"{workdir.path} has no validated checkpoint yet: train on.")
+            write_run_results(config, setup, checkpoints, workdir, console)
+        finally:
+            checkpoints.close()
     return 0
+
+
+def _alone(workdir: Workdir) -> contextlib.AbstractContextManager[None]:
+    """Keeps other runs out; of a run on several hosts the first process does."""
+    return workdir.alone() if jax.process_index() == 0 else contextlib.nullcontext()
 
 
 class _Run:
@@ -204,11 +226,7 @@ class _Run:
             self.logged += 1
             if not np.isfinite([row["loss"], row["grad_norm"]]).all():
                 raise NonFiniteLossError(self.diverged(self.logged, row))
-        row = rows[-1]
-        for task in ("rv", "faz"):
-            if not row.pop(f"masks_{task}"):  # no case to take the loss of: 0 would look perfect
-                del row[f"loss_{task}"]
-        values = {name: float(value) for name, value in row.items()}
+        values = scalars(rows[-1])
         values |= {
             "learning_rate": float(self.setup.schedule(self.logged - 1)),
             "epoch": (self.logged - 1) // self.setup.steps_per_epoch,
@@ -223,14 +241,7 @@ class _Run:
             self.console.print(warning, style="bold yellow")
             self.has_warned = True
         self.writer.write(self.logged, values)
-        parts = "  ".join(
-            f"{task} {values[f'loss_{task}']:.3f}" if f"loss_{task}" in values else f"{task} –"
-            for task in ("rv", "faz")
-        )
-        return (
-            f"loss {values['loss']:.4f}  {parts}  alpha {values['alpha']:.3f}  "
-            f"{self.images_per_second:.1f} img/s"
-        )
+        return line(values)
 
     def diverged(self, step: int, row: dict[str, Any]) -> str:
         """What to tell when `step` gave no finite loss or gradient."""
@@ -277,5 +288,5 @@ class _Run:
     def save(self, state: TrainState, step: int, score: float | None) -> None:
         """Starts to write a checkpoint."""
         setup = self.setup
-        meta = Description(setup.network, setup.fields, one_slab(self.config.data))._asdict()
+        meta = Description(setup.network, setup.fields, setup.dataset.slab)._asdict()
         self.checkpoints.save(step, state, meta, score)

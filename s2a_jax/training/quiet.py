@@ -5,37 +5,49 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
+_Content = TypeVar("_Content")
 _DRAIN = 0.3  # seconds in which reads that are under way find out that nobody waits for them
 
 
-@contextlib.contextmanager
-def one_error() -> Iterator[list[str]]:
-    """Catches what is raised within; hides what orbax logs, and prints from threads after it.
+class DamageError(Exception):
+    """Files that cannot be read; the message is the first line of what orbax said."""
+
+
+def read_quietly(read: Callable[[], _Content]) -> _Content:
+    """What `read` returns; hides what orbax logs, and prints from threads after it has failed.
 
     Orbax reads hundreds of arrays at once. When one fails, every other one prints a traceback of
     its own: that it was not awaited, that its loop is closed.
 
-    Yields:
-        A list that is empty, or has the first line of the error once the context has ended.
+    Raises:
+        DamageError: in place of whatever `read` raises, since damaged files make orbax raise almost
+            anything; but what the machine lacks, memory or permission, is raised as it is.
     """
-    reasons: list[str] = []
+    with _silence():
+        try:
+            return read()
+        except Exception as error:
+            if isinstance(error, MemoryError | PermissionError) or "RESOURCE_EXH" in str(error):
+                raise
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            reason = lines[0].partition(". See full")[0]
+        gc.collect()  # the error is gone here, and with it the last references to what it left
+        time.sleep(_DRAIN)
+    raise DamageError(reason[:200])
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
     hooks = sys.excepthook, sys.unraisablehook
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
     sys.excepthook = sys.unraisablehook = _ignore
     for logger in loggers:
         logger.addFilter(_nothing)
     try:
-        try:
-            yield reasons
-        except Exception as error:  # damaged files make orbax raise almost anything
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            reasons.append(lines[0].partition(". See full")[0][:120])
-        if reasons:  # the error is gone here, and with it the last references to what it left
-            gc.collect()
-            time.sleep(_DRAIN)
+        yield
     finally:
         for logger in loggers:
             logger.removeFilter(_nothing)

@@ -4,7 +4,6 @@ import functools
 import math
 import operator
 from collections.abc import Callable
-from types import MappingProxyType
 from typing import Any
 
 from s2a_jax.errors import UserError
@@ -18,29 +17,27 @@ def _at_least(least: float) -> _Range:
 
 _ABOVE_0: _Range = (lambda value: value > 0, "more than 0")
 _BELOW_1: _Range = (lambda value: 0 <= value < 1, "at least 0 and less than 1")
-_RANGES = MappingProxyType(
-    {
-        "seed": _at_least(0),
-        "data.synthetic.seed": _at_least(0),
-        "objective.fixed_rv_weight": (lambda value: 0 <= value <= 1, "0 to 1"),
-        "objective.bce_weight": _at_least(0),
-        "optimizer.learning_rate": _ABOVE_0,
-        "optimizer.power": _ABOVE_0,
-        "optimizer.warmup_fraction": _BELOW_1,
-        "optimizer.b1": _BELOW_1,
-        "optimizer.b2": _BELOW_1,
-        "optimizer.eps": _ABOVE_0,
-        "optimizer.weight_decay": _at_least(0),
-        "optimizer.clip_norm": _at_least(0),
-        "train.epochs": _at_least(1),
-        "train.batch_size": _at_least(1),
-        "train.ema_decay": _BELOW_1,
-        "eval.every_epochs": _at_least(1),
-        "eval.batch_size": _at_least(0),
-        "eval.overlays": _at_least(0),
-        "log.every_steps": _at_least(1),
-    }
-)
+_RANGES = {
+    "seed": _at_least(0),
+    "data.synthetic.seed": _at_least(0),
+    "objective.fixed_rv_weight": (lambda value: 0 <= value <= 1, "0 to 1"),
+    "objective.bce_weight": _at_least(0),
+    "optimizer.learning_rate": _ABOVE_0,
+    "optimizer.power": _at_least(0),
+    "optimizer.warmup_fraction": _BELOW_1,
+    "optimizer.b1": _BELOW_1,
+    "optimizer.b2": _BELOW_1,
+    "optimizer.eps": _ABOVE_0,
+    "optimizer.weight_decay": _at_least(0),
+    "optimizer.clip_norm": _at_least(0),
+    "train.epochs": _at_least(1),
+    "train.batch_size": _at_least(1),
+    "train.ema_decay": _BELOW_1,
+    "eval.every_epochs": _at_least(1),
+    "eval.batch_size": _at_least(0),
+    "eval.overlays": _at_least(0),
+    "log.every_steps": _at_least(1),
+}
 """Field -> whether a value can be used, and what is expected."""
 
 

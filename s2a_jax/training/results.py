@@ -11,9 +11,8 @@ from rich.console import Console
 
 from s2a_jax.convert.weights import save_weights
 from s2a_jax.data.cases import CaseSet, resize_set
-from s2a_jax.data.datasets import one_slab
 from s2a_jax.data.pipeline import evaluation_batches, record
-from s2a_jax.data.pitch import UM_PER_PX, check_range, config_pitch
+from s2a_jax.data.pitch import UM_PER_PX, check_range
 from s2a_jax.data.slabs import first_slab
 from s2a_jax.evaluation.evaluate import TASKS
 from s2a_jax.evaluation.metrics import confusion, scores
@@ -123,7 +122,7 @@ def write_run_results(
         setup.network,
         setup.fields,
         jax.device_get(variables),
-        slab=one_slab(config.data),
+        slab=setup.dataset.slab,
     )
     console.print(
         f"Tables, CSV, JSON, curves, best and worst cases: {workdir.results}\n"
@@ -152,7 +151,6 @@ def _predictions(
     if settings.protocol.side is not None:
         cases = resize_set(cases, settings.protocol.side)
     side = cases.images.shape[1]
-    pitch_of = config_pitch(config.data)
     batches = evaluation_batches(
         cases, setup.eval_batch_size, jax.process_index(), jax.process_count()
     )
@@ -162,7 +160,7 @@ def _predictions(
         for row, index in enumerate(range(part.start, part.stop)):
             case = record(cases, index)
             native = cases.native_sizes[index]
-            pitch = config.eval.um_per_px or pitch_of(cases.ids[index], native)
+            pitch = config.eval.um_per_px or setup.dataset.pitch(cases.ids[index], native)
             yield Prediction(
                 cases.ids[index],
                 first_slab(case["image"]),

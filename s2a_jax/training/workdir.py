@@ -1,9 +1,12 @@
 """The folder of a run: what lies where in it, and whether a configuration belongs to it."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from ml_collections import ConfigDict
 
 from s2a_jax.errors import UserError
@@ -56,14 +59,45 @@ class Workdir:
         steps = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
         return any(step.name.isdecimal() for step in steps)  # unfinished ones have other names
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps every other run out of the folder, which is made, as long as this one writes to it.
+
+        The operating system frees a lock when its process ends, in whatever way.
+
+        Raises:
+            UserError: a run is at work here, or the folder cannot be written to.
+        """
+        lock = FileLock(self.path / ".lock")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(
+                f"Another run is at work in --workdir={self.path}; wait until it has ended, or "
+                "give another folder."
+            ) from error
+        except OSError as error:
+            raise UserError(f"Cannot write to --workdir={self.path}: {error}.") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
     def claim(self, config: ConfigDict) -> None:
         """Writes the configuration, or checks that the run here has the same.
 
         Raises:
-            UserError: as `check`, or the folder cannot be written to.
+            UserError: as `check`; the run's checkpoints are gone but not what was made of them,
+                which another run would overwrite; or the folder cannot be written to.
         """
         if self._is_taken():
             self.check(config)
+            if not self.has_checkpoint():
+                raise UserError(
+                    f"{self.path} holds results or weights of a run, but none of its checkpoints "
+                    "to go on from; give another --workdir, or move those away."
+                )
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)

@@ -5,15 +5,14 @@ import json
 import pytest
 
 from s2a_jax.analysis.environment import recorded
-from s2a_jax.errors import UserError
 
 
 def test_how_a_run_ended(tmp_path):
     path = tmp_path / "environment.json"
-    with recorded(path):
+    with recorded(path, pytest.fail):
         assert json.loads(path.read_text())["ended"] is None
     for error in (RuntimeError("out of memory\nat length"), KeyboardInterrupt()):
-        with pytest.raises(type(error)), recorded(path):
+        with pytest.raises(type(error)), recorded(path, pytest.fail):
             raise error
     first = json.loads(path.read_text())
     entries = [first, *first["resumed"]]
@@ -21,11 +20,13 @@ def test_how_a_run_ended(tmp_path):
     assert all(entry["ended"] for entry in entries)
 
 
-def test_the_error_of_the_run_comes_before_that_of_its_record(tmp_path):
-    path = tmp_path / "environment.json"
-    with pytest.raises(RuntimeError, match="the real one"), recorded(path):
+def test_a_note_that_cannot_be_written_fails_no_run(tmp_path):
+    path, told = tmp_path / "environment.json", []
+    with pytest.raises(RuntimeError, match="the real one"), recorded(path, told.append):
         path.write_text("{")
         raise RuntimeError("the real one")
     path.unlink()
-    with pytest.raises(UserError, match=r"environment\.json"), recorded(path):
-        path.write_text("{")
+    with recorded(path, told.append):
+        path.unlink()
+    assert len(told) == 2
+    assert all(f"could not be noted in {path}" in text for text in told)

@@ -147,6 +147,12 @@ def test_the_last_line_of_a_killed_run_is_left_out(tmp_path, runs):
     assert rows["rv", "low"]["minutes"] == "1"
 
 
+def test_the_loss_of_a_run_without_masks_of_one_task(tmp_path):
+    rows = [{"step": 10, "loss_rv": 0.5}, {"step": 20, "loss_rv": 0.25}, {"step": 20, "val_x": 1}]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    np.testing.assert_array_equal(read_curves(tmp_path)["loss"], [[10, 0.5], [20, 0.25]])
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

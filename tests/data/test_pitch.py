@@ -6,7 +6,7 @@ from PIL import Image
 
 from configs import default
 from s2a_jax.cli import main
-from s2a_jax.data.datasets import one_slab
+from s2a_jax.data.datasets import load_dataset
 from s2a_jax.data.pitch import config_pitch
 from s2a_jax.data.prepared import find_prepared, prepared_origin
 from s2a_jax.data.selection import select_cases
@@ -16,7 +16,7 @@ from s2a_jax.data.synthetic_set import eye_recipe
 
 def section(**values):
     data = default.get_config().data
-    data.update({name: str(value) for name, value in values.items()})
+    data.update({k: v if isinstance(v, int) else str(v) for k, v in values.items()})
     return data
 
 
@@ -49,11 +49,11 @@ def test_prepared_octa500_and_its_slab(tmp_path):
             Image.fromarray(mask).save(path)
     flags = ["--from", str(tmp_path / "raw"), "--to", str(tmp_path / "to"), "--subset", "3M"]
     assert main(["prepare", "octa500", *flags, "--slab", "FULL"]) == 0
-    data = section(name="prepared", root=tmp_path / "to")
+    data = section(name="prepared", root=tmp_path / "to", size=304)
     assert prepared_origin(find_prepared(tmp_path / "to")) == ("octa500", "3M")
-    assert one_slab(data) == "FULL" == one_slab(section(name="octa500", slab="FULL"))
-    assert one_slab(section(name="octa500", slab="FULL,OPL_BM")) is None
+    dataset = load_dataset(data)
+    assert dataset.slab == "FULL"
     selection = select_cases(tmp_path / "to", "test", slab="FULL")
-    assert selection.um_per_px == (config_pitch(data)("10451", (304, 304)),) == (3000 / 304,)
+    assert selection.um_per_px == (dataset.pitch("10451", (304, 304)),) == (3000 / 304,)
     with pytest.raises(SlabError, match="prepared with FULL, not OPL_BM"):
         select_cases(tmp_path / "to", "test", slab="OPL_BM")

@@ -21,7 +21,7 @@ from s2a_jax.training.ranges import check_ranges
         ("optimizer.eps", 0.0, 1e-8),
         ("optimizer.weight_decay", -1e-4, 0.0),
         ("optimizer.clip_norm", -1.0, 0.0),
-        ("optimizer.power", 0.0, 1.0),
+        ("optimizer.power", -0.5, 0.0),
         ("optimizer.warmup_fraction", 1.0, 0.0),
         ("train.epochs", 0, 1),
         ("train.batch_size", -4, 1),

@@ -54,7 +54,7 @@ def test_a_damaged_checkpoint_is_one_sentence(state, folder, capfd, spoil):
         checkpoints.restore(3, state)
     (line,) = str(caught.value).splitlines()
     assert f"{folder / '3'} cannot be read (" in line
-    assert line.endswith("remove that folder to go on from step 2.")
+    assert line.endswith("move that folder away to go on from step 2.")
     jax.tree.map(np.testing.assert_array_equal, checkpoints.restore(2, state), state)
     checkpoints.close()
     with pytest.raises(UserError, match=r"/3 cannot be read .* another one, .*/2\.$"):

@@ -42,9 +42,20 @@ def test_only_a_run_that_saved_something_keeps_its_folder(tmp_path, kept):
     if kept:
         with pytest.raises(UserError, match=r"config\.seed=0, not 5"):
             workdir.claim(config)
+        if kept != "checkpoints/4":
+            with pytest.raises(UserError, match="none of its checkpoints"):
+                workdir.claim(default.get_config())
     else:
         workdir.claim(config)
     assert workdir.load_config().seed == (0 if kept else 5)
+
+
+def test_one_run_at_a_time(tmp_path):
+    with Workdir(tmp_path).alone(), pytest.raises(UserError, match="Another run is at work"):
+        with Workdir(tmp_path).alone():
+            pass
+    with Workdir(tmp_path).alone():
+        pass
 
 
 def test_a_run_from_the_first_step_has_rows_of_its_own_alone(tmp_path):
