@@ -6,9 +6,10 @@ times `--count` eyes of a 3 mm scan at 304 px and of a 6 mm scan at 400 px, as `
 them ahead, after the first ones of every process. Other work on the machine makes it slower.
 """
 
-import argparse
+import sys
 import time
 
+from benchmarks.command_line import parser, positive, run
 from s2a_jax.cores import cores
 from s2a_jax.data.synthesis import EyeParameters, stream_eyes
 
@@ -17,10 +18,10 @@ _SCANS = (EyeParameters(size=304, field_mm=3.0), EyeParameters(size=400, field_m
 
 def main() -> None:
     """Prints a line for each kind of scan."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--processes", type=int, default=cores(), help="default: all cores")
-    parser.add_argument("--count", type=int, default=60, help="eyes that are timed; default 60")
-    options = parser.parse_args()
+    flags = parser("benchmarks.synthesis_speed", __doc__)
+    flags.add_argument("--processes", type=positive, default=cores(), help="default: all cores")
+    flags.add_argument("--count", type=positive, default=60, help="eyes timed; default 60")
+    options = flags.parse_args()
     for scan in _SCANS:
         eyes = stream_eyes(0, scan, processes=options.processes)
         # Two a process lie ready when the first is taken: let the clock start in the steady state.
@@ -38,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -267,9 +267,9 @@ def test_the_environment_of_a_resumed_run(tmp_path):
     first = json.loads(path.read_text())
     assert first["ended"] is None
     assert first["devices"][0]["count"] == 8  # as tests/conftest.py simulates
-    record_end(path)
+    record_end(path, pytest.fail)
     record_start(path)
-    record_end(path)
+    record_end(path, pytest.fail)
     both = json.loads(path.read_text())
     assert both["started"] == first["started"]
     assert both["resumed"][0]["ended"] >= both["ended"]
