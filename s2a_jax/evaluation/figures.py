@@ -46,5 +46,8 @@ def draw_curves(path: Path, curves: dict[str, dict[str, Any]], title: str) -> No
         name = f"{label}, ECE {one['ece']:.4f}"
         reliability.plot(one["confidence"], one["frequency"], marker="o", label=name, **style)
     for axes in (roc, pr, reliability):
-        axes.legend(loc="best", fontsize=9)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="best", fontsize=9)
+        else:  # no pixel, or every pixel, belongs to the structure
+            axes.text(0.5, 0.5, "not defined for these masks", ha="center", fontsize=9)
     figure.savefig(path, dpi=110)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from s2a_jax.evaluation.curves import Histogram
+from s2a_jax.evaluation.figures import draw_curves
 from s2a_jax.evaluation.pictures import RIGHT, save_comparison
 
 
@@ -36,3 +38,10 @@ def test_all_masks_are_drawn_without_a_word(tmp_path):
     sheet = draw(tmp_path / "a.png", {"faz": np.zeros((96, 96), bool)})
     truth = sheet[36:, (sheet.shape[1] + 4) // 5 :]
     assert (truth[2:20, 2:60] == 127).all()  # the corner where a missing mask would be named
+
+
+@pytest.mark.filterwarnings("error")
+def test_curves_of_empty_masks_are_drawn_without_a_warning(tmp_path):
+    curves = Histogram.count(np.full((8, 8), 0.25, np.float32), np.zeros((8, 8), bool)).curves()
+    draw_curves(tmp_path / "a.png", {"rv": curves}, "no vessel")
+    assert (tmp_path / "a.png").stat().st_size
