@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from s2a_jax.commands.flags import check_out_folder, with_flags
-from s2a_jax.data.pitch import UM_PER_PX, check_range
+from s2a_jax.data.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
 from s2a_jax.data.slabs import SlabError, slab_names
 from s2a_jax.errors import UserError
 
@@ -120,7 +120,8 @@ def run(options: argparse.Namespace) -> None:
         selection, model.predict_proba, settings.protocol.side, options.um_per_px
     )
     result = score_cases(predictions, len(selection.cases), settings)
-    notes = selection.notes
+    sizes = [case.image.shape[:2] for case in selection.cases]
+    notes = (*selection.notes, *stretched_notes(sizes, settings.protocol.side))
     if not model.slabs and model.slab not in (None, slab):
         other = slab or "what --slab default chose"
         notes = (*notes, f"The network was trained on the slab {model.slab}, not on {other}.")
@@ -209,11 +210,10 @@ def _predictions(
     rows = zip(selection.ids, selection.cases, selection.um_per_px, strict=True)
     for name, native, known in rows:
         case = resized(native, side)
-        pitch = um_per_px or known
         yield Prediction(
             name,
             first_slab(case.image),
             {"rv": case.rv, "faz": case.faz},
             predict(case.image),
-            pitch and pitch * native.image.shape[0] / case.image.shape[0],
+            resized_pitch(um_per_px or known, native.image.shape[:2], case.image.shape[:2]),
         )

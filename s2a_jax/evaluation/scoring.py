@@ -31,7 +31,13 @@ METRIC_NAMES = (
     *METRICS, "auc", "cl_dice", "hd95_px", "assd_px", "hd95_um", "assd_um", "betti0_error",
     "pvr_dice",
 )  # fmt: skip
-"""Order of metrics in tables and files; `pvr_dice` is Dice in the FAZ's perivascular region."""
+"""Order of metrics in tables and files. `metrics`, `curves` and `geometry` define most of them.
+
+`hd95_px` and `assd_px`: pixels, >= 0. `hd95_um` and `assd_um`: those times the side of a pixel, um,
+>= 0; both masks empty 0, one empty the image's diagonal; none where the side is unknown.
+`pvr_dice`: Dice, in [0, 1], of the pixels in the perivascular region, the window around the true
+FAZ's centroid, so none where the true FAZ is empty or missing; both masks empty in it 1, one 0.
+"""
 
 _count_pixels = jax.jit(count_pixels)
 _SHOWN = 3  # best cases, and worst ones
