@@ -1,7 +1,6 @@
 """`python -m s2a_jax evaluate`: a trained network on a data set."""
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from s2a_jax.commands.flags import check_out_folder, with_flags
 from s2a_jax.data.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
 from s2a_jax.data.slabs import SlabError, slab_names
 from s2a_jax.errors import UserError
+from s2a_jax.starting import ends_at_once
 
 _FLAGS = {name: f"--{name}" for name in ("slab", "subset", "incomplete")} | {"root": "--data"}
 """Field of `config.data` -> what it is called here."""
@@ -94,14 +94,15 @@ def run(options: argparse.Namespace) -> None:
     out = options.out
     if out is not None:
         check_out_folder(out, out)
-    import jax
-    from rich.console import Console
+    with ends_at_once():
+        import jax
+        from rich.console import Console
 
-    from s2a_jax.evaluation.protocols import find_protocol
-    from s2a_jax.evaluation.regions import Window
-    from s2a_jax.evaluation.results import Subject, make_tables, write_results
-    from s2a_jax.evaluation.scoring import Settings, score_cases
-    from s2a_jax.inference.segmenter import Segmenter
+        from s2a_jax.evaluation.protocols import find_protocol
+        from s2a_jax.evaluation.regions import Window
+        from s2a_jax.evaluation.results import Subject, make_tables, write_results
+        from s2a_jax.evaluation.scoring import Settings, score_cases
+        from s2a_jax.inference.segmenter import Segmenter
 
     settings = Settings(
         find_protocol(options.protocol, options.threshold, "--"),
@@ -110,8 +111,6 @@ def run(options: argparse.Namespace) -> None:
     )
     if jax.config.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache/s2a_jax/xla"))
-    # So that a stopped run ends as one that fails: without files.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     model = Segmenter.load_from_checkpoint(options.weights)
     slab = _slab(options, model)
     selection = _select(options, slab)
