@@ -1,6 +1,7 @@
 """Vessels, and what any mask needs; the tolerances are the errors docs/biomarkers.md tells."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -202,3 +203,12 @@ def test_nearly_square_pixels_and_all_kinds_of_masks():
     expected = measure(mask, mask, um_per_px=UM)
     for same in (mask.astype(np.uint8), mask * np.uint8(255), mask.astype(float)):
         np.testing.assert_equal(measure(same, same, um_per_px=UM), expected)
+
+
+def test_every_number_is_explained():
+    found = measure(ellipse(20, 20), ellipse(20, 20), um_per_px=UM)
+    names = {name for name in found if "_etdrs_" not in name} | {"vessel_density_etdrs_"}
+    page = (Path(__file__).parents[2] / "docs/biomarkers.md").read_text()
+    assert not [name for name in names if name not in measure.__doc__]
+    page = page.replace("`_y_mm`", "faz_centroid_y_mm")
+    assert not [name for name in names if name not in page]
