@@ -24,8 +24,12 @@ def ends_at_once() -> Iterator[None]:
     number.
 
     For imports alone, when there is nothing to tidy up yet. A KeyboardInterrupt would not do:
-    packages that are half imported catch it, or turn it into errors of their own.
+    packages that are half imported catch it, or turn it into errors of their own. Outside of the
+    main thread, which alone has to do with signals, nothing is changed.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     previous = {number: signal.signal(number, _end) for number in _SIGNALS}
     try:
         yield

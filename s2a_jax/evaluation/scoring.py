@@ -67,7 +67,7 @@ class Prediction:
         image: [H, W], uint8 or float32 in [0, 1]; drawn, not computed with.
         truth: "rv", "faz" -> bool [H, W], or None where the case has no such mask.
         probability: "rv", "faz" -> float32 [H, W] in [0, 1].
-        um_per_px: side of a pixel, um; None: unknown.
+        um_per_px: side of a pixel, um; None: unknown, or pixels that are not square.
     """
 
     id: str
