@@ -104,6 +104,7 @@ main({arguments})
         ("main", "jax", ["main.py", "--config=configs/synthetic.py", "--workdir=nowhere"]),
         ("main", "absl", ["main.py", "--help"]),
         ("s2a_jax.__main__", "numpy", None),
+        ("s2a_jax.comparison.child", "jax", None),
         ("s2a_jax.cli", "jax", ["predict", "--weights=none", "--out={folder}/out", "{folder}"]),
         ("s2a_jax.cli", "jax", ["evaluate", "--weights=none", "--data={folder}"]),
     ],

@@ -9,12 +9,9 @@ from PIL import Image
 from scipy import ndimage
 
 from s2a_jax.cli import main
-from s2a_jax.data.cases import Case, stacked
 from s2a_jax.data.images import to_unit_float
 from s2a_jax.data.pitch import resized_pitch
-from s2a_jax.evaluation.protocols import PROTOCOLS
 from s2a_jax.inference.segmenter import Segmenter
-from s2a_jax.training.results import resizing_notes
 
 SIDE = 320
 SEEN = []  # shapes of what the network was given
@@ -116,21 +113,3 @@ def test_pixels_that_are_no_longer_square_have_no_pitch():
     assert resized_pitch(10.0, (400, 400), (SIDE, SIDE)) == pytest.approx(12.5)
     assert resized_pitch(10.0, (400, 398), (SIDE, SIDE)) == pytest.approx(12.5, rel=0.005)
     assert resized_pitch(None, (400, 400), (SIDE, SIDE)) is None
-
-
-@pytest.mark.parametrize(
-    ("native", "protocol", "said"),
-    [
-        ((64, 64), "s2anet", ()),
-        ((96, 96), "native", ("1 images were resized to 64 px",)),
-        ((96, 96), "s2anet", ("1 images were resized to 64 px", "again, to 320 px")),
-        ((96, 48), "native", ("1 images were resized", "stretched to 64x64 px: no micrometres")),
-        ((96, 48), "s2anet", ("again, to 320 px", "stretched to 320x320 px: no micrometres")),
-    ],
-)
-def test_what_a_run_says_about_resizing(native, protocol, said):
-    image = np.zeros((64, 64), np.float32)
-    cases = stacked(["a"], [Case(image, image > 0, None, native)], 64)
-    notes = " ".join(resizing_notes(cases, 64, PROTOCOLS[protocol]))
-    assert all(part in notes for part in said) and bool(notes) == bool(said)
-    assert ("again" in notes) == any("again" in part for part in said)
