@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s2a_jax.errors import UserError
+from s2a_jax.errors import UserError, exit_code
 from s2a_jax.starting import ends_at_once, interrupts
 
 if TYPE_CHECKING:  # imported where a signal can end that
@@ -20,7 +20,8 @@ if TYPE_CHECKING:  # imported where a signal can end that
 
 
 def main(argv: list[str]) -> int:
-    """Runs one command line; returns the exit code, 2 for a user's mistake, 130 if stopped."""
+    """Runs one command line; returns the exit code, 2 for a user's mistake, 128 + the
+    signal's number if stopped."""
     with ends_at_once():
         from configs.command_line import USAGE, asks_for_help, parse
     if asks_for_help(argv):
@@ -33,9 +34,9 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(_stopped(request), file=sys.stderr)
-        return 130
+        return exit_code(stop)
 
 
 def _run(request: "Request") -> int:

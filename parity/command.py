@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from s2a_jax.errors import UserError
+from s2a_jax.errors import UserError, exit_code
 
 
 def need_torch() -> None:
@@ -29,7 +29,7 @@ def run(main: Callable[[], None]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("Stopped; what was printed is complete.", file=sys.stderr)
-        return 130
+        return exit_code(stop)
     return 0

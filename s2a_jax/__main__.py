@@ -7,9 +7,9 @@ from s2a_jax.starting import ends_at_once, interrupts
 
 def main() -> int:
     """Runs the command line; returns the exit code."""
+    interrupts()
     with ends_at_once():  # the commands import for a second
         from s2a_jax import cli
-    interrupts()
     return cli.main()
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from s2a_jax.commands import compare, convert, evaluate, measure, predict, prepare, report
-from s2a_jax.errors import UserError
+from s2a_jax.errors import UserError, exit_code
 
 COMMANDS = {
     "predict": predict,
@@ -20,7 +20,7 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit code, 2 for a user's mistake."""
+    """Runs one command; returns the exit code, 2 for a mistake, 128 + the signal's if stopped."""
     parser = argparse.ArgumentParser(prog="python -m s2a_jax", description=__doc__)
     subparsers = parser.add_subparsers(dest="command", required=True)
     for command in COMMANDS.values():
@@ -31,6 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("Stopped; what is written is complete.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        print("Stopped; the same command makes what is missing.", file=sys.stderr)
+        return exit_code(stop)

@@ -7,22 +7,29 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from s2a_jax.errors import Stopped
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def interrupts() -> None:
-    """Makes a KeyboardInterrupt of both signals, and one that is not lost."""
+    """Makes a `Stopped` of both signals, and one that is not lost."""
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
 
 
 @contextlib.contextmanager
 def ends_at_once() -> Iterator[None]:
-    """Within this context either signal ends the process: one sentence, exit code 130.
+    """Within this context either signal ends the process: one sentence, exit code 128 + its
+    number.
 
     For imports alone, when there is nothing to tidy up yet. A KeyboardInterrupt would not do:
-    packages that are half imported catch it, or turn it into errors of their own.
+    packages that are half imported catch it, or turn it into errors of their own. Outside of the
+    main thread, which alone has to do with signals, nothing is changed.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     previous = {number: signal.signal(number, _end) for number in _SIGNALS}
     try:
         yield
@@ -37,9 +44,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
         thread = threading.get_ident()  # the main one: it alone handles signals
         threading.Timer(0.01, signal.pthread_kill, (thread, number)).start()
         return
-    raise KeyboardInterrupt
+    raise Stopped(number)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
     os.write(2, b"Stopped before anything began.\n")
-    os._exit(130)
+    os._exit(128 + number)

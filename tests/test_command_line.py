@@ -9,12 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import main as program
 from configs import default
 from configs.command_line import parse
+from s2a_jax import cli
 from s2a_jax.comparison.settings import field_hint
-from s2a_jax.errors import UserError
+from s2a_jax.errors import Stopped, UserError
 from s2a_jax.starting import interrupts
 from s2a_jax.training.workdir import Workdir
 
@@ -102,16 +104,19 @@ main({arguments})
         ("main", "jax", ["main.py", "--config=configs/synthetic.py", "--workdir=nowhere"]),
         ("main", "absl", ["main.py", "--help"]),
         ("s2a_jax.__main__", "numpy", None),
+        ("s2a_jax.comparison.child", "jax", None),
+        ("s2a_jax.cli", "jax", ["predict", "--weights=none", "--out={folder}/out", "{folder}"]),
+        ("s2a_jax.cli", "jax", ["evaluate", "--weights=none", "--data={folder}"]),
     ],
 )
-def test_a_signal_while_importing(number, name, module, arguments):
-    code = AT_IMPORT.format(
-        number=number, program=name, module=module, arguments=arguments if arguments else ""
-    )
+def test_a_signal_while_importing(tmp_path, number, name, module, arguments):
+    Image.new("L", (32, 32)).save(tmp_path / "eye.png")
+    given = [text.format(folder=tmp_path) for text in arguments] if arguments else ""
+    code = AT_IMPORT.format(number=number, program=name, module=module, arguments=given)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
-    assert (done.returncode, done.stdout) == (130, "")
+    assert (done.returncode, done.stdout) == (128 + getattr(signal, number), "")
     assert done.stderr == "Stopped before anything began.\n"
 
 
@@ -124,12 +129,34 @@ def test_a_signal_that_the_garbage_collector_would_swallow():
     gc.callbacks.append(_xla_gc_callback)
     try:
         interrupts()
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Stopped) as raised:
             gc.collect()
-            time.sleep(10)
+            for _ in range(1000):  # a signal just before a sleep waits for its end
+                time.sleep(0.01)
+        assert raised.value.code == 143
     finally:
         for n, handler in previous.items():
             signal.signal(n, handler)
+
+
+def test_jax_has_a_gc_callback_of_the_name_that_is_looked_for():
+    import jax
+
+    jax.jit(lambda x: x + 1)(1)
+    assert "_xla_gc_callback" in [getattr(one, "__name__", "") for one in gc.callbacks]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), Stopped(signal.SIGTERM)])
+def test_a_stopped_command_tells_the_signal(capsys, monkeypatch, stop):
+    def run(_):
+        raise stop
+
+    code = 143 if isinstance(stop, Stopped) else 130
+    monkeypatch.setattr(cli.report, "run", run)
+    assert cli.main(["report", "--workdir=nowhere"]) == code
+    monkeypatch.setattr(program, "_run", run)
+    assert program.main(["main.py", "--config=configs/synthetic.py", "--workdir=nowhere"]) == code
+    assert capsys.readouterr().err.count("Stopped") == 2
 
 
 def test_what_is_said_of_a_run_that_is_stopped_at_once(workdir):

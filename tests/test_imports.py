@@ -15,9 +15,10 @@ ALLOWED = {
     "training": {"errors", "models", "objectives", "data", "evaluation", "analysis", "convert"},
     "inference": {"errors", "models", "data", "training", "convert"},
     "analysis": {"errors", "cores"},
-    "comparison": {"errors", "data", "evaluation", "analysis", "training"},
+    "comparison": {"errors", "starting", "data", "evaluation", "analysis", "training"},
     "commands": {
         "errors",
+        "starting",
         "data",
         "evaluation",
         "analysis",

@@ -40,8 +40,37 @@ def measure(
 
     Returns:
         Name with unit -> value, always the same names in the same order, except that without
-        laterality the sectors nasal and temporal are called left and right. NaN: not defined for
-        these masks. docs/biomarkers.md has a row for each.
+        laterality the sectors nasal and temporal are called left and right. NaN: there is no such
+        mask, or the value is not defined for it. A: area, P: perimeter, L: length of centrelines.
+
+        Of the FAZ's largest region, holes filled; an empty mask gives NaN unless told otherwise:
+        `faz_area_mm2`: pixels x pitch^2, >= 0; empty 0. `faz_perimeter_mm`: P of the smoothed
+        outline, > 0. `faz_circularity`: 4 pi A / P^2, about 1 for a disc, less for others.
+        `faz_acircularity`: P / (2 sqrt(pi A)), about 1 for a disc, more for others.
+        `faz_axis_ratio`: major / minor axis of the ellipse of equal second moments, >= 1.
+        `faz_feret_mm`: largest distance of two points of the outline, > 0. `faz_solidity`: A / A of
+        the convex hull, (0, 1]. `faz_centroid_x_mm`, `faz_centroid_y_mm`: from the upper left
+        corner, >= 0. `faz_components`: regions in the mask, >= 0; empty 0.
+
+        Of the vessels; an empty mask gives 0 unless told otherwise: `vessel_density`: vessel
+        pixels / pixels, [0, 1]. `skeleton_density_per_mm`: L / image area, >= 0.
+        `vessel_diameter_index_um`: A / L, > 0; empty NaN. `mean_calibre_um`, `median_calibre_um`:
+        of the distance between both walls, along the centrelines, > 0; empty, or without
+        background, NaN. `perimeter_index_per_px`, `perimeter_index_per_mm`: P / image area in
+        pixels or mm, >= 0. `complexity`: P^2 / (4 pi A), >= 0; empty NaN. `tortuosity`: arc / chord
+        of branches, mean weighted by arc, >= 1; without a branch of 10 pixels NaN.
+        `branch_point_density_per_mm2`: points where three branches meet / image area, >= 0.
+        `fractal_dimension`, `skeleton_fractal_dimension`: box counting on the mask and on its
+        centrelines, 0 to about 2; empty NaN.
+
+        Of both: `fd300`: vessel density in the part of the 300 um ring around the FAZ that lies in
+        the image, [0, 1]; FAZ empty, or nothing of the ring in the image, NaN.
+        `vessel_density_etdrs_<sector>`: vessel density in a sector of the ETDRS grid, [0, 1]; less
+        than half of the sector in the image NaN.
+
+        How it was measured: `um_per_px` (um, after correction), `axial_length_applied`,
+        `faz_touches_border`, `etdrs_centred_on_faz` (0 or 1), `etdrs_inner_ring_mm`,
+        `etdrs_outer_ring_mm` (diameters). docs/biomarkers.md tells how, and the errors.
 
     Raises:
         UserError: neither mask, masks that are none or differ in size, a pitch, laterality or

@@ -211,7 +211,7 @@ def _biomarkers(run: RunFiles, split: str, part: dict[str, Any]) -> None:
     result, target = run.results[split], part["biomarkers"]
     if not result.get("biomarkers"):
         why = (
-            "the size of a pixel in µm is not known"
+            "no case has a known size of a pixel in µm"
             if result.get("um_per_px") is None
             else "the evaluation has left none"
         )

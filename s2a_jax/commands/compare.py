@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from s2a_jax.errors import UserError
+from s2a_jax.starting import ends_at_once
 
 _ALL = "unet,transunet,jointseg,vaffnet,s2anet"
 
@@ -54,14 +55,15 @@ def run(options: argparse.Namespace) -> int:
     """
     import sys
 
-    from rich.console import Console
+    with ends_at_once():
+        from rich.console import Console
 
-    from configs import default
-    from configs.recipes import resolve
-    from s2a_jax.comparison.plan import ablation, make_plan, networks
-    from s2a_jax.comparison.runner import train_all
-    from s2a_jax.comparison.settings import load_config_file, set_fields
-    from s2a_jax.comparison.write import write_comparison
+        from configs import default
+        from configs.recipes import resolve
+        from s2a_jax.comparison.plan import ablation, make_plan, networks
+        from s2a_jax.comparison.runner import train_all
+        from s2a_jax.comparison.settings import load_config_file, set_fields
+        from s2a_jax.comparison.write import write_comparison
 
     if options.workdir.exists() and not options.workdir.is_dir():
         raise UserError(f"--workdir={options.workdir} is a file; give a folder.")

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from s2a_jax.starting import ends_at_once
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Adds the command and its flags."""
@@ -31,7 +33,8 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         UserError: a file, name or flag that cannot be used; nothing is written then.
     """
-    from s2a_jax.convert.command import convert, parse_known
+    with ends_at_once():
+        from s2a_jax.convert.command import convert, parse_known
 
     known = parse_known(options.known)
     print(convert(options.network, options.source, options.target, known))

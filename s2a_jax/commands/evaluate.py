@@ -1,16 +1,16 @@
 """`python -m s2a_jax evaluate`: a trained network on a data set."""
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from s2a_jax.commands.flags import check_out_folder, with_flags
-from s2a_jax.data.pitch import UM_PER_PX, check_range
+from s2a_jax.data.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
 from s2a_jax.data.slabs import SlabError, slab_names
 from s2a_jax.errors import UserError
+from s2a_jax.starting import ends_at_once
 
 _FLAGS = {name: f"--{name}" for name in ("slab", "subset", "incomplete")} | {"root": "--data"}
 """Field of `config.data` -> what it is called here."""
@@ -94,14 +94,15 @@ def run(options: argparse.Namespace) -> None:
     out = options.out
     if out is not None:
         check_out_folder(out, out)
-    import jax
-    from rich.console import Console
+    with ends_at_once():
+        import jax
+        from rich.console import Console
 
-    from s2a_jax.evaluation.protocols import find_protocol
-    from s2a_jax.evaluation.regions import Window
-    from s2a_jax.evaluation.results import Subject, make_tables, write_results
-    from s2a_jax.evaluation.scoring import Settings, score_cases
-    from s2a_jax.inference.segmenter import Segmenter
+        from s2a_jax.evaluation.protocols import find_protocol
+        from s2a_jax.evaluation.regions import Window
+        from s2a_jax.evaluation.results import Subject, make_tables, write_results
+        from s2a_jax.evaluation.scoring import Settings, score_cases
+        from s2a_jax.inference.segmenter import Segmenter
 
     settings = Settings(
         find_protocol(options.protocol, options.threshold, "--"),
@@ -110,8 +111,6 @@ def run(options: argparse.Namespace) -> None:
     )
     if jax.config.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache/s2a_jax/xla"))
-    # So that a stopped run ends as one that fails: without files.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     model = Segmenter.load_from_checkpoint(options.weights)
     slab = _slab(options, model)
     selection = _select(options, slab)
@@ -120,7 +119,8 @@ def run(options: argparse.Namespace) -> None:
         selection, model.predict_proba, settings.protocol.side, options.um_per_px
     )
     result = score_cases(predictions, len(selection.cases), settings)
-    notes = selection.notes
+    sizes = [case.image.shape[:2] for case in selection.cases]
+    notes = (*selection.notes, *stretched_notes(sizes, settings.protocol.side))
     if not model.slabs and model.slab not in (None, slab):
         other = slab or "what --slab default chose"
         notes = (*notes, f"The network was trained on the slab {model.slab}, not on {other}.")
@@ -209,11 +209,10 @@ def _predictions(
     rows = zip(selection.ids, selection.cases, selection.um_per_px, strict=True)
     for name, native, known in rows:
         case = resized(native, side)
-        pitch = um_per_px or known
         yield Prediction(
             name,
             first_slab(case.image),
             {"rv": case.rv, "faz": case.faz},
             predict(case.image),
-            pitch and pitch * native.image.shape[0] / case.image.shape[0],
+            resized_pitch(um_per_px or known, native.image.shape[:2], case.image.shape[:2]),
         )

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from s2a_jax.analysis.magnification import REFERENCE_AXIAL_LENGTH_MM
+from s2a_jax.starting import ends_at_once
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -63,6 +64,7 @@ def run(options: argparse.Namespace) -> None:
         UserError: a flag, file or weights that cannot be used; nothing is written then.
     """
     # Only now: SciPy and scikit-image take a while to load, and other commands need them not.
-    from s2a_jax.commands.measure_eyes import measure_eyes
+    with ends_at_once():
+        from s2a_jax.commands.measure_eyes import measure_eyes
 
     measure_eyes(options)

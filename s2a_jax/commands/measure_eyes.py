@@ -24,6 +24,7 @@ from s2a_jax.data.eyes import EyeRow, read_eyes
 from s2a_jax.data.folders import first_few
 from s2a_jax.data.pitch import FIELD_MM, UM_PER_PX, check_range
 from s2a_jax.errors import UserError
+from s2a_jax.starting import ends_at_once
 
 _SOURCES = {
     "eyes": "um_per_px in --eyes",
@@ -165,7 +166,8 @@ def _predictor(
     weights: Path, files: list[EyeFiles]
 ) -> Callable[[EyeFiles], tuple[np.ndarray, np.ndarray]]:
     # Only now: a wrong file name should not have to wait for JAX.
-    from s2a_jax.inference.segmenter import Segmenter
+    with ends_at_once():
+        from s2a_jax.inference.segmenter import Segmenter
 
     model = Segmenter.load_from_checkpoint(weights)
     check_slab_count(files, model.slabs, weights)

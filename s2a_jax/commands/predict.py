@@ -1,7 +1,9 @@
 """`python -m s2a_jax predict`: masks of images by a trained network."""
 
 import argparse
+import contextlib
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from s2a_jax.commands.flags import check_out_folder, make_out_folder
 from s2a_jax.data.eye_files import check_slab_count, eyes_with_images
 from s2a_jax.data.slabs import first_slab
 from s2a_jax.errors import UserError
+from s2a_jax.starting import ends_at_once
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -53,8 +56,9 @@ def run(options: argparse.Namespace) -> None:
     for eye in eyes:  # all of them before the first result is written
         eye.read_image()
     # Only now: a wrong file name should not have to wait for JAX.
-    from s2a_jax.evaluation.pictures import overlay
-    from s2a_jax.inference.segmenter import Segmenter
+    with ends_at_once():
+        from s2a_jax.evaluation.pictures import overlay
+        from s2a_jax.inference.segmenter import Segmenter
 
     model = Segmenter.load_from_checkpoint(options.weights)
     check_slab_count(eyes, model.slabs, options.weights)
@@ -69,10 +73,22 @@ def run(options: argparse.Namespace) -> None:
             ("faz", faz.astype(np.uint8) * 255),
             ("overlay", overlay(first_slab(image), rv, faz)),
         ):
-            Image.fromarray(pixels).save(out / f"{eye.id}_{name}.png")
+            with _whole(out / f"{eye.id}_{name}.png") as path:
+                Image.fromarray(pixels).save(path, "PNG")
         rows.append((eye.image.name, *image.shape[:2], int(rv.sum()), int(faz.sum())))
-    with (out / "predictions.csv").open("w", newline="") as file:
+    with _whole(out / "predictions.csv") as path, path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("image", "height_px", "width_px", "rv_px", "faz_px"))
         writer.writerows(rows)
     print(f"{len(rows)} images -> {out}")
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Where to write a file that appears under its own name once it is complete."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,12 +1,11 @@
 """`python -m s2a_jax prepare`: check a data set and store it as TFDS files."""
 
 import argparse
-import signal
-import sys
 from pathlib import Path
 
 from s2a_jax.commands.flags import fields_as_flags
 from s2a_jax.errors import UserError
+from s2a_jax.starting import ends_at_once
 
 _FLAGS = {name: f"--{name}" for name in ("slab", "subset", "incomplete")} | {"root": "--from"}
 """Field of `config.data` -> what it is called here."""
@@ -53,10 +52,8 @@ def run(options: argparse.Namespace) -> None:
         raise UserError("--from is missing: the raw folder.")
     if options.name == "synthetic" and options.source is not None:
         raise UserError("--from: synthetic eyes are made, not read; leave it out.")
-    from s2a_jax.data.prepare import prepare, prepare_synthetic
-
-    # So that a stopped run removes what is half-written of the data set.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    with ends_at_once():
+        from s2a_jax.data.prepare import prepare, prepare_synthetic
     if options.name == "synthetic":
         counts = {split: getattr(options, split) for split in ("train", "val", "test")}
         field = tuple(options.field)

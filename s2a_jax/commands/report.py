@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from s2a_jax.starting import ends_at_once
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Adds the command and its flags."""
@@ -27,7 +29,8 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         UserError: the folder holds neither, or the file cannot be written.
     """
-    from configs.recipes import defaults_of
-    from s2a_jax.analysis.report import write_report
+    with ends_at_once():
+        from configs.recipes import defaults_of
+        from s2a_jax.analysis.report import write_report
 
     print(f"Report: {write_report(options.workdir, options.out, defaults_of)}")

@@ -12,16 +12,19 @@ import sys
 import threading
 from pathlib import Path
 
-import jax
-from rich.console import Console
-
-from s2a_jax.errors import UserError
-from s2a_jax.training.loop import NonFiniteLossError, evaluate_workdir, train
-from s2a_jax.training.workdir import Workdir, from_json
+from s2a_jax.errors import UserError, exit_code
+from s2a_jax.starting import ends_at_once, interrupts
 
 
 def main() -> int:
     """Trains or evaluates; returns the exit code as `main.py` does."""
+    interrupts()
+    with ends_at_once():
+        import jax
+        from rich.console import Console
+
+        from s2a_jax.training.loop import NonFiniteLossError, evaluate_workdir, train
+        from s2a_jax.training.workdir import Workdir, from_json
     told = json.loads(sys.stdin.readline())
     config, defaults = from_json(told["config"]), from_json(told["defaults"])
     work = evaluate_workdir if told["evaluate"] else train
@@ -38,10 +41,10 @@ def main() -> int:
     except NonFiniteLossError as error:
         print(f"error: {error}")
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         saved = "the last checkpoint" if workdir.has_checkpoint() else "nothing"
         print(f"Stopped at once; {saved} is saved.")
-        return 130
+        return exit_code(stop)
 
 
 def _stop_with_parent() -> None:

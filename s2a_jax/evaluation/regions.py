@@ -60,8 +60,8 @@ class Window:
             return max(1, round(self.side))
         if um_per_px is None:
             raise UserError(
-                f"The FAZ window of {self} needs the pixel pitch, which the data set does not "
-                "tell: give it as um_per_px, or the window in pixels."
+                f"The FAZ window of {self} needs one pixel pitch for both directions, which is "
+                "not known: give um_per_px, or the window in pixels."
             )
         return max(1, round(self.side / um_per_px))
 

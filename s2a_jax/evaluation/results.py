@@ -86,7 +86,7 @@ def _tables(scores: Scores, subject: Subject, summaries: dict[str, dict[str, Sum
 def _notes(scores: Scores, subject: Subject) -> list[str]:
     notes = list(subject.notes)
     if not any("hd95_um" in metrics for metrics in scores.values.values()):
-        notes.append("The pixel pitch is not known: distances are in pixels only.")
+        notes.append("No case has a known pixel pitch: distances are in pixels only.")
     return notes
 
 

@@ -17,7 +17,7 @@ from rich.progress import track
 
 from s2a_jax.cores import cores
 from s2a_jax.errors import UserError
-from s2a_jax.evaluation.curves import Histogram, roc_auc
+from s2a_jax.evaluation.curves import Histogram, Pool, roc_auc
 from s2a_jax.evaluation.evaluate import TASKS, count_pixels
 from s2a_jax.evaluation.geometry import assd, betti0_error, cl_dice, hd95, surface_distances
 from s2a_jax.evaluation.metrics import METRICS, scores
@@ -31,7 +31,13 @@ METRIC_NAMES = (
     *METRICS, "auc", "cl_dice", "hd95_px", "assd_px", "hd95_um", "assd_um", "betti0_error",
     "pvr_dice",
 )  # fmt: skip
-"""Order of metrics in tables and files; `pvr_dice` is Dice in the FAZ's perivascular region."""
+"""Order of metrics in tables and files. `metrics`, `curves` and `geometry` define most of them.
+
+`hd95_px` and `assd_px`: pixels, >= 0. `hd95_um` and `assd_um`: those times the side of a pixel, um,
+>= 0; both masks empty 0, one empty the image's diagonal; none where the side is unknown.
+`pvr_dice`: Dice, in [0, 1], of the pixels in the perivascular region, the window around the true
+FAZ's centroid, so none where the true FAZ is empty or missing; both masks empty in it 1, one 0.
+"""
 
 _count_pixels = jax.jit(count_pixels)
 _SHOWN = 3  # best cases, and worst ones
@@ -61,7 +67,7 @@ class Prediction:
         image: [H, W], uint8 or float32 in [0, 1]; drawn, not computed with.
         truth: "rv", "faz" -> bool [H, W], or None where the case has no such mask.
         probability: "rv", "faz" -> float32 [H, W] in [0, 1].
-        um_per_px: side of a pixel, um; None: unknown.
+        um_per_px: side of a pixel, um; None: unknown, or pixels that are not square.
     """
 
     id: str
@@ -90,7 +96,7 @@ class Scores:
         values: task (`rv`, `faz`, `faz_post`) -> metric -> float64 [N], NaN where a case lacks what
             the metric needs; a task or metric that no case has is absent.
         pooled: task -> metric -> the metric of all cases' pixels together, [0, 1] as it is.
-        curves: task -> `Histogram.curves` of all cases' pixels together.
+        curves: task -> `Pool.curves` of all cases' pixels together.
         um_per_px: side of a pixel where it is known and one for all cases.
         biomarkers: as `agreement.agreement` gives; empty where no case's pitch is known.
         shown: cases sorted from best to worst, at least the three first and last of all.
@@ -150,7 +156,7 @@ def score_cases(predictions: Iterable[Prediction], total: int, settings: Setting
 
     result = Scores(settings)
     rows: list[Row] = []
-    histograms: dict[str, Histogram] = {}
+    pools: dict[str, Pool] = {}
     pitches = set()
     console = Console(stderr=True)
     shown = track(predictions, "Evaluating", total, console=console,
@@ -159,8 +165,7 @@ def score_cases(predictions: Iterable[Prediction], total: int, settings: Setting
         rows.append(row)
         result.ids.append(prediction.id)
         for task, histogram in row.histograms.items():
-            earlier = histograms.get(task)
-            histograms[task] = histogram if earlier is None else earlier + histogram
+            pools.setdefault(task, Pool()).add(histogram)
         pitches.add(prediction.um_per_px)
         dice = [row.values[task]["dice"] for task in TASKS if task in row.values]
         result.shown.append(Shown(float(np.mean(dice)), prediction, row.masks))
@@ -182,8 +187,8 @@ def score_cases(predictions: Iterable[Prediction], total: int, settings: Setting
         region = [row.region[task] for row in mine if task in row.region]
         if region:
             result.pooled[task]["pvr_dice"] = _pooled(region)["dice"]
-        if task in histograms:
-            result.curves[task] = histograms[task].curves()
+        if task in pools:
+            result.curves[task] = pools[task].curves()
             if "roc" in result.curves[task]:
                 result.pooled[task]["auc"] = result.curves[task]["roc"]["auc"]
     return result

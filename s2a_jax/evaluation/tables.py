@@ -28,7 +28,8 @@ class Summary:
 
     Attributes:
         mean: over images.
-        sd: over images, of the population (divided by N).
+        sd: over images, of the population (divided by N); None of a single one, and so are the
+            next two, which would say more than is known.
         low: lower end of the 95 % bootstrap interval of the mean.
         high: its upper end.
         cases: number of images.
@@ -36,9 +37,9 @@ class Summary:
     """
 
     mean: float
-    sd: float
-    low: float
-    high: float
+    sd: float | None
+    low: float | None
+    high: float | None
     cases: int
     pooled: float | None
 
@@ -53,13 +54,10 @@ def summarise(scores: Scores) -> dict[str, dict[str, Summary]]:
             if not len(kept):
                 continue
             pooled = scores.pooled[task].get(name) if scores.settings.protocol.is_pooled else None
-            summaries[task][name] = Summary(
-                float(kept.mean()),
-                float(kept.std()),
-                *bootstrap_interval(kept),
-                len(kept),
-                pooled,
-            )
+            spread = (None, None, None)
+            if len(kept) > 1:
+                spread = (float(kept.std()), *bootstrap_interval(kept))
+            summaries[task][name] = Summary(float(kept.mean()), *spread, len(kept), pooled)
     return summaries
 
 
@@ -96,9 +94,8 @@ def result_table(
             table.add_row(
                 TASK_LABELS[task] if i == 0 else "",
                 LABELS[name],
-                # Of a single case both would say more than is known.
-                f"{one.mean:.{digits}f}" + (f" ± {one.sd:.{digits}f}" if one.cases > 1 else ""),
-                f"{one.low:.{digits}f} to {one.high:.{digits}f}" if one.cases > 1 else "–",
+                f"{one.mean:.{digits}f}" + ("" if one.sd is None else f" ± {one.sd:.{digits}f}"),
+                "–" if one.low is None else f"{one.low:.{digits}f} to {one.high:.{digits}f}",
                 *([pooled] if is_pooled else []),
                 str(one.cases),
                 end_section=i == len(metrics) - 1,

@@ -4,6 +4,8 @@ import signal
 from types import FrameType
 from typing import Self
 
+from s2a_jax.errors import Stopped
+
 
 class Interrupt:
     """Within this context the first Ctrl-C or SIGTERM only sets `signal`; the second one stops.
@@ -27,5 +29,5 @@ class Interrupt:
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         if self.signal is not None:
-            raise KeyboardInterrupt
+            raise Stopped(number)
         self.signal = signal.Signals(number)

@@ -12,7 +12,7 @@ from rich.console import Console
 from s2a_jax.convert.weights import save_weights
 from s2a_jax.data.cases import CaseSet, resize_set
 from s2a_jax.data.pipeline import evaluation_batches, record
-from s2a_jax.data.pitch import UM_PER_PX, check_range
+from s2a_jax.data.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
 from s2a_jax.data.slabs import first_slab
 from s2a_jax.evaluation.evaluate import TASKS
 from s2a_jax.evaluation.metrics import confusion, scores
@@ -133,15 +133,16 @@ def write_run_results(
 def resizing_notes(cases: CaseSet, size: int, protocol: Protocol) -> tuple[str, ...]:
     """What to say below a table about cases that were read at another size than their files'."""
     resized = int((cases.native_sizes != size).any(axis=1).sum())
+    stretched = stretched_notes(cases.native_sizes, protocol.side or size)
     if not resized:
-        return ()
+        return stretched
     note = f"{resized} images were resized to {size} px, as in training."
     if protocol.side not in (None, size):
         note += (
             f" They and their masks were then resized again, to {protocol.side} px, where the "
             f"protocol {protocol.name} has one step; python -m s2a_jax evaluate takes one."
         )
-    return (note,)
+    return (note, *stretched)
 
 
 def _predictions(
@@ -166,5 +167,5 @@ def _predictions(
                 first_slab(case["image"]),
                 {task: case[task] > 0 if case[f"has_{task}"] else None for task in TASKS},
                 {task: probability[task][row] for task in TASKS},
-                pitch and pitch * float(native[0]) / side,
+                resized_pitch(pitch, native, (side, side)),
             )

@@ -190,7 +190,7 @@ def test_a_run_that_failed_or_runs_or_was_stopped(tmp_path):
 
 def test_one_case_has_no_interval(tmp_path):
     result = write_run(tmp_path, epochs=5)
-    result["metrics"]["faz"]["dice"]["cases"] = 1
+    result["metrics"]["faz"]["dice"] = {"mean": 0.9, "cases": 1, "pooled": 0.901}
     area = result["biomarkers"]["faz_area_mm2"]
     area |= {"cases": 1} | {name: area[name][:1] for name in ("predicted", "true", "ids")}
     (tmp_path / "results/test.json").write_text(json.dumps(result))

@@ -70,7 +70,9 @@ def test_everything_is_written_at_the_images_own_sizes(weights, tmp_path, capsys
     assert (result["network"], result["cases"], result["um_per_px"]) == ("unet", 2, 10)
     mean = np.mean([float(row["rv_dice"]) for row in rows])
     assert result["metrics"]["rv"]["dice"]["mean"] == pytest.approx(mean, abs=1e-6)
-    assert result["metrics"]["faz_post"]["dice"]["cases"] == 1
+    one, two = (result["metrics"][task]["dice"] for task in ("faz_post", "rv"))
+    assert set(one) == {"mean", "cases", "pooled"} and one["cases"] == 1
+    assert set(two) == {*one, "sd", "low", "high"}
     assert set(result["curves"]["rv"]) == {"roc", "pr", "calibration"}
     area = result["biomarkers"]["faz_area_mm2"]
     assert (area["ids"], area["true"]) == (["test0"], [pytest.approx(120 * 0.01**2)])

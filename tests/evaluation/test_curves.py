@@ -1,11 +1,21 @@
 """Curves and areas against scikit-learn."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from s2a_jax.evaluation.curves import Histogram, roc_auc
+from s2a_jax.evaluation.curves import Histogram, Pool, roc_auc
+
+
+def curves_of(*pairs):
+    pool = Pool()
+    for pair in pairs:
+        pool.add(Histogram.count(*pair))
+    return pool.curves()
 
 
 def maps(seed, share, decimals=None):
@@ -31,19 +41,46 @@ def test_area_needs_both_classes():
     assert np.isnan(roc_auc(probability, np.ones_like(true)))
 
 
+def eye(seed, gain):
+    """A map like a network's: most pixels near 0 and 1; from a gain of 30 on, exactly 1."""
+    rng = np.random.default_rng(seed)
+    true = (texture := gaussian_filter(rng.normal(size=(304, 304)), 3)) > np.quantile(texture, 0.92)
+    doubt = 16 * gaussian_filter(rng.normal(size=true.shape), 3) + 0.5 * rng.normal(size=true.shape)
+    logit = gain * (gaussian_filter(true.astype(float), 1) - 0.45 + doubt / 12)
+    return (1 / (1 + np.exp(-logit))).astype(np.float32), true
+
+
+@pytest.mark.parametrize("gain", [12, 40, 150])
+def test_areas_and_calibration_error_of_maps_like_a_networks(gain):
+    pairs = [eye(seed, gain) for seed in range(2)]
+    for chosen in (pairs[:1], pairs):
+        curves = curves_of(*chosen)
+        p, true = (np.concatenate([part.ravel() for part in kind])
+                   for kind in zip(*chosen, strict=True))  # fmt: skip
+        area, precision = roc_auc_score(true, p), average_precision_score(true, p)
+        assert curves["roc"]["auc"] == pytest.approx(area, abs=1e-6)
+        assert curves["pr"]["average_precision"] == pytest.approx(precision, abs=1e-6)
+        edges = np.arange(16) / 15
+        parts = [(p >= low) & (p < high if high < 1 else p <= 1) for low, high in pairwise(edges)]
+        error = sum(
+            abs(true[part].sum() - p[part].sum(dtype=np.float64)) for part in parts if part.any()
+        ) / len(p)
+        assert curves["calibration"]["ece"] == pytest.approx(error, abs=1e-6)
+        assert curves["calibration"]["pixels"] == [n for part in parts if (n := part.sum())]
+
+
 def test_curves_of_several_images():
     pairs = [maps(seed, 0.1) for seed in range(4)]
     probability, true = (np.concatenate([part.ravel() for part in kind])
                          for kind in zip(*pairs, strict=True))  # fmt: skip
-    histograms = [Histogram.count(*pair) for pair in pairs]
-    curves = sum(histograms[1:], histograms[0]).curves()
+    curves = curves_of(*pairs)
     roc, pr, calibration = curves["roc"], curves["pr"], curves["calibration"]
-    assert roc["auc"] == pytest.approx(roc_auc_score(true, probability), abs=1e-5)
+    assert roc["auc"] == pytest.approx(roc_auc_score(true, probability), abs=1e-6)
     expected = average_precision_score(true, probability)
-    assert pr["average_precision"] == pytest.approx(expected, abs=1e-3)
+    assert pr["average_precision"] == pytest.approx(expected, abs=1e-6)
     fpr, tpr, _ = roc_curve(true, probability)
     assert (roc["fpr"][0], roc["fpr"][-1], roc["tpr"][-1]) == (0, 1, 1)
-    np.testing.assert_allclose(roc["tpr"], np.interp(roc["fpr"], fpr, tpr), atol=0.01)
+    np.testing.assert_allclose(roc["tpr"], np.interp(roc["fpr"], fpr, tpr), atol=0.015)
     assert all(len(values) <= 200 for values in (roc["fpr"], roc["tpr"], pr["recall"]))
     frequency, confidence = calibration_curve(true, probability, n_bins=15)
     np.testing.assert_allclose(calibration["confidence"], confidence, atol=1e-5)
@@ -55,6 +92,6 @@ def test_curves_of_several_images():
 
 def test_saturated_probabilities_and_one_class():
     probability = np.array([[0, 1, 1e-7, 1]], np.float32)
-    curves = Histogram.count(probability, np.array([[False, True, False, True]])).curves()
+    curves = curves_of((probability, np.array([[False, True, False, True]])))
     assert curves["roc"]["auc"] == 1 and curves["calibration"]["ece"] < 1e-6
-    assert "roc" not in Histogram.count(probability, np.zeros((1, 4), bool)).curves()
+    assert "roc" not in curves_of((probability, np.zeros((1, 4), bool)))

@@ -1,8 +1,8 @@
-"""Checkpoints that are damaged: one sentence that names the folder and what to pass instead."""
+"""Checkpoints that are damaged: one sentence that names the folder and what to do instead."""
 
 import shutil
-from dataclasses import dataclass, field
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,49 +10,87 @@ import pytest
 from s2a_jax.errors import UserError
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.training.checkpoint import Checkpoints, restore_variables
+from s2a_jax.training.sharding import make_mesh, replicated
+from s2a_jax.training.state import TrainState
 
-
-@dataclass
-class State:
-    """As much of a training state as restoring needs."""
-
-    params: dict = field(default_factory=lambda: {"w": jnp.arange(6.0).reshape(2, 3)})
-    batch_stats: dict = field(default_factory=lambda: {"mean": jnp.ones(2)})
-    balance: dict = field(default_factory=dict)
+ARRAYS = "state/ocdbt.process_0/d/*"
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
+def state():
+    rng = np.random.default_rng(0)
+    params = {f"layer{i}": jnp.asarray(rng.normal(size=(64, 64))) for i in range(20)}
+    key = jax.random.key_data(jax.random.key(0))
+    state = TrainState(jnp.zeros((), jnp.int32), params, {}, {}, {}, key)
+    return jax.device_put(state, replicated(make_mesh()))
+
+
+@pytest.fixture(scope="module")
+def saved(state, tmp_path_factory):
+    """Two checkpoints: the best, and the newest, which has no score."""
     folder = tmp_path_factory.mktemp("run") / "checkpoints"
     checkpoints = Checkpoints(folder)
-    for step, score in ((2, 1.5), (4, 1.2)):
-        checkpoints.save(step, State(), {"network": "unet"}, score)
+    checkpoints.save(2, state, {"network": "unet"}, score=1.0)
+    checkpoints.save(3, state, {"network": "unet"}, score=None)
     checkpoints.close()
     return folder
 
 
-def spoil(path):
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+@pytest.fixture
+def folder(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "run/checkpoints")
 
 
-@pytest.mark.parametrize("file", ["meta/metadata", "state/_METADATA", "state/_sharding"])
-def test_a_damaged_checkpoint_names_another(saved, tmp_path, file):
-    shutil.copytree(saved, tmp_path / "checkpoints")
-    meta, variables = restore_variables(tmp_path / "checkpoints/4")
+def cut(file):
+    file.write_bytes(file.read_bytes()[: min(50, file.stat().st_size // 2)])
+
+
+@pytest.mark.parametrize(
+    ("files", "spoil", "has_state"),
+    [
+        ("meta/metadata", cut, True),
+        ("state/_sharding", cut, True),
+        ("state/_METADATA", cut, False),
+        (ARRAYS, cut, False),
+        (ARRAYS, lambda file: file.unlink(), False),
+    ],
+)
+def test_a_damaged_checkpoint_is_one_sentence(state, folder, capfd, files, spoil, has_state):
+    chosen = list((folder / "2").glob(files))
+    assert chosen
+    for file in chosen:
+        spoil(file)
+    for load, path in (
+        (restore_variables, folder / "2"),
+        (Segmenter.load_from_checkpoint, folder.parent),  # 2 is the best
+    ):
+        with pytest.raises(UserError) as raised:
+            load(path)
+        (line,) = str(raised.value).splitlines()
+        assert f"{folder}/2 cannot be read (" in line
+        assert line.endswith(f"Pass another one, {folder}/3.")
+    checkpoints = Checkpoints(folder)
+    if not has_state:  # which is all that training goes on from
+        with pytest.raises(UserError) as raised:
+            checkpoints.restore(2, state)
+        (line,) = str(raised.value).splitlines()
+        assert f"{folder}/2 cannot be read (" in line
+        assert line.endswith("move that folder away to go on from step 3.")
+    jax.tree.map(np.testing.assert_array_equal, checkpoints.restore(3, state), state)
+    checkpoints.close()
+    assert capfd.readouterr() == ("", "")  # nor a warning of orbax, from saving on
+
+
+def test_a_whole_checkpoint_is_read_without_its_shapes(state, folder):
+    meta, variables = restore_variables(folder / "3")
     assert meta == {"network": "unet"}
-    np.testing.assert_array_equal(variables["params"]["w"], State().params["w"])
-    spoil(tmp_path / "checkpoints/2" / file)
-    with pytest.raises(UserError) as raised:
-        Segmenter.load_from_checkpoint(tmp_path)  # 2 is the best
-    message = str(raised.value)
-    assert f"{tmp_path}/checkpoints/2 cannot be read" in message
-    assert f"Pass another one, {tmp_path}/checkpoints/4." in message
+    jax.tree.map(np.testing.assert_array_equal, variables["params"], state.params)
+    with pytest.raises(UserError, match=r"checkpoints/3 does not name its network"):
+        Segmenter.load_from_checkpoint(folder / "3")
 
 
-def test_damaged_scores_and_missing_names(saved, tmp_path):
-    shutil.copytree(saved, tmp_path / "checkpoints")
-    with pytest.raises(UserError, match=r"checkpoints/4 does not name its network"):
-        Segmenter.load_from_checkpoint(tmp_path / "checkpoints/4")
-    spoil(tmp_path / "checkpoints/2/metrics/metrics")
-    with pytest.raises(UserError, match=r"2/metrics/metrics, cannot be read"):
-        Segmenter.load_from_checkpoint(tmp_path)
+def test_a_damaged_score_is_named(folder):
+    cut(folder / "2/metrics/metrics")
+    for load, path in ((Checkpoints, folder), (Segmenter.load_from_checkpoint, folder.parent)):
+        with pytest.raises(UserError, match="2/metrics/metrics, cannot be read"):
+            load(path)

@@ -1,0 +1,118 @@
+"""Why the biomarkers are measured as they are: the usual ways, on shapes with known numbers.
+
+    python -m benchmarks.biomarkers_alternatives
+
+Prints the errors of perimeters, lengths and calibres of straight vessels in all directions by the
+ways that docs/biomarkers.md mentions and by ours; discs; how many drawn crossings count as one.
+"""
+
+import numpy as np
+from scipy import ndimage
+from skimage.measure import find_contours, perimeter_crofton
+from skimage.morphology import skeletonize
+
+from s2a_jax.analysis.biomarkers import measure
+from s2a_jax.analysis.contours import outlines, segments
+from s2a_jax.analysis.skeleton import trace_skeleton
+
+SIDE, HALF, WIDTH = 300, 100, 6  # of the image, half a vessel's length, its width; pixels
+Y, X = np.mgrid[:SIDE, :SIDE] - SIDE / 2
+RNG = np.random.default_rng(0)
+
+
+def main() -> None:
+    """Prints everything."""
+    angles = np.linspace(0, np.pi / 2, 46)
+    rods = [rod(angle, WIDTH, HALF) for angle in angles]
+    perimeter = 2 * (2 * HALF + WIDTH)
+    for name, length in (
+        ("perimeter, polygon along pixels", polygon),
+        ("perimeter, Crofton, 4 directions", lambda mask: perimeter_crofton(mask, directions=4)),
+        ("perimeter, ours", lambda mask: sum(segments(one)[1].sum() for one in outlines(mask))),
+    ):
+        errors = np.array([100 * (length(mask) / perimeter - 1) for mask in rods])
+        print_errors(name, errors, angles, "%")
+    steps, ours = zip(*map(lengths, angles), strict=True)
+    print_errors("length, steps of 1 and sqrt(2)", np.array(steps), angles, "%")
+    print_errors("length, ours", np.array(ours), angles, "%")
+    usual, ours = zip(*(calibres(angle, width) for angle in angles for width in (2, 3, 4, 5, 6)),
+                      strict=True)  # fmt: skip
+    print_errors("calibre, distance transform", np.array(usual), None, "px")
+    print_errors("calibre, ours", np.array(ours), None, "px")
+    print_discs()
+    print_crossings()
+
+
+def rod(angle: float, width: float, half: float, shift: tuple[float, float] = (0, 0)) -> np.ndarray:
+    """A straight vessel, bool [300, 300]; `angle` 0 is vertical."""
+    y, x = Y - shift[0], X - shift[1]
+    along, across = np.cos(angle) * y + np.sin(angle) * x, np.cos(angle) * x - np.sin(angle) * y
+    return (np.abs(along) <= half) & (np.abs(across) <= width / 2)
+
+
+def polygon(mask: np.ndarray) -> float:
+    """The length of the outline as marching squares leave it, pixels."""
+    return sum(np.hypot(*np.diff(one, axis=0).T).sum() for one in find_contours(mask, 0.5))
+
+
+def lengths(angle: float) -> tuple[float, float]:
+    """Errors of the centreline's length in %, by steps and smoothed, of a line between its ends."""
+    branches = trace_skeleton(rod(angle, WIDTH, HALF), 0).branches
+    (smooth,) = branches
+    pixels = np.argwhere(skeletonize(rod(angle, WIDTH, HALF), method="lee"))
+    along = np.cos(angle) * pixels[:, 0] + np.sin(angle) * pixels[:, 1]
+    pixels = pixels[np.argsort(along)]
+    true = np.hypot(*(pixels[-1] - pixels[0]))
+    steps = np.hypot(*np.diff(pixels, axis=0).T).sum()
+    ours = np.hypot(*np.diff(smooth, axis=0).T).sum() / np.hypot(*(smooth[-1] - smooth[0]))
+    return 100 * (steps / true - 1), 100 * (ours - 1)
+
+
+def calibres(angle: float, width: float) -> tuple[float, float]:
+    """Errors of the mean calibre in pixels: twice the distance transform, and ours."""
+    mask = rod(angle, width, np.inf, tuple(RNG.uniform(-0.5, 0.5, 2)))
+    inside = np.s_[20:-20, 20:-20]
+    thin = skeletonize(mask, method="lee")[inside]
+    usual = 2 * ndimage.distance_transform_edt(mask)[inside][thin].mean()
+    return usual - width, measure(mask, None, um_per_px=1.0)["mean_calibre_um"] - width
+
+
+def print_errors(name: str, errors: np.ndarray, angles: np.ndarray | None, unit: str) -> None:
+    """One line: mean and range; with angles also along the grid, and at 22.5 and 45 degrees."""
+    line = f"{name:34s} mean {errors.mean():+5.2f}, {errors.min():+5.2f} to {errors.max():+5.2f}"
+    if angles is not None:
+        at = (f"{errors[np.abs(angles - np.deg2rad(d)).argmin()]:+.2f}" for d in (0, 22, 45))
+        line += f" {unit}; at 0, 22 and 45 degrees {', '.join(at)}"
+    print(f"{line} {unit}")
+
+
+def print_discs() -> None:
+    """Our perimeter and circularity of discs, means over ten positions on the grid."""
+    for radius in (3, 4, 6, 12, 20, 40):
+        centres = RNG.uniform(-0.5, 0.5, (10, 2))
+        masks = [np.hypot(Y - y, X - x) <= radius for y, x in centres]
+        found = [measure(None, mask, um_per_px=1000.0) for mask in masks]
+        perimeter, circularity = (
+            np.mean([one[name] for one in found])
+            for name in ("faz_perimeter_mm", "faz_circularity")
+        )
+        error = 100 * (perimeter / (2 * np.pi * radius) - 1)
+        print(f"disc of radius {radius}: perimeter {error:+.2f} %, circularity {circularity:.3f}")
+
+
+def print_crossings() -> None:
+    """How many crossings of two vessels have one branch point, by the angle between them."""
+    for between in (40, 50, 60, 75, 90):
+        ones = total = 0
+        for width in (3, 4, 5, 6, 7, 8):
+            for angle in np.linspace(0, np.pi, 10, endpoint=False):
+                shift = tuple(RNG.uniform(-0.5, 0.5, 2))
+                mask = rod(angle, width, HALF, shift)
+                mask |= rod(angle + np.deg2rad(between), width, HALF, shift)
+                ones += len(trace_skeleton(mask, 0).branch_points) == 1
+                total += 1
+        print(f"crossings at {between} degrees: {ones} of {total} are one branch point")
+
+
+if __name__ == "__main__":
+    main()
