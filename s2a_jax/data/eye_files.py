@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from s2a_jax.data.dicom import is_dicom, read_dicom
-from s2a_jax.data.folders import first_few, id_key, images_in
+from s2a_jax.data.folders import first_few, id_key, images_in, without_ending
 from s2a_jax.data.images import EXTENSIONS, binary_mask, combined_mask, read_image
 from s2a_jax.data.slabs import read_slabs
 from s2a_jax.data.tiff_pitch import tiff_pitch
@@ -77,7 +77,7 @@ def eyes_with_masks(rv: Path | None, faz: Path | None) -> list[EyeFiles]:
         UserError: nothing found, or two folders without a name in common.
     """
     if rv and faz and rv.is_file() and faz.is_file():
-        return [EyeFiles(rv.stem.removesuffix("_rv"), rv=rv, faz=faz)]
+        return [EyeFiles(without_ending(rv.stem, "_rv") or rv.stem, rv=rv, faz=faz)]
     rvs, fazs = _masks(rv, "_rv", "--rv"), _masks(faz, "_faz", "--faz")
     if rvs and fazs and not rvs.keys() & fazs.keys():
         raise UserError(
@@ -179,7 +179,7 @@ def _masks(path: Path | None, suffix: str, flag: str) -> dict[str, Path]:
     if path is None:
         return {}
     if path.is_file():
-        return {path.stem.removesuffix(suffix): path}
+        return {without_ending(path.stem, suffix) or path.stem: path}
     if not path.is_dir():
         raise UserError(f"{flag}={path} does not exist; give a folder of masks, or one mask.")
     found = images_in(path, suffix) or images_in(path)

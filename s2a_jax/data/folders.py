@@ -1,7 +1,7 @@
 """Pairs image files with mask files by name, split by split.
 
-Folder names are compared without case, spaces, underscores and hyphens; file extensions without
-case. Only names are looked at here: `s2a_jax.data.cases` reads the pixels.
+Folder names are compared without case, spaces, underscores and hyphens; file extensions and the
+endings `_rv` and `_faz` without case. Only names are looked at here: `s2a_jax.data.cases` reads the pixels.
 """
 
 from collections import Counter
@@ -206,15 +206,22 @@ def images_in(folder: Path | None, suffix: str = "") -> dict[str, Path]:
     for path in sorted(folder.iterdir()) if folder is not None else ():
         # Archives made on some systems carry a hidden "._name" beside each file.
         is_image = path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
-        if not is_image or not path.stem.endswith(suffix):
+        stem = without_ending(path.stem, suffix)
+        if not is_image or stem is None:
             continue
-        stem = path.stem.removesuffix(suffix)
         if stem in files:
             raise UserError(
                 f"{files[stem]} and {path} are two files for one image or mask; keep one of them."
             )
         files[stem] = path
     return files
+
+
+def without_ending(stem: str, ending: str) -> str | None:
+    """The name before an ending such as `_rv`, which may be in capitals; None without it."""
+    if not stem.lower().endswith(ending.lower()):
+        return None
+    return stem[: len(stem) - len(ending)]
 
 
 def folders_in(folder: Path) -> Iterator[Path]:
