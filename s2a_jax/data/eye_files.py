@@ -13,6 +13,9 @@ from s2a_jax.data.slabs import read_slabs
 from s2a_jax.data.tiff_pitch import tiff_pitch
 from s2a_jax.errors import UserError
 
+PREDICTED = ("rv", "faz", "overlay")
+"""What `predict` makes of an image: <image>_<one of these>.png."""
+
 
 @dataclass(frozen=True)
 class EyeFiles:
@@ -97,6 +100,8 @@ def eyes_with_combined_masks(masks: Path) -> list[EyeFiles]:
 def eyes_with_images(given: Iterable[Path]) -> list[EyeFiles]:
     """The images that a command line names.
 
+    Pictures that `predict` made of other ones of these images are left out, and printed.
+
     Args:
         given: a file; a folder, of which all images are taken, sorted; or for networks of several
             slabs the files of one eye with commas between, or as many folders, which hold the
@@ -114,7 +119,8 @@ def eyes_with_images(given: Iterable[Path]) -> list[EyeFiles]:
                     "rename one of them."
                 )
             eyes[eye.id] = eye
-    return list(eyes.values())
+    kept = _without_predicted({id_: eye.image for id_, eye in eyes.items()})
+    return [eyes[id_] for id_ in kept]
 
 
 def check_slab_count(eyes: Iterable[EyeFiles], slabs: Sequence[str], weights: Path) -> None:
@@ -172,7 +178,18 @@ def _images_of(folder: Path) -> dict[str, Path]:
         files[file.stem] = file
     if not files:
         raise UserError(f"The folder {folder} holds no image file.")
-    return files
+    return _without_predicted(files)
+
+
+def _without_predicted(files: dict[str, Path]) -> dict[str, Path]:
+    """The images by stem, without what `predict` made of another one; prints what is left out."""
+    predicted = {
+        path.with_name(f"{stem}_{kind}.png") for stem, path in files.items() for kind in PREDICTED
+    }
+    kept = {stem: path for stem, path in files.items() if path not in predicted}
+    if left_out := [str(path) for path in files.values() if path in predicted]:
+        print(f"{len(left_out)} pictures that predict made are left out: {first_few(left_out)}.")
+    return kept
 
 
 def _masks(path: Path | None, suffix: str, flag: str) -> dict[str, Path]:
