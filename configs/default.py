@@ -73,7 +73,8 @@ def get_config() -> ConfigDict:
             "synthetic": {
                 "root": "data/synthetic",  # where synthetic eyes are cached
                 "seed": 0,
-                "field_mm": (3.0, 3.0),  # side of the field of view, drawn per eye in this range
+                # Side of the field of view, drawn per eye in this range, from 2 to 6.5.
+                "field_mm": (3.0, 3.0),
                 # Training eyes are new in every pass, made by processes beside the training;
                 # val and test stay as they are. False: `train` eyes are made once and kept.
                 "stream": False,

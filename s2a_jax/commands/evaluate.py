@@ -98,6 +98,7 @@ def run(options: argparse.Namespace) -> None:
         import jax
         from rich.console import Console
 
+        from s2a_jax.data.synthetic_slabs import counterpart
         from s2a_jax.evaluation.protocols import find_protocol
         from s2a_jax.evaluation.regions import Window
         from s2a_jax.evaluation.results import Subject, make_tables, write_results
@@ -121,7 +122,7 @@ def run(options: argparse.Namespace) -> None:
     result = score_cases(predictions, len(selection.cases), settings)
     sizes = [case.image.shape[:2] for case in selection.cases]
     notes = (*selection.notes, *stretched_notes(sizes, settings.protocol.side))
-    if not model.slabs and model.slab not in (None, slab):
+    if not model.slabs and model.slab and counterpart(model.slab) != counterpart(slab or ""):
         other = slab or "what --slab default chose"
         notes = (*notes, f"The network was trained on the slab {model.slab}, not on {other}.")
     subject = Subject(options.split, model.network, model.fields, None, notes)
@@ -175,6 +176,7 @@ def _select(options: argparse.Namespace, slab: str | None) -> Any:
             slab,
             options.limit,
             options.incomplete == "skip",
+            takes_own_names=options.slab is None,
         )
     except SlabError as error:
         if options.slab is not None:

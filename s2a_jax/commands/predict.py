@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from s2a_jax.commands.flags import check_out_folder, make_out_folder
-from s2a_jax.data.eye_files import check_slab_count, eyes_with_images
+from s2a_jax.data.eye_files import PREDICTED, check_slab_count, eyes_with_images
 from s2a_jax.data.slabs import first_slab
 from s2a_jax.errors import UserError
 from s2a_jax.starting import ends_at_once
@@ -38,7 +38,11 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", required=True, type=Path, help="folder for the results")
     parser.add_argument("--threshold", type=float, default=0.5, help="in [0, 1]; default 0.5")
     parser.add_argument(
-        "images", nargs="+", type=Path, metavar="IMAGE", help="files, or folders of images"
+        "images",
+        nargs="+",
+        type=Path,
+        metavar="IMAGE",
+        help="files, or folders of images; what predict wrote beside an image is left out",
     )
 
 
@@ -68,11 +72,9 @@ def run(options: argparse.Namespace) -> None:
     for eye in track(eyes, "Segmenting", console=console, disable=not console.is_terminal):
         image = eye.read_image()
         rv, faz = model.predict(image, threshold=threshold)
-        for name, pixels in (
-            ("rv", rv.astype(np.uint8) * 255),
-            ("faz", faz.astype(np.uint8) * 255),
-            ("overlay", overlay(first_slab(image), rv, faz)),
-        ):
+        masks = (mask.astype(np.uint8) * 255 for mask in (rv, faz))
+        pictures = (*masks, overlay(first_slab(image), rv, faz))
+        for name, pixels in zip(PREDICTED, pictures, strict=True):
             with _whole(out / f"{eye.id}_{name}.png") as path:
                 Image.fromarray(pixels).save(path, "PNG")
         rows.append((eye.image.name, *image.shape[:2], int(rv.sum()), int(faz.sum())))

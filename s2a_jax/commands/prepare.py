@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from s2a_jax.commands.flags import fields_as_flags
+from s2a_jax.data.pitch import SYNTHETIC_FIELD_MM
 from s2a_jax.errors import UserError
 from s2a_jax.starting import ends_at_once
 
@@ -36,7 +37,14 @@ def add(commands: argparse._SubParsersAction) -> None:
     eyes.add_argument("--size", type=int, default=304, help="pixels; default 304")
     eyes.add_argument("--seed", type=int, default=0)
     eyes.add_argument(
-        "--field", type=float, nargs=2, default=(3.0, 3.0), metavar=("LOW", "HIGH"), help="mm"
+        "--field",
+        type=float,
+        nargs=2,
+        default=(3.0, 3.0),
+        metavar=("LOW", "HIGH"),
+        help="sides of the field of view, drawn between these, {:g} to {:g} mm; default 3 3".format(
+            *SYNTHETIC_FIELD_MM
+        ),
     )
     for split, count in (("train", 96), ("val", 8), ("test", 24)):
         eyes.add_argument(f"--{split}", type=int, default=count, help=f"default {count}")

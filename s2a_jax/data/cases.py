@@ -14,6 +14,7 @@ from rich.progress import Progress
 from s2a_jax.data.images import (
     FAZ_VALUE,
     binary_mask,
+    class_mask,
     combined_mask,
     resize_mask,
 )
@@ -123,6 +124,9 @@ def read_case(files: CaseFiles) -> Case:
     if files.combined is not None:
         rv, faz = combined_mask(files.combined)
         _check_size(files.combined, rv, files.image, image)
+    if files.classes is not None:
+        rv, faz = class_mask(files.classes)
+        _check_size(files.classes, rv, files.image, image)
     if files.rv is not None:
         rv = binary_mask(files.rv, files.threshold)
         _check_size(files.rv, rv, files.image, image)

@@ -9,7 +9,7 @@ from s2a_jax.data.eye_stream import EyeSource
 from s2a_jax.data.folders import SPLITS
 from s2a_jax.data.layouts import OURS, list_slabs
 from s2a_jax.data.mixture import mixture_sources
-from s2a_jax.data.pitch import Pitch, config_pitch
+from s2a_jax.data.pitch import SYNTHETIC_FIELD_MM, Pitch, config_pitch
 from s2a_jax.data.rose import ROSE_SIZES, list_rose
 from s2a_jax.data.slabs import slab_names
 from s2a_jax.data.sources import Listing, list_octa500, list_split_folders
@@ -255,9 +255,11 @@ def _eye_source(source: Mapping[str, Any], size: int) -> EyeSource:
 
 def _field_mm(config: Mapping[str, Any]) -> tuple[float, float]:
     low, high = field_mm = tuple(config["field_mm"])
-    if not 2 <= low <= high <= 7:
+    least, most = SYNTHETIC_FIELD_MM
+    if not least <= low <= high <= most:
         raise UserError(
-            f"config.data.synthetic.field_mm={field_mm}: expected 2 <= low <= high <= 7."
+            f"config.data.synthetic.field_mm={field_mm}: expected {least:g} <= low <= high <= "
+            f"{most:g}."
         )
     return field_mm
 

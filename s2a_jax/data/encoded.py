@@ -86,7 +86,7 @@ def _head(stamp: str, example: bytes) -> bytes:
 
 def _stamp(files: CaseFiles) -> str:
     """Names, sizes and times of a case's files, and how its masks are read."""
-    paths = (files.image, *files.further, files.rv, files.faz, files.combined)
+    paths = (files.image, *files.further, files.rv, files.faz, files.combined, files.classes)
     stats = [path and _stat(path) for path in paths]
     return json.dumps([stats, files.threshold])
 

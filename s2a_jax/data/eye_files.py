@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from s2a_jax.data.dicom import is_dicom, read_dicom
-from s2a_jax.data.folders import first_few, id_key, images_in
+from s2a_jax.data.folders import first_few, id_key, images_in, without_ending
 from s2a_jax.data.images import EXTENSIONS, binary_mask, combined_mask, read_image
 from s2a_jax.data.slabs import read_slabs
 from s2a_jax.data.tiff_pitch import tiff_pitch
 from s2a_jax.errors import UserError
+
+PREDICTED = ("rv", "faz", "overlay")
+"""What `predict` makes of an image: <image>_<one of these>.png."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def eyes_with_masks(rv: Path | None, faz: Path | None) -> list[EyeFiles]:
         UserError: nothing found, or two folders without a name in common.
     """
     if rv and faz and rv.is_file() and faz.is_file():
-        return [EyeFiles(rv.stem.removesuffix("_rv"), rv=rv, faz=faz)]
+        return [EyeFiles(without_ending(rv.stem, "_rv") or rv.stem, rv=rv, faz=faz)]
     rvs, fazs = _masks(rv, "_rv", "--rv"), _masks(faz, "_faz", "--faz")
     if rvs and fazs and not rvs.keys() & fazs.keys():
         raise UserError(
@@ -97,6 +100,8 @@ def eyes_with_combined_masks(masks: Path) -> list[EyeFiles]:
 def eyes_with_images(given: Iterable[Path]) -> list[EyeFiles]:
     """The images that a command line names.
 
+    Pictures that `predict` made of other ones of these images are left out, and printed.
+
     Args:
         given: a file; a folder, of which all images are taken, sorted; or for networks of several
             slabs the files of one eye with commas between, or as many folders, which hold the
@@ -114,7 +119,8 @@ def eyes_with_images(given: Iterable[Path]) -> list[EyeFiles]:
                     "rename one of them."
                 )
             eyes[eye.id] = eye
-    return list(eyes.values())
+    kept = _without_predicted({id_: eye.image for id_, eye in eyes.items()})
+    return [eyes[id_] for id_ in kept]
 
 
 def check_slab_count(eyes: Iterable[EyeFiles], slabs: Sequence[str], weights: Path) -> None:
@@ -172,14 +178,25 @@ def _images_of(folder: Path) -> dict[str, Path]:
         files[file.stem] = file
     if not files:
         raise UserError(f"The folder {folder} holds no image file.")
-    return files
+    return _without_predicted(files)
+
+
+def _without_predicted(files: dict[str, Path]) -> dict[str, Path]:
+    """The images by stem, without what `predict` made of another one; prints what is left out."""
+    predicted = {
+        path.with_name(f"{stem}_{kind}.png") for stem, path in files.items() for kind in PREDICTED
+    }
+    kept = {stem: path for stem, path in files.items() if path not in predicted}
+    if left_out := [str(path) for path in files.values() if path in predicted]:
+        print(f"{len(left_out)} pictures that predict made are left out: {first_few(left_out)}.")
+    return kept
 
 
 def _masks(path: Path | None, suffix: str, flag: str) -> dict[str, Path]:
     if path is None:
         return {}
     if path.is_file():
-        return {path.stem.removesuffix(suffix): path}
+        return {without_ending(path.stem, suffix) or path.stem: path}
     if not path.is_dir():
         raise UserError(f"{flag}={path} does not exist; give a folder of masks, or one mask.")
     found = images_in(path, suffix) or images_in(path)

@@ -1,7 +1,8 @@
 """Pairs image files with mask files by name, split by split.
 
-Folder names are compared without case, spaces, underscores and hyphens; file extensions without
-case. Only names are looked at here: `s2a_jax.data.cases` reads the pixels.
+Folder names are compared without case, spaces, underscores and hyphens; file extensions and the
+endings `_rv` and `_faz` without case. Only names are looked at here: `s2a_jax.data.cases` reads the
+pixels.
 """
 
 from collections import Counter
@@ -29,6 +30,7 @@ class CaseFiles:
       combined: one mask of both (0, 100 FAZ, 255 vessel); then `rv` and `faz` are None.
       threshold: `rv` and `faz` are inside from this value on; None: they hold two values alone.
       further: the other slabs of the same eye, in order; as large as `image`.
+      classes: a mask of classes, as `class_mask` reads it, for `rv` or `faz` where it is None.
     """
 
     id: str
@@ -39,6 +41,7 @@ class CaseFiles:
     combined: Path | None
     threshold: int | None = None
     further: tuple[Path, ...] = ()
+    classes: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,8 @@ class SlabFolder(NamedTuple):
 class SplitFiles:
     """The images of one split and their masks, each by the image's stem.
 
-    The masks may be those of more images. `combined` and `threshold` are as in `CaseFiles`. With
-    several `slabs`, `images` has the first one that there is of each stem.
+    The masks may be those of more images. `combined`, `threshold` and `classes` are as in
+    `CaseFiles`. With several `slabs`, `images` has the first one that there is of each stem.
     """
 
     images: dict[str, Path]
@@ -77,6 +80,7 @@ class SplitFiles:
     combined: dict[str, Path] = field(default_factory=dict)
     threshold: int | None = None
     slabs: tuple[SlabFolder, ...] = ()
+    classes: dict[str, Path] = field(default_factory=dict)
 
 
 def with_slabs(slabs: Sequence[SlabFolder], files: SplitFiles) -> SplitFiles:
@@ -152,9 +156,15 @@ def pair_splits(
         notes.append("There is no test split.")
     every = [case for split in SPLITS for case in cases[split]]
     for task, attribute in (("RV", "rv"), ("FAZ", "faz")):
-        without = [
+        others = [
             case for case in every if case.combined is None and getattr(case, attribute) is None
         ]
+        without = [case for case in others if case.classes is None]
+        if len(without) < len(others):
+            notes.append(
+                f"The {task} masks of {len(others) - len(without)} cases are made of the classes "
+                f"in {next(case.classes for case in others if case.classes).parent}."
+            )
         if without:
             notes.append(f"{len(without)} of {len(every)} cases have no {task} mask.")
     counts = Counter(case.id for case in every)
@@ -185,18 +195,21 @@ def _cases(files: SplitFiles, split: str) -> list[CaseFiles]:
     """The images that have a mask, sorted by id."""
     cases = []
     for stem in sorted(files.images, key=id_key):
-        rv, faz, combined = (masks.get(stem) for masks in (files.rv, files.faz, files.combined))
+        rv, faz, combined, classes = (
+            masks.get(stem) for masks in (files.rv, files.faz, files.combined, files.classes)
+        )
         if combined and (rv or faz):
             raise UserError(
                 f"The image {files.images[stem]} has a combined mask {combined} and a separate "
                 f"one {rv or faz}; keep one kind."
             )
-        if rv or faz or combined:
+        if rv and faz:
+            classes = None
+        if rv or faz or combined or classes:
             paths = [slab.files[stem] for slab in files.slabs if stem in slab.files]
             image, *further = paths or [files.images[stem]]
-            cases.append(
-                CaseFiles(stem, split, image, rv, faz, combined, files.threshold, tuple(further))
-            )
+            masks = (rv, faz, combined, files.threshold)
+            cases.append(CaseFiles(stem, split, image, *masks, tuple(further), classes))
     return cases
 
 
@@ -206,15 +219,22 @@ def images_in(folder: Path | None, suffix: str = "") -> dict[str, Path]:
     for path in sorted(folder.iterdir()) if folder is not None else ():
         # Archives made on some systems carry a hidden "._name" beside each file.
         is_image = path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
-        if not is_image or not path.stem.endswith(suffix):
+        stem = without_ending(path.stem, suffix)
+        if not is_image or stem is None:
             continue
-        stem = path.stem.removesuffix(suffix)
         if stem in files:
             raise UserError(
                 f"{files[stem]} and {path} are two files for one image or mask; keep one of them."
             )
         files[stem] = path
     return files
+
+
+def without_ending(stem: str, ending: str) -> str | None:
+    """The name before an ending such as `_rv`, which may be in capitals; None without it."""
+    if not stem.lower().endswith(ending.lower()):
+        return None
+    return stem[: len(stem) - len(ending)]
 
 
 def folders_in(folder: Path) -> Iterator[Path]:

@@ -11,6 +11,8 @@ FORMATS = ("BMP", "PNG", "TIFF", "GIF", "JPEG")
 EXTENSIONS = (".bmp", ".png", ".tif", ".tiff", ".gif", ".jpg", ".jpeg")
 RV_VALUE = 255  # vessels in a combined mask
 FAZ_VALUE = 100  # foveal avascular zone in a combined mask
+# Of OCTA-500's GT_CAVF, beside 0 background and 1 capillary.
+_ARTERY, _VEIN, _FAZ_CLASS = 2, 3, 4
 # ITU-R 601 luminance in 1/65536. The weights sum to 65536, so that grey RGB keeps its value.
 _LUMINANCE = np.array([19595, 38470, 7471], np.int64)
 
@@ -135,6 +137,27 @@ def combined_mask(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         f"only 0 (background), {FAZ_VALUE} (FAZ) and {RV_VALUE} (vessel)",
     )
     return label == RV_VALUE, label == FAZ_VALUE
+
+
+def class_mask(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Reads a mask of classes, OCTA-500's GT_CAVF: 1 capillary, 2 artery, 3 vein, 4 FAZ.
+
+    Returns:
+      rv: bool [H, W], true on arteries and veins.
+      faz: bool [H, W], true in the foveal avascular zone.
+
+    Raises:
+      UserError: as `read_label`; also for any other value, or if there is none of 2 to 4.
+    """
+    label = read_label(path)
+    classes = "0 (background), 1 (capillary), 2 (artery), 3 (vein) and 4 (FAZ)"
+    _check_values(label, (0, 1, _ARTERY, _VEIN, _FAZ_CLASS), path, f"only {classes}")
+    if label.max() < _ARTERY:  # a mask of something else would pass for an eye without vessels
+        raise UserError(
+            f"The mask {path} holds no artery, vein or FAZ; expected the classes {classes}: "
+            "replace or remove it."
+        )
+    return (label == _ARTERY) | (label == _VEIN), label == _FAZ_CLASS
 
 
 def to_unit_float(array: np.ndarray) -> np.ndarray:

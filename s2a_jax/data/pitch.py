@@ -12,6 +12,8 @@ UM_PER_PX = (0.5, 100.0)
 """Pitches that are accepted: OCTA scanners have 2 to 30 um."""
 FIELD_MM = (1.0, 30.0)
 """Sides of the field of view that are accepted: OCTA scanners have 2 to 24 mm."""
+SYNTHETIC_FIELD_MM = (2.0, 6.5)
+"""Fields of view of synthetic eyes, whose vessels grow on a square of 6.5 mm."""
 
 Pitch = Callable[[str, tuple[int, int]], float | None]
 """Id of a case, and height and width of its file in pixels -> um a pixel; None: nothing tells."""

@@ -17,6 +17,7 @@ from s2a_jax.data.builders import BUILDERS, CasesBuilder, SourceConfig
 from s2a_jax.data.cases import Case, check_combined, read_case
 from s2a_jax.data.encoded import CannotKeepError, EncodedCases
 from s2a_jax.data.folders import CaseFiles, first_few
+from s2a_jax.data.pitch import SYNTHETIC_FIELD_MM
 from s2a_jax.data.report import Summary, make_report, report_lines, summarise
 from s2a_jax.data.slabs import slab_names
 from s2a_jax.data.synthetic_set import synthetic_folder
@@ -117,10 +118,12 @@ def prepare_synthetic(
       UserError: a number out of its range, or as `prepare`.
     """
     low, high = field_mm
+    least, most = SYNTHETIC_FIELD_MM
+    allowed = f"{least:g} to {most:g} mm, the smaller first"
     for flag, value, ok, expected in (
         ("--size", size, 64 <= size <= 2048, "64 to 2048 pixels"),
         ("--seed", seed, seed >= 0, "0 or more"),
-        ("--field", f"{low:g} {high:g}", 2 <= low <= high <= 7, "2 to 7 mm, the smaller first"),
+        ("--field", f"{low:g} {high:g}", least <= low <= high <= most, allowed),
         ("--train", counts["train"], counts["train"] >= 1, "at least 1"),
         ("--val", counts["val"], counts["val"] >= 1, "at least 1"),
         ("--test", counts["test"], counts["test"] >= 0, "at least 0"),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from s2a_jax.data.folders import Listing, child_folder
+from s2a_jax.data.folders import Listing, child_folder, fold_name
 from s2a_jax.data.layouts import (
     NotRecognisedError,
     SplitLayout,
@@ -48,8 +48,8 @@ def list_rose(
       skip_incomplete: leave out cases that lack one of the slabs, instead of raising.
 
     Raises:
-      UserError: an unknown subset or slab, nothing recognised, a case that lacks a slab, or two
-        files for one image or mask.
+      UserError: an unknown subset or slab, one that the layout does not tell apart, nothing
+        recognised, a case that lacks a slab, or two files for one image or mask.
     """
     if subset not in ROSE_SIZES:
         raise UserError(
@@ -62,26 +62,39 @@ def list_rose(
         if not slabs:
             raise SlabError(f"{fact}it has one kind of image", "leave it out")
         raise SlabError(f"{fact}expected {', '.join(slabs)}")
-    names = names or slabs[:1] or ("",)
     root = existing_folder(root, _HELP)
     folder = child_folder(root, f"ROSE-{subset}", subset) or root
-    places = [_place(folder, name, is_alone=len(names) == 1) for name in names]
+    # Of a folder without names of slabs: the one that it is called after, or the superficial one.
+    default = next((one for one in slabs if fold_name(one) == fold_name(folder.name)), None)
+    default = default or next(iter(slabs), "")
+    names = names or (default,)
+    are_told_apart = any(has_layout(folder, _layouts(one)[0]) for one in slabs)
+    may_be_flat = names == (default,) and not are_told_apart
+    places = [_place(folder, name, may_be_flat) for name in names]
     for name, place in zip(names, places, strict=True):
         if place is None:
-            what = f"ROSE-{subset}" + (f" with the slab {name}" if len(names) > 1 else "")
-            looked_for = "; ".join(layout.name for layout in _layouts(name))
+            layouts = _layouts(name)
+            flat = next((layout for layout in layouts[1:] if has_layout(folder, layout)), None)
+            if flat and not are_told_apart:
+                raise SlabError(
+                    f"config.data.slab={slab!r}: {folder} has the layout {flat.name}, in which "
+                    "there is one kind of image",
+                    "leave it out",
+                )
+            what = f"ROSE-{subset}" + (f" with the slab {name}" if slab else "")
+            looked_for = "; ".join(layout.name for layout in layouts)
             raise NotRecognisedError(
                 f"{what} was not recognised in {folder}; looked for: {looked_for}. {_HELP}"
             )
     return list_slabs(places, skip_incomplete)
 
 
-def _place(folder: Path, slab: str, is_alone: bool) -> tuple[Path, SplitLayout] | None:
+def _place(folder: Path, slab: str, may_be_flat: bool) -> tuple[Path, SplitLayout] | None:
     """Where one slab of a subset lies, and in which layout."""
     layouts = _layouts(slab)
     plexus = child_folder(folder, slab) if slab else None
     # Only the first layout tells slabs of one folder apart; the others hold one kind of image.
-    for home, candidates in ((plexus, layouts), (folder, layouts if is_alone else layouts[:1])):
+    for home, candidates in ((plexus, layouts), (folder, layouts if may_be_flat else layouts[:1])):
         for layout in candidates:
             if home is not None and has_layout(home, layout):
                 return home, layout

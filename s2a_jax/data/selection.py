@@ -1,7 +1,7 @@
 """One split of a data set in any known layout, every case at its own size, to be evaluated."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from s2a_jax.data.pitch import Pitch, prepared_pitch, raw_pitch
 from s2a_jax.data.rose import ROSE_SIZES, ROSE_SLABS, list_rose
 from s2a_jax.data.slabs import SlabError, slab_names
 from s2a_jax.data.sources import OCTA500_IDS, OCTA500_SLABS, list_octa500
-from s2a_jax.data.synthetic_slabs import SYNTHETIC_SLABS
+from s2a_jax.data.synthetic_slabs import SYNTHETIC_SLABS, own_names
 from s2a_jax.data.user_folder import list_user_folder
 from s2a_jax.errors import UserError
 
@@ -46,6 +46,7 @@ def select_cases(
     slab: str | None = None,
     limit: int | None = None,
     skip_incomplete: bool = False,
+    takes_own_names: bool = False,
 ) -> Selection:
     """Reads one split of a data set.
 
@@ -57,6 +58,7 @@ def select_cases(
       slab: as `config.data.slab`.
       limit: take the first cases only.
       skip_incomplete: leave out cases that lack one of several slabs, instead of raising.
+      takes_own_names: `slab` may have the names of another data set; a note tells its own ones.
 
     Raises:
       SlabError: the data set lacks a slab.
@@ -65,14 +67,19 @@ def select_cases(
     """
     root = existing_folder(root, _HELP)
     name = name or _recognise(root, subset)
+
+    def own_slab(known: Sequence[str]) -> str | None:
+        return own_names(slab, known) if takes_own_names else slab
+
     if name == "prepared":
-        return _prepared(root, split, limit, subset, slab)
-    listing, subset = _list(root, name, subset, slab, skip_incomplete)
+        return _prepared(root, split, limit, subset, slab, own_slab)
+    listing, subset = _list(root, name, subset, own_slab, skip_incomplete)
     files = [case for case in listing.cases if split in (case.split, "all")]
     pairs = [(file.id, case) for file, case in zip(files, read_cases(files[:limit]), strict=False)]
     splits = [file.split for file in files]
     unique = _unique([file.id for file in files], splits)
-    notes = (f"{listing.layout} in {root}", *listing.notes)
+    chosen = own_slab(_slabs_of(name, subset))
+    notes = (f"{listing.layout} in {root}", *_renamed(slab, chosen), *listing.notes)
     return _selection(root, split, unique, pairs, raw_pitch(name, subset, root), notes)
 
 
@@ -94,24 +101,43 @@ def _recognise(root: Path, subset: str | None) -> str:
     return "folder"
 
 
+def _slabs_of(name: str, subset: str | None) -> Sequence[str]:
+    """The slabs of a data set, the first of which is the default; none where none has a name."""
+    return {
+        "octa500": OCTA500_SLABS,
+        "rose": ROSE_SLABS.get(subset or "", ()),
+        "synthetic": SYNTHETIC_SLABS,
+    }.get(name, ())
+
+
+def _renamed(slab: str | None, own: str | None) -> list[str]:
+    return [f"{own} of this data set stands for {slab}."] if own != slab else []
+
+
 def _list(
-    root: Path, name: str, subset: str | None, slab: str | None, skip_incomplete: bool
+    root: Path,
+    name: str,
+    subset: str | None,
+    own_slab: Callable[[Sequence[str]], str | None],
+    skip_incomplete: bool,
 ) -> tuple[Listing, str | None]:
     """The listing, and the subset that it is of."""
     if name == "folder":
         if subset is not None:
             raise UserError(f"--subset: {root} is a folder without subsets; leave it out.")
-        return list_user_folder(root, slab, skip_incomplete), None
+        return list_user_folder(root, own_slab(()), skip_incomplete), None
     find, known = {
         "octa500": (list_octa500, OCTA500_IDS),
         "rose": (list_rose, ROSE_SIZES),
     }[name]
     if subset is not None:
+        slab = own_slab(_slabs_of(name, subset))
         return find(root, subset, slab, skip_incomplete), subset
     found: dict[str, Listing] = {}
     errors: dict[str, UserError] = {}
     for candidate in known:
         try:
+            slab = own_slab(_slabs_of(name, candidate))
             found[candidate] = find(root, candidate, slab, skip_incomplete)
         except UserError as error:
             errors[candidate] = error
@@ -145,7 +171,12 @@ def _telling(root: Path, name: str, errors: dict[str, UserError]) -> UserError:
 
 
 def _prepared(
-    root: Path, split: str, limit: int | None, wanted: str | None, slab: str | None
+    root: Path,
+    split: str,
+    limit: int | None,
+    wanted: str | None,
+    slab: str | None,
+    own_slab: Callable[[Sequence[str]], str | None],
 ) -> Selection:
     # Only now: TFDS takes a moment to import.
     from s2a_jax.data.prepared import find_prepared, prepared_cases
@@ -156,28 +187,29 @@ def _prepared(
             "folder of the one to use."
         )
     folder = find_prepared(root)
+    notes = [f"Prepared data set {folder}"]
     if slab is not None:
-        _check_prepared_slabs(folder, slab_names(slab))
+        names = _prepared_slabs(folder)
+        chosen = own_slab(names)
+        _check_prepared_slabs(folder, slab_names(chosen), names)
+        notes += _renamed(slab, chosen)
     pairs, splits = [], []
     for one in SPLITS if split == "all" else (split,):
         found = prepared_cases(folder, one)
         pairs += found
         splits += [one] * len(found)
     ids = _unique([name for name, _ in pairs], splits)
-    notes = (f"Prepared data set {folder}",)
-    return _selection(root, split, ids, pairs[:limit], prepared_pitch(folder), notes)
+    return _selection(root, split, ids, pairs[:limit], prepared_pitch(folder), tuple(notes))
 
 
-def _check_prepared_slabs(folder: Path, wanted: tuple[str, ...]) -> None:
+def _prepared_slabs(folder: Path) -> tuple[str, ...]:
+    """The slabs that a data set was prepared with; none if it has one without a name."""
     from s2a_jax.data.prepared import prepared_origin, prepared_slabs
 
-    name, subset = prepared_origin(folder)
-    known = {
-        "octa500": OCTA500_SLABS,
-        "rose": ROSE_SLABS.get(subset or "", ()),
-        "synthetic": SYNTHETIC_SLABS,
-    }.get(name, ())
-    names = prepared_slabs(folder) or tuple(known[:1])
+    return prepared_slabs(folder) or tuple(_slabs_of(*prepared_origin(folder))[:1])
+
+
+def _check_prepared_slabs(folder: Path, wanted: tuple[str, ...], names: tuple[str, ...]) -> None:
     if wanted != names:
         raise SlabError(
             f"{folder} was prepared with {','.join(names) or 'one slab without a name'}, not "

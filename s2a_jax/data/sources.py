@@ -58,11 +58,13 @@ _HELP = (
 OCTA500_SLABS = ("ILM_OPL", "FULL", "OPL_BM")
 _DEPTH = 2  # how far below the given root a data set or subset folder may lie
 
-_NEW_RELEASE = "OCTA-500, new release (Label/GT_LargeVessel, Label/GT_FAZ)"
+_LABELS = ("GT_LargeVessel", "GT_FAZ", "GT_CAVF")
+"""Folders of vessel masks, of FAZ masks, and of classes that serve where one of these lacks."""
+_NEW_RELEASE = f"OCTA-500, new release (Label/{{{','.join(_LABELS)}}})"
 _OLD_RELEASE = "OCTA-500, old release (GroundTruth)"
 _LOOKED_FOR = (
     "OCTA_3mm|OCTA_6mm|OCTA_3M|OCTA_6M with Projection Maps/OCTA(ILM_OPL), and "
-    "Label/{GT_LargeVessel,GT_FAZ} or GroundTruth",
+    f"Label/{{{','.join(_LABELS)}}} or GroundTruth",
     *(layout.name for layout in SPLIT_LAYOUTS),
 )
 
@@ -209,17 +211,18 @@ def _files_by_id(found: _Found) -> tuple[str, SplitFiles]:
         for labels in (child_folder(home, "Label"), home):
             if labels is None:
                 continue
-            rv = images_in(child_folder(labels, "GT_LargeVessel"))
-            faz = images_in(child_folder(labels, "GT_FAZ"))
+            rv, faz, classes = (images_in(child_folder(labels, name)) for name in _LABELS)
             # `labels` serves both subsets and may hold the masks of the other one only.
-            if images.keys() & (rv.keys() | faz.keys()):
-                return _NEW_RELEASE, with_slabs(found.slabs, SplitFiles({}, rv=rv, faz=faz))
+            if images.keys() & (rv.keys() | faz.keys() | classes.keys()):
+                masks = SplitFiles({}, rv=rv, faz=faz, classes=classes)
+                return _NEW_RELEASE, with_slabs(found.slabs, masks)
     combined = images_in(child_folder(found.folder, "GroundTruth"))
     if images.keys() & combined.keys():
         return _OLD_RELEASE, with_slabs(found.slabs, SplitFiles({}, combined=combined))
     raise UserError(
-        f"{found.folder} has images but no masks for them; expected Label/GT_LargeVessel and "
-        "Label/GT_FAZ in it or beside it, or GroundTruth in it. Unpack the labels there."
+        f"{found.folder} has images but no masks for them; looked for {', '.join(_LABELS)} in a "
+        "folder Label in it or beside it, and for GroundTruth in it; no other label is read. "
+        "Unpack the labels there."
     )
 
 

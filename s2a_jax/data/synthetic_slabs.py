@@ -46,6 +46,21 @@ def counterpart(name: str) -> str:
     return _SHARED_NAMES.get(name, name)
 
 
+def own_names(slab: str | None, known: Sequence[str]) -> str | None:
+    """As `config.data.slab`, in the names that a data set has for the same layers.
+
+    Args:
+      slab: names of any data set; None stays.
+      known: the names of this one. What none of them stands for keeps its name.
+
+    Raises:
+      UserError: as `slab_names`.
+    """
+    own = {counterpart(name): name for name in known}
+    names = (one if one in known else own.get(counterpart(one), one) for one in slab_names(slab))
+    return ",".join(names) or None
+
+
 def eye_image(eye: Eye, slabs: Sequence[str]) -> np.ndarray:
     """The slabs of one eye: uint8 [H, W] of one, [H, W, C] of C.
 

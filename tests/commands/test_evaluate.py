@@ -149,6 +149,11 @@ def test_slabs_are_those_that_the_weights_were_trained_on(tmp_path, capsys):
         assert code == 2 and "trained on FULL,OPL_BM, in this order" in printed
     code, printed = evaluate(two, "--slab", "WRCC,DCC")  # of another data set, in the right order
     assert code == 2 and "--slab='WRCC': OCTA-500 has ILM_OPL, FULL, OPL_BM." in printed
+    alike = save_tiny(tmp_path / "alike.safetensors", slab="superficial")
+    for flags in ([], ["--slab", "ILM_OPL"]):
+        code, printed = evaluate(alike, *flags)
+        assert code == 0 and "trained on" not in printed
+        assert ("ILM_OPL of this data set stands for superficial." in printed) == (not flags)
     (maps / "OCTA(OPL_BM)/10302.bmp").unlink()
     code, printed = evaluate(two)
     assert code == 2 and "--incomplete=skip" in printed

@@ -12,3 +12,4 @@ def test_help_is_for_people(command, capsys):
     assert raised.value.code == 0
     printed = capsys.readouterr().out
     assert "%%" not in printed and "%(" not in printed
+    assert ("2 to 6.5 mm" in " ".join(printed.split())) == (command == "prepare")

@@ -45,6 +45,7 @@ def test_own_folder_is_split_by_name_alone(tmp_path):
     "files",
     [
         {"masks": ("eye0_rv", "eye0_faz")},
+        {"masks": ("eye0_RV", "eye0_Faz")},
         {"rv": ("eye0",), "faz": ("eye0",)},
         {"label_RV": ("eye0",), "label_FAZ": ("eye0",)},
     ],

@@ -55,5 +55,7 @@ def test_prepared_octa500_and_its_slab(tmp_path):
     assert dataset.slab == "FULL"
     selection = select_cases(tmp_path / "to", "test", slab="FULL")
     assert selection.um_per_px == (dataset.pitch("10451", (304, 304)),) == (3000 / 304,)
+    alike = select_cases(tmp_path / "to", "test", slab="whole", takes_own_names=True)
+    assert alike.ids == selection.ids and "FULL of this data set stands for whole." in alike.notes
     with pytest.raises(SlabError, match="prepared with FULL, not OPL_BM"):
         select_cases(tmp_path / "to", "test", slab="OPL_BM")

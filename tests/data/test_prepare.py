@@ -245,7 +245,8 @@ def test_where_nothing_can_be_written(tmp_path, capsys, file):
         (("folder", "--from", "/nowhere"), "does not exist"),
         (("synthetic", "--from", "RAW"), "leave it out"),
         (("synthetic", "--size", "8"), "--size=8: expected 64"),
-        (("synthetic", "--field", "6", "3"), "--field=6 3: expected 2 to 7 mm"),
+        (("synthetic", "--field", "6", "3"), "--field=6 3: expected 2 to 6.5 mm"),
+        (("synthetic", "--field", "3", "6.6"), "--field=3 6.6: expected 2 to 6.5 mm"),
         (("synthetic", "--val", "0"), "--val=0: expected at least 1"),
     ],
 )

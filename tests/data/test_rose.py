@@ -5,8 +5,9 @@ from PIL import Image
 from configs import rose
 from s2a_jax.data.cases import load_cases
 from s2a_jax.data.datasets import load_dataset
-from s2a_jax.data.rose import list_rose
+from s2a_jax.data.rose import ROSE_SLABS, list_rose
 from s2a_jax.data.selection import select_cases
+from s2a_jax.data.slabs import SlabError
 from s2a_jax.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -18,6 +19,12 @@ def put(folder, stems, extension):
     for stem in stems:
         pixels = RNG.integers(0, 256, (32, 32), np.uint8)
         Image.fromarray(pixels).save(folder / f"{stem}.{extension}")
+
+
+def moved(path):
+    """The path, whose parent is made."""
+    path.parent.mkdir(parents=True)
+    return path
 
 
 def make(home, image, *masks, counts=(("train", 5), ("test", 2))):
@@ -82,6 +89,34 @@ def test_slabs_of_one_subset_are_told_apart(tmp_path):
         make(tmp_path / "Z", f"img/{slab}", "gt/vessel", counts=(("train", count), ("test", 1)))
     assert len(list_rose(tmp_path, "Z", "SCC").cases) == 6
     assert len(list_rose(tmp_path, "Z", "DCC").cases) == 4
+
+
+@pytest.mark.parametrize(
+    ("subset", "image", "default"),
+    [("1", "rose1_{split}_img", "SVC"), ("Z", "img", "SCC"), ("O", "img", "SCC")],
+)
+def test_a_layout_without_names_of_slabs_is_taken_for_the_first_alone(
+    tmp_path, subset, image, default
+):
+    make(tmp_path, image, image.replace("img", "gt"))
+    assert list_rose(tmp_path, subset, default).cases == list_rose(tmp_path, subset, None).cases
+    for other in set(ROSE_SLABS[subset]) - {default}:
+        with pytest.raises(SlabError, match=f"slab='{other}': {tmp_path} has.*one kind of image"):
+            list_rose(tmp_path, subset, other)
+    # Unless the folder says what it is.
+    other = ROSE_SLABS[subset][1]
+    (tmp_path / "train").rename(moved(tmp_path / other / "train"))
+    cases = list_rose(tmp_path, subset, other).cases
+    assert cases == list_rose(tmp_path / other, subset, other).cases
+    with pytest.raises(SlabError, match="one kind of image"):
+        list_rose(tmp_path / other, subset, ROSE_SLABS[subset][2])
+
+
+def test_a_slab_that_is_not_there_is_not_taken_from_the_folder_above(tmp_path):
+    make(tmp_path / "Z", "img/WRCC", "gt/vessel")
+    for slab in ("DCC", None):
+        with pytest.raises(UserError, match=r"not recognised.*looked for: .*img/[DS]CC"):
+            list_rose(tmp_path, "Z", slab)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from s2a_jax.data.cases import read_case
 from s2a_jax.data.sources import list_octa500, list_split_folders
 from s2a_jax.errors import UserError
 
@@ -47,6 +50,32 @@ def test_new_release(tmp_path, subset_folder, maps):
     assert first.faz == tmp_path / "Label" / "GT_FAZ" / "10301.bmp"
     assert (first.combined, second.faz) == (None, None)
     assert "4 of 5 cases have no FAZ mask." in listing.notes
+
+
+def test_classes_serve_where_another_mask_lacks(tmp_path):
+    new_release(tmp_path)
+    for name in ("GT_FAZ", "GT_LargeVessel"):
+        (tmp_path / "Label" / name / "10301.bmp").rename(tmp_path / f"{name}.bmp")
+    classes = np.zeros((32, 32), np.uint8)
+    classes[:4], classes[4:8], classes[8:12], classes[20:24] = 1, 2, 3, 4
+    put(tmp_path / "Label/GT_CAVF", ())
+    for stem in IDS_3M:
+        Image.fromarray(classes).save(tmp_path / f"Label/GT_CAVF/{stem}.bmp")
+    listing = list_octa500(tmp_path, "3M")
+    assert splits_of(listing) == OFFICIAL_3M
+    assert any("RV masks of 1 cases are made of the classes" in note for note in listing.notes)
+    assert any("FAZ masks of 5 cases are made of the classes" in note for note in listing.notes)
+    both, one = (read_case(case) for case in listing.cases[:2])
+    np.testing.assert_array_equal(both.rv, (classes == 2) | (classes == 3))
+    np.testing.assert_array_equal(both.faz, classes == 4)
+    assert not one.rv.any()  # that of GT_LargeVessel
+    np.testing.assert_array_equal(one.faz, classes == 4)
+    shutil.rmtree(tmp_path / "Label/GT_FAZ")
+    shutil.rmtree(tmp_path / "Label/GT_LargeVessel")
+    assert splits_of(list_octa500(tmp_path, "3M")) == OFFICIAL_3M
+    put(tmp_path / "Label/GT_CAVF", ["10301"])  # a mask of zeros
+    with pytest.raises(UserError, match=r"GT_CAVF/10301\.bmp holds no artery, vein or FAZ"):
+        read_case(listing.cases[0])
 
 
 def test_another_slab(tmp_path):
@@ -205,7 +234,9 @@ def test_ids_outside_the_ranges_are_named(tmp_path):
 
 def test_no_labels_at_all(tmp_path):
     put(tmp_path / "OCTA_3mm" / "Projection Maps" / "OCTA(ILM_OPL)", IDS_3M)
-    with pytest.raises(UserError, match="OCTA_3mm has images but no masks"):
+    put(tmp_path / "Label" / "GT_Artery", IDS_3M)
+    named = "OCTA_3mm has images but no masks.*GT_LargeVessel, GT_FAZ, GT_CAVF.*no other label"
+    with pytest.raises(UserError, match=named):
         list_octa500(tmp_path, "3M")
 
 

@@ -1,14 +1,19 @@
 """The synthetic eyes: reproducible, labelled as documented, and shaped like a real scan."""
 
+import collections
 import dataclasses
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
+from configs import default
+from s2a_jax.data.datasets import load_dataset
+from s2a_jax.data.pitch import SYNTHETIC_FIELD_MM
 from s2a_jax.data.synthesis import EyeParameters, stream_eyes, synthesize_eye
 from s2a_jax.data.synthesis.faz import draw_faz
 from s2a_jax.data.synthesis.vessels import grow_vessels
+from s2a_jax.errors import UserError
 
 SMALL = EyeParameters(size=128)
 
@@ -99,6 +104,39 @@ def test_trees_taper_and_stay_out_of_the_faz():
     assert {True, False} == set(trees.artery.tolist())
     assert trees.radius_um.min() > 2.0
     assert trees.radius_um.max() < 80.0
+
+
+def test_murrays_law_holds_at_branchings():
+    k, ratio = 2.9, 1.15
+    parameters = EyeParameters(
+        murray_exponent=(k, k), tree_radius_sd=0, vein_to_artery=ratio, arcade_end_radius_um=(0, 0)
+    )
+    rng = np.random.default_rng(1)
+    trees = grow_vessels(rng, draw_faz(rng, parameters), parameters)
+    children = collections.defaultdict(list)
+    for child, start in enumerate(trees.start):
+        children[start.tobytes()].append(child)
+    branchings = 0
+    for parent, end in enumerate(trees.end):
+        found = children[end.tobytes()]
+        if len(found) == 2:
+            branchings += 1
+            assert (trees.artery[found] == trees.artery[parent]).all()
+            # Beside its branches a segment feeds its own bed, as much as a tip does.
+            tip = parameters.tip_radius_um * ratio ** (-0.5 if trees.artery[parent] else 0.5)
+            expected = np.sum(trees.radius_um[found] ** k) + tip**k
+            assert trees.radius_um[parent] ** k == pytest.approx(expected, rel=1e-9)
+    assert branchings > 200
+
+
+def test_fields_reach_as_far_as_vessels_grow():
+    parameters = EyeParameters()
+    assert SYNTHETIC_FIELD_MM[1] == parameters.macula_mm + 2 * parameters.margin_mm
+    data = default.get_config().data
+    data.update({"name": "synthetic", "size": 64})
+    data.synthetic.field_mm = (3.0, 6.6)
+    with pytest.raises(UserError, match=r"synthetic\.field_mm=.*2 <= low <= high <= 6\.5\."):
+        load_dataset(data)
 
 
 def test_labels_agree_with_each_other(eyes):

@@ -34,16 +34,16 @@ class EyeParameters:
     """What `synthesize_eye` draws from; a `Range` is the (low, high) of a uniform draw per eye.
 
     Lengths are in mm and calibres in um, whatever the image size: a smaller `size` gives coarser
-    pixels over the same field, not a smaller field.  Growth reach and clearance follow space
-    colonisation models of the superficial plexus, the FAZ follows areas reported for healthy
-    eyes, and the remaining defaults were set by eye against four 3 mm scans (OCTA-500) and so that
-    the labelled vessels cover 5 to 10 % of the pixels at 128 px and more; coarser pixels widen
-    the labels of thin vessels beyond that.
+    pixels over the same field, not a smaller field.  The FAZ follows areas reported for healthy
+    eyes.  All other defaults, growth reach and clearance among them, were set by eye, while looking
+    at cases of OCTA-500 train and val and of OCTA-25K, and so that the labelled vessels cover 5 to
+    10 % of the pixels at 128 px and more; coarser pixels widen the labels of thin vessels beyond
+    that.
     """
 
     # Image.
     size: int = 304  # px, side of the square image; >= 64 (304 is the size of OCTA-500 3M)
-    field_mm: float = 3.0  # mm, side of the field of view; 3 to 6
+    field_mm: float = 3.0  # mm, side of the field of view; 2 to 6.5, on which vessels grow
 
     # Foveal avascular zone (FAZ).
     faz_area_mean_mm2: float = 0.26  # mm^2; healthy eyes 0.257 +- 0.104
@@ -73,7 +73,8 @@ class EyeParameters:
     foveal_zone_mm: float = 0.9  # mm from the fovea within which no vessel leads away from it
     tangential_band: float = 1.8  # FAZ radii within which growth is turned along the FAZ
     tortuosity_um: Range = (5.0, 30.0)  # um, amplitude of the vessels' sideways waves
-    murray_exponent: Range = (2.75, 3.05)  # k of r_p^k = sum r_c^k: large vessels to capillaries
+    # k of r_p^k = sum r_c^k, one draw an eye for all its vessels; by eye, about Murray's own 3.
+    murray_exponent: Range = (2.75, 3.05)
     tip_radius_um: float = 3.0  # um, a terminal arteriole or venule, about a capillary
     tree_radius_sd: float = 0.12  # log-normal spread of calibre between trees
     vein_to_artery: float = 1.15  # ratio of calibres; veins are wider; by eye
@@ -93,7 +94,7 @@ class EyeParameters:
     dropout: Range = (0.5, 1.0)  # signal lost there; what looks like a FAZ need not be one
     deep_share: float = 0.5  # brightness of the deep plexus seen through the superficial one
     bed_signal: Range = (0.5, 0.85)  # of the capillaries, the larger vessels' is 1
-    artery_free_zone_um: float = 30.0  # um, scale of the capillary-free zone along arteries
+    artery_free_zone_um: float = 30.0  # um, scale of the darker zone along arteries
 
     # Acquisition.
     resolution_um: Range = (5.0, 8.0)  # um, sd of the optical blur (12 to 19 um full width)

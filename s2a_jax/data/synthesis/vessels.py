@@ -37,8 +37,8 @@ def grow_vessels(
 
     The four temporal arcades come from the optic disc as ready trunks; a few more vessels enter
     over the border.  Growth has stages: sparse sinks first draw the few long branches, then ever
-    denser ones fill the space between them with side branches.  All trees compete for the same
-    sinks, which is what keeps neighbouring arteries and veins apart.
+    denser ones fill the space between them with side branches.  After the first stage all trees
+    compete for the same sinks, which is what keeps neighbouring arteries and veins apart.
     """
     grown = _plant(rng, faz, parameters)
     for stage in parameters.growth:
