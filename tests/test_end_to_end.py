@@ -180,30 +180,59 @@ def test_prediction_from_workdir_checkpoint_and_export(run, trained, tmp_path):
     assert (masks[0] == masks[2]).all()
 
 
-def test_three_slabs_of_octa500(run, tmp_path):
-    maps, label = tmp_path / "OCTA_3mm/Projection Maps", tmp_path / "Label/GT_LargeVessel"
-    slabs = ("FULL", "OPL_BM", "ILM_OPL")
+# The same program for both tests that train with these, so that it is compiled once.
+THREE_SLABS = ["--config.data.size=64", "--config.train.epochs=1", "--config.train.batch_size=2",
+               "--config.model.name=unet"]  # fmt: skip
+
+
+def _put(folder, stems, levels):
+    """Noise of the given grey levels."""
+    folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for folder in (label, *(maps / f"OCTA({slab})" for slab in slabs)):
-        folder.mkdir(parents=True)
-        for stem in (10301, 10302, 10441):
-            pixels = rng.integers(0, 256, (64, 64), np.uint8)
-            pixels = np.where(pixels > 200, 255, 0).astype(np.uint8) if folder == label else pixels
-            Image.fromarray(pixels).save(folder / f"{stem}.bmp")
+    for stem in stems:
+        pixels = rng.choice(np.arange(*levels, dtype=np.uint8), (64, 64))
+        Image.fromarray(pixels).save(folder / f"{stem}.bmp")
+
+
+def test_three_slabs_of_octa500_and_a_mixture(run, tmp_path):
+    slabs = ("FULL", "OPL_BM", "ILM_OPL")
+    for slab in slabs:
+        _put(tmp_path / f"OCTA_3mm/Projection Maps/OCTA({slab})", (10301, 10302, 10441), (0, 256))
+    _put(tmp_path / "Label/GT_LargeVessel", (10301, 10302, 10441), (0, 256, 255))
+    others = f"name=octa500,root={tmp_path},weight=0.25,slab={'+'.join(slabs)}"
     code, output = run(
-        *OCTA, f"--config.data.root={tmp_path}", "--config.data.size=64", "--config.train.epochs=1",
-        f"--config.data.slab={','.join(slabs)}", "--config.model.name=unet",
-        "--config.train.batch_size=2", "--workdir", tmp_path / "run",
+        *OCTA, *THREE_SLABS, f"--config.data.root={tmp_path}", "--workdir", tmp_path / "run",
+        f"--config.data.slab={','.join(slabs)}", f"--config.data.mixture.others=('{others}',)",
     )  # fmt: skip
     assert code == 0, output
     (row,) = [row for row in _rows(tmp_path / "run") if "loss" in row]
     assert "loss_rv" in row
     assert "loss_faz" not in row  # there is no FAZ mask
+    assert row["cases_octa500"] + row["cases_octa500+"] == 2  # of the one batch
     assert "3 slabs, in this order: FULL, OPL_BM, ILM_OPL" in output
     assert (tmp_path / "run/overlays/10441.png").is_file()
     with safe_open(tmp_path / "run/weights.safetensors", framework="np") as file:
         fields = json.loads(file.metadata()["s2a_jax"])["fields"]
     assert fields["slabs"] == list(slabs)
+
+
+def test_rose(run, tmp_path):
+    for split, stems in (("train", "123"), ("test", "4")):
+        for slab in ("WRCC", "DCC", "SCC"):
+            _put(tmp_path / "ROSE-Z" / split / "img" / slab, stems, (0, 256))
+        for kind in ("vessel", "FAZ"):
+            _put(tmp_path / "ROSE-Z" / split / "gt" / kind, stems, (0, 256))  # grey edges
+    code, output = run(
+        "main.py", "--config", "configs/rose.py:smoke", *THREE_SLABS,
+        f"--config.data.root={tmp_path}", "--config.data.slab=WRCC,DCC,SCC",
+        "--workdir", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 0, output
+    (row,) = [row for row in _rows(tmp_path / "run") if "loss" in row]
+    assert {"loss_rv", "loss_faz"} <= row.keys()
+    with (tmp_path / "run/results/test.csv").open() as file:
+        (case,) = csv.DictReader(file)
+    assert case["id"] == "4" and case["rv_dice"] and case["faz_dice"]
 
 
 def test_a_workdir_of_another_run_is_refused(run, trained):
