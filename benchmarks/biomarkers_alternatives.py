@@ -6,11 +6,14 @@ Prints the errors of perimeters, lengths and calibres of straight vessels in all
 ways that docs/biomarkers.md mentions and by ours; discs; how many drawn crossings count as one.
 """
 
+import sys
+
 import numpy as np
 from scipy import ndimage
 from skimage.measure import find_contours, perimeter_crofton
 from skimage.morphology import skeletonize
 
+from benchmarks.command_line import parser, run
 from s2a_jax.analysis.biomarkers import measure
 from s2a_jax.analysis.contours import outlines, segments
 from s2a_jax.analysis.skeleton import trace_skeleton
@@ -22,6 +25,7 @@ RNG = np.random.default_rng(0)
 
 def main() -> None:
     """Prints everything."""
+    parser("benchmarks.biomarkers_alternatives", __doc__).parse_args()
     angles = np.linspace(0, np.pi / 2, 46)
     rods = [rod(angle, WIDTH, HALF) for angle in angles]
     perimeter = 2 * (2 * HALF + WIDTH)
@@ -115,4 +119,4 @@ def print_crossings() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

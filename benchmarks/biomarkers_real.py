@@ -6,7 +6,7 @@ DIR is a copy of OCTA-500 with both subsets. Measures the expert masks of its tr
 validation cases, without axial lengths, and prints mean ± standard deviation (range) over the eyes.
 """
 
-import argparse
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.command_line import parser, positive, run
 from s2a_jax.analysis.biomarkers import is_biomarker, measure
 from s2a_jax.cores import cores
 from s2a_jax.data.cases import Case
@@ -25,10 +26,10 @@ SUBSETS = ("3M", "6M")
 
 def main() -> None:
     """Prints the table, in Markdown, and the FAZ of each eye that has one."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--real", type=Path, required=True, metavar="DIR", help="OCTA-500")
-    parser.add_argument("--limit", type=int, help="eyes of each split, for a try")
-    options = parser.parse_args()
+    flags = parser("benchmarks.biomarkers_real", __doc__)
+    flags.add_argument("--real", type=Path, required=True, metavar="DIR", help="OCTA-500")
+    flags.add_argument("--limit", type=positive, help="eyes of each split, for a try")
+    options = flags.parse_args()
     found = {subset: measured(options.real, subset, options.limit) for subset in SUBSETS}
     counts = (f"{subset} ({len(rows)} eyes)" for subset, rows in found.items())
     print(f"| column | {' | '.join(counts)} |\n|---|---|---|")
@@ -70,4 +71,4 @@ def summary(values: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from s2a_jax.evaluation.curves import Histogram
+from s2a_jax.evaluation.curves import Histogram, Pool
 from s2a_jax.evaluation.figures import draw_curves
 from s2a_jax.evaluation.pictures import RIGHT, save_comparison
 
@@ -42,6 +42,7 @@ def test_all_masks_are_drawn_without_a_word(tmp_path):
 
 @pytest.mark.filterwarnings("error")
 def test_curves_of_empty_masks_are_drawn_without_a_warning(tmp_path):
-    curves = Histogram.count(np.full((8, 8), 0.25, np.float32), np.zeros((8, 8), bool)).curves()
-    draw_curves(tmp_path / "a.png", {"rv": curves}, "no vessel")
+    pool = Pool()
+    pool.add(Histogram.count(np.full((8, 8), 0.25, np.float32), np.zeros((8, 8), bool)))
+    draw_curves(tmp_path / "a.png", {"rv": pool.curves()}, "no vessel")
     assert (tmp_path / "a.png").stat().st_size
