@@ -1,6 +1,7 @@
 """What commands do alike with their flags."""
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,6 +44,9 @@ def check_out_folder(folder: Path, flag: Path) -> None:
         raise UserError(
             f"--out={flag}: the folder {parent} does not exist; make it first, or correct the path."
         )
+    home = folder if folder.exists() else parent
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise UserError(f"--out={flag}: {home} may not be written to; give another folder.")
 
 
 def make_out_folder(folder: Path) -> None:

@@ -87,7 +87,7 @@ def measure_eyes(options: argparse.Namespace) -> None:
             print(f"{len(without)} of {len(table)} eyes without {name}: {first_few(without)}.")
     corrected = sum(eye.axial_length_mm is not None for eye in eyes)
     print(f"Lengths are corrected by axial length in {corrected} of {len(table)} eyes.")
-    print(f"{len(table)} eyes -> {options.out}")
+    print(f"{len(table)} eye{'s' * (len(table) != 1)} -> {options.out}")
 
 
 def _files(options: argparse.Namespace) -> list[EyeFiles]:
@@ -156,7 +156,11 @@ def _known(files: EyeFiles, row: EyeRow, options: argparse.Namespace) -> _Eye:
             )
         laterality = laterality or told_laterality
         um_per_px = isotropic_pitch(pitch)
-        check_range(f"The pixel pitch by {_SOURCES[source]}", um_per_px, UM_PER_PX, "um")
+        low, high = UM_PER_PX
+        if not low <= um_per_px <= high:
+            raise UserError(
+                f"By {_SOURCES[source]} a pixel has {um_per_px:g} um; expected {low:g} to {high:g}."
+            )
         return _Eye(files, um_per_px, source, laterality, axial_length)
     except UserError as error:
         raise UserError(f"Eye {files.id}: {error}") from None

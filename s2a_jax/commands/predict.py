@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
         writer = csv.writer(file)
         writer.writerow(("image", "height_px", "width_px", "rv_px", "faz_px"))
         writer.writerows(rows)
-    print(f"{len(rows)} images -> {out}")
+    print(f"{len(rows)} image{'s' * (len(rows) != 1)} -> {out}")
 
 
 @contextlib.contextmanager

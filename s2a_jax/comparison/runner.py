@@ -46,6 +46,10 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
     Raises:
         UserError: the first run of all refuses its configuration or data set.
     """
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot write to --workdir={logs.parent}: {error}.") from error
     finished = [run for run in runs if _record(run)["finished"]]
     stale = [run for run in finished if _record(run).get("eval") != _evaluation(run)]
     todo = [*(run for run in runs if not _record(run)["finished"]), *stale]
@@ -121,7 +125,6 @@ def _start(
 ) -> int:
     """One run in a child process; hands a signal on to it. Returns its exit code."""
     told = {"config": to_json(run.config), "defaults": to_json(run.defaults), "evaluate": evaluate}
-    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", "s2a_jax.comparison.child", str(run.workdir.path)],

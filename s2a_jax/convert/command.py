@@ -28,7 +28,8 @@ def convert(network: str | None, source: Path, target: Path, known: Mapping[str,
         UserError: a file or name that cannot be used; nothing is written then.
     """
     if not source.is_file():
-        raise UserError(f"--from={source}: no such file.")
+        what = "is a folder; give a file in it" if source.is_dir() else "no such file"
+        raise UserError(f"--from={source}: {what}.")
     if target.suffix.lower() not in SUFFIXES:
         raise UserError(f"--to={target}: expected a file that ends in {', '.join(SUFFIXES)}.")
     if is_ours(source):

@@ -34,8 +34,11 @@ def is_dicom(path: str | Path) -> bool:
         return True
     if not path.is_file():
         return False
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:  # who reads the pixels will say so
+        return False
 
 
 def read_dicom(path: str | Path) -> DicomEye:

@@ -1,6 +1,7 @@
 """The table of eyes: what is known of each beside its image."""
 
 import csv
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class EyeRow:
 def read_eyes(path: str | Path) -> dict[str, EyeRow]:
     """Reads a CSV with a column `id` and any of laterality, axial_length_mm, um_per_px.
 
-    Other columns are not looked at.
+    Other columns are not looked at, unless one of these is missing and another has almost its name.
 
     Args:
         path: UTF-8, separated by commas, or by semicolons as spreadsheets of many countries do;
@@ -35,9 +36,9 @@ def read_eyes(path: str | Path) -> dict[str, EyeRow]:
             without extension.
 
     Raises:
-        UserError: no such file, no column id or none of the others, an id twice, a row of more
-            cells than columns, no number where one is expected, or decimal commas that may be
-            something else.
+        UserError: no such file, no column id or none of the others, a name that is misspelt, no
+            row, an id twice, a row of more cells than columns, no number where one is expected, or
+            decimal commas that may be something else.
     """
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
@@ -47,13 +48,25 @@ def read_eyes(path: str | Path) -> dict[str, EyeRow]:
             reader = csv.DictReader(file, delimiter=separator)
             rows = list(reader)
             columns = reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"--eyes={path} cannot be read as a CSV file ({error}).") from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"--eyes={path} is not in UTF-8; save it as a CSV file in UTF-8."
+        ) from error
+    except (OSError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--eyes={path} cannot be read as a CSV file: {reason}.") from error
     if "id" not in columns or not set(columns) & set(COLUMNS):
         raise UserError(
             f"--eyes={path}, read with {separator!r} as separator, has the columns "
             f"{', '.join(columns) or 'none'}; expected id and any of {', '.join(COLUMNS)}, "
             "separated by commas or semicolons."
+        )
+    for name in set(COLUMNS) - set(columns):
+        if close := difflib.get_close_matches(name, set(columns) - set(COLUMNS), 1, cutoff=0.8):
+            raise UserError(f"--eyes={path} has the column {close[0]}; write {name} for it.")
+    if not rows:
+        raise UserError(
+            f"--eyes={path} has no row below its header; add the eyes, or leave it out."
         )
     eyes: dict[str, EyeRow] = {}
     numbers = _Numbers(path, separator)

@@ -231,6 +231,8 @@ def _decode(path: str | Path) -> Image.Image:
             image.load()
     except UserError:
         raise
+    except PermissionError:
+        raise UserError(f"{path} may not be read; give yourself the right to.") from None
     except UnidentifiedImageError:
         raise UserError(
             f"{path} is not an image that can be read; expected a BMP, PNG, TIFF, GIF or JPEG file."

@@ -37,9 +37,9 @@ def prepare(
     """Checks every case, writes the data set and its report, and prints the report.
 
     The data set appears in `<target>/<name>/<subset>/<version>` when it is complete, and one that
-    is there is reported on again but not written again. Every case that is read and encoded is kept
-    beside it until then, in `<target>/<name>/.partial-<subset>`, which a run after one that was
-    stopped goes on from.
+    is there is reported on again but not written again; one of other cases is refused. Every case
+    that is read and encoded is kept beside it until then, in `<target>/<name>/.partial-<subset>`,
+    which a run after one that was stopped goes on from.
 
     Args:
       name: octa500, rose, folder or synthetic.
@@ -93,6 +93,8 @@ def prepare(
     slabs = slab_names(slab)
     notes = [f"slabs, in this order: {', '.join(slabs)}"] if len(slabs) > 1 else []
     report = make_report(summaries, {str(path): text for path, text in unreadable.items()})
+    if existed:
+        _check_same(folder, report)
     lines = [f"# {name} from {raw}", "", *(f"- {note}" for note in (*notes, *listing.notes)), ""]
     lines += report_lines(report)
     (folder / "report.json").write_text(json.dumps(report, indent=1))
@@ -144,7 +146,8 @@ def _make_builder(name: str, target: Path, subset: str | None, slab: str | None)
     subsets = dict.fromkeys(key[0] for key in configs if key[0])
     if subset not in (subsets or {None}):
         has = ", ".join(subsets) if subsets else "no subsets: leave it out"
-        raise UserError(f"--subset={subset}: {name} has {has}.")
+        what = "--subset is missing" if subset is None else f"--subset={subset}"
+        raise UserError(f"{what}: {name} has {has}.")
     names = slab_names(slab)
     known = [key[1] for key in configs if key[0] == subset and key[1]]
     for one in names if subsets else ():  # in a folder they are its folders
@@ -186,6 +189,22 @@ def _check(
         first = first_few(list(unreadable.values()))
         raise UserError(f"No train case can be read: {first}")
     return summaries, unreadable
+
+
+def _check_same(folder: Path, report: dict) -> None:
+    """Raises a UserError if the data set that is there was prepared from other cases.
+
+    Those of a folder have no names to tell them apart by, as the subsets of OCTA-500 have.
+    """
+    try:
+        told = json.loads((folder / "report.json").read_text())["splits"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # a run that was stopped just before its report: written now
+    if told != json.loads(json.dumps(report["splits"])):
+        raise UserError(
+            f"{folder} was prepared from other cases, as its report.md tells; give another --to, "
+            "or remove that folder to prepare these."
+        )
 
 
 def _write(builder: CasesBuilder, raw: Path) -> None:

@@ -162,7 +162,9 @@ def _best_step(workdir: Path) -> int:
     best, latest = checkpoints.best, checkpoints.latest_step
     checkpoints.close()
     if latest is None:
-        raise UserError(f"{workdir} has no checkpoint yet: train first.")
+        weights = workdir / "weights.safetensors"
+        remedy = f"pass {weights}" if weights.is_file() else "train first"
+        raise UserError(f"{workdir} has no checkpoint: {remedy}.")
     return best[0] if best else latest
 
 

@@ -83,12 +83,11 @@ class Checkpoints:
             state = read_quietly(lambda: self._manager.restore(step, args=args)["state"])
         except DamageError as error:
             others = [other for other in self._manager.all_steps() if other != step]
-            remedy = (
-                f"go on from step {max(others)}" if others else "start anew, for it is the last"
-            )
+            remedy = "it is the only one: train in another --workdir"
+            if others:
+                remedy = f"move that folder away to go on from step {max(others)}"
             raise UserError(
-                f"The checkpoint {self._folder / str(step)} cannot be read ({error}); move that "
-                f"folder away to {remedy}."
+                f"The checkpoint {self._folder / str(step)} cannot be read ({error}); {remedy}."
             ) from error
         return target.replace(**state)
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from s2a_jax.data.datasets import image_size, load_dataset
 from s2a_jax.data.pipeline import TrainStream
+from s2a_jax.errors import UserError
 from s2a_jax.evaluation.pictures import overlay, tag_missing
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.ranges import check_ranges
@@ -67,6 +68,9 @@ def write_preview(config: Any, path: Path) -> list[str]:
                 np.pad(np.asarray(cell), ((0, _GAP), (0, _GAP), (0, 0))) for cell in (bare, drawn)
             ]
         rows.append(np.concatenate(cells, axis=1))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(rows)).save(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.concatenate(rows)).save(path)
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error}.") from error
     return stream.ids(0)

@@ -136,6 +136,10 @@ def test_a_finished_one_is_not_written_again(tmp_path, capsys):
     assert prepare(*arguments) == 0
     assert "was not written again" in capsys.readouterr().out
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*array_record*")}
+    told = (tmp_path / "to/folder/default/1.0.0/report.md").read_bytes()
+    put_mask(tmp_path / "raw/faz", "eye0", 99)
+    assert_refused(prepare(*arguments), capsys.readouterr().err, "prepared from other cases")
+    assert told == (tmp_path / "to/folder/default/1.0.0/report.md").read_bytes()
 
 
 def test_synthetic_eyes(tmp_path):
