@@ -1,8 +1,6 @@
 """`python -m s2a_jax`."""
 
-import sys
-
-from s2a_jax.starting import ends_at_once, interrupts
+from s2a_jax.starting import ends_at_once, interrupts, leave
 
 
 def main() -> int:
@@ -14,4 +12,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -3,9 +3,11 @@
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import NoReturn
 
 from s2a_jax.errors import Stopped
 
@@ -36,6 +38,19 @@ def ends_at_once() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the program with an exit code.
+
+    One that was stopped ends at once: threads of XLA may still compute, and crash under a Python
+    that is tidied up.
+    """
+    if code in {128 + number for number in _SIGNALS}:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -88,7 +88,7 @@ def prepare(
             writing = progress.add_task("Writing", total=len(summaries))
             builder.skipped = frozenset(unreadable)
             builder.on_case = lambda: progress.advance(writing)
-            _write(builder, raw)
+            _write(builder, raw, partial / "downloads")
     shutil.rmtree(partial, ignore_errors=True)
     slabs = slab_names(slab)
     notes = [f"slabs, in this order: {', '.join(slabs)}"] if len(slabs) > 1 else []
@@ -207,12 +207,13 @@ def _check_same(folder: Path, report: dict) -> None:
         )
 
 
-def _write(builder: CasesBuilder, raw: Path) -> None:
+def _write(builder: CasesBuilder, raw: Path, downloads: Path) -> None:
     before = set(_unfinished(builder))
     is_complete = False
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads
             builder.download_and_prepare(
+                download_dir=str(downloads),  # stays empty; else it is made beside the data sets
                 download_config=tfds.download.DownloadConfig(manual_dir=str(raw))
             )
         is_complete = True

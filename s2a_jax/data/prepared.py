@@ -1,5 +1,6 @@
 """Reads a prepared data set into memory: TFDS data source -> grain -> `CaseSet`."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from s2a_jax.data.builders import from_levels
 from s2a_jax.data.cases import Case, CaseSet, resized, stacked
 from s2a_jax.data.folders import SPLITS, id_key
 from s2a_jax.errors import UserError
+
+# TFDS recommends OpenCV, which reads nothing that is stored here.
+logging.getLogger("absl").addFilter(lambda record: "OpenCV is not installed" not in str(record.msg))
 
 _INFO = "dataset_info.json"
 _DAMAGED = (ValueError, KeyError, OSError, RuntimeError)
