@@ -214,7 +214,7 @@ def _write(builder: CasesBuilder, raw: Path, downloads: Path) -> None:
         with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads
             builder.download_and_prepare(
                 download_dir=str(downloads),  # stays empty; else it is made beside the data sets
-                download_config=tfds.download.DownloadConfig(manual_dir=str(raw))
+                download_config=tfds.download.DownloadConfig(manual_dir=str(raw)),
             )
         is_complete = True
     except OSError as error:
