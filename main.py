@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2a_jax.errors import UserError, exit_code
-from s2a_jax.starting import ends_at_once, interrupts
+from s2a_jax.starting import ends_at_once, interrupts, leave
 
 if TYPE_CHECKING:  # imported where a signal can end that
     from rich.console import Console
@@ -100,4 +100,4 @@ def _stopped(request: "Request | None") -> str:
 
 if __name__ == "__main__":
     interrupts()
-    sys.exit(main(sys.argv))
+    leave(main(sys.argv))

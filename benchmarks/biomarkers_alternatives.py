@@ -26,7 +26,7 @@ RNG = np.random.default_rng(0)
 def main() -> None:
     """Prints everything."""
     parser("benchmarks.biomarkers_alternatives", __doc__).parse_args()
-    angles = np.linspace(0, np.pi / 2, 46)
+    angles = np.linspace(0, np.pi / 2, 61)
     rods = [rod(angle, WIDTH, HALF) for angle in angles]
     perimeter = 2 * (2 * HALF + WIDTH)
     for name, length in (
@@ -85,8 +85,8 @@ def print_errors(name: str, errors: np.ndarray, angles: np.ndarray | None, unit:
     """One line: mean and range; with angles also along the grid, and at 22.5 and 45 degrees."""
     line = f"{name:34s} mean {errors.mean():+5.2f}, {errors.min():+5.2f} to {errors.max():+5.2f}"
     if angles is not None:
-        at = (f"{errors[np.abs(angles - np.deg2rad(d)).argmin()]:+.2f}" for d in (0, 22, 45))
-        line += f" {unit}; at 0, 22 and 45 degrees {', '.join(at)}"
+        at = (f"{errors[np.abs(angles - np.deg2rad(d)).argmin()]:+.2f}" for d in (0, 22.5, 45))
+        line += f" {unit}; at 0, 22.5 and 45 degrees {', '.join(at)}"
     print(f"{line} {unit}")
 
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from s2a_jax.errors import UserError
+from s2a_jax.errors import UserError, exit_code
 
 
 def parser(module: str, doc: str) -> argparse.ArgumentParser:
@@ -44,7 +44,7 @@ def run(main: Callable[[], None]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("Stopped.", file=sys.stderr)
-        return 130
+        return exit_code(stop)
     return 0

@@ -46,8 +46,12 @@ def main() -> None:
     )
     options = flags.parse_args()
     check_real_eyes(options)
+    try:  # before all that is measured
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.open("a").close()
+    except OSError as error:
+        raise UserError(f"--out={options.out} cannot be written: {error}.") from error
     sets = measure(Segmenter.load_from_checkpoint(options.weights), options)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     with options.out.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("set", "case", "dice"))

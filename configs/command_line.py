@@ -72,7 +72,7 @@ def parse(argv: Sequence[str]) -> Request:
         flags.Error,
         SyntaxError,
         AttributeError,
-        KeyError,
+        LookupError,
         TypeError,
         ValueError,
         OSError,
@@ -97,7 +97,7 @@ def _parse(argv: list[str]) -> Request:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"The run's configuration {workdir.config} does not have the fields of a "
-                f"configuration ({error}); give --config, or put back a copy of it."
+                f"configuration ({error}); put back a copy of it."
             ) from error
         config_flags.DEFINE_config_dict("config", config, "", values, sys_argv=argv)
     else:
@@ -122,6 +122,9 @@ def _explain(argv: Sequence[str], error: Exception) -> str:
     if isinstance(error, OSError):
         file = re.search(r"'([^']+)'$", str(error))
         return f"--config: cannot read {file[1] if file else error}."
+    if isinstance(error, IndexError):
+        given = next((arg for arg in argv if "[" in arg), "--config")
+        return f"{given.split('=')[0]}: there is no such entry ({error})."
     if not isinstance(error, KeyError | AttributeError):
         return f"{error}."
     # ml_collections names only the part of the field that it did not find.

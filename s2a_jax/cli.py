@@ -32,5 +32,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print("Stopped; the same command makes what is missing.", file=sys.stderr)
+        print("Stopped; the same command starts over, or goes on where it can.", file=sys.stderr)
         return exit_code(stop)

@@ -26,10 +26,11 @@ def ends_at_once() -> Iterator[None]:
     number.
 
     For imports alone, when there is nothing to tidy up yet. A KeyboardInterrupt would not do:
-    packages that are half imported catch it, or turn it into errors of their own. Outside of the
-    main thread, which alone has to do with signals, nothing is changed.
+    packages that are half imported catch it, or turn it into errors of their own. Nothing is
+    changed where signals are another's, in a notebook say: unless `interrupts` was called.
     """
-    if threading.current_thread() is not threading.main_thread():
+    is_main = threading.current_thread() is threading.main_thread()  # it alone handles signals
+    if not is_main or any(signal.getsignal(number) is not _interrupt for number in _SIGNALS):
         yield
         return
     previous = {number: signal.signal(number, _end) for number in _SIGNALS}

@@ -91,6 +91,8 @@ class Finder:
                 os.kill(os.getpid(), signal.{number})
             except KeyboardInterrupt:  # as a package might
                 pass
+from s2a_jax.starting import interrupts
+interrupts()
 sys.meta_path.insert(0, Finder())
 from {program} import main
 main({arguments})

@@ -1,9 +1,7 @@
 """`python -m s2a_jax predict`: masks of images by a trained network."""
 
 import argparse
-import contextlib
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +59,7 @@ def run(options: argparse.Namespace) -> None:
         eye.read_image()
     # Only now: a wrong file name should not have to wait for JAX.
     with ends_at_once():
+        from s2a_jax.convert.files import written_whole
         from s2a_jax.evaluation.pictures import overlay
         from s2a_jax.inference.segmenter import Segmenter
 
@@ -75,22 +74,11 @@ def run(options: argparse.Namespace) -> None:
         masks = (mask.astype(np.uint8) * 255 for mask in (rv, faz))
         pictures = (*masks, overlay(first_slab(image), rv, faz))
         for name, pixels in zip(PREDICTED, pictures, strict=True):
-            with _whole(out / f"{eye.id}_{name}.png") as path:
+            with written_whole(out / f"{eye.id}_{name}.png") as path:
                 Image.fromarray(pixels).save(path, "PNG")
         rows.append((eye.image.name, *image.shape[:2], int(rv.sum()), int(faz.sum())))
-    with _whole(out / "predictions.csv") as path, path.open("w", newline="") as file:
+    with written_whole(out / "predictions.csv") as path, path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("image", "height_px", "width_px", "rv_px", "faz_px"))
         writer.writerows(rows)
     print(f"{len(rows)} image{'s' * (len(rows) != 1)} -> {out}")
-
-
-@contextlib.contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Where to write a file that appears under its own name once it is complete."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

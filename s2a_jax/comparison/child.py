@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 from s2a_jax.errors import UserError, exit_code
-from s2a_jax.starting import ends_at_once, interrupts
+from s2a_jax.starting import ends_at_once, interrupts, leave
 
 
 def main() -> int:
@@ -54,4 +54,4 @@ def _stop_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -61,8 +61,11 @@ def read_eyes(path: str | Path) -> dict[str, EyeRow]:
             f"{', '.join(columns) or 'none'}; expected id and any of {', '.join(COLUMNS)}, "
             "separated by commas or semicolons."
         )
-    for name in set(COLUMNS) - set(columns):
-        if close := difflib.get_close_matches(name, set(columns) - set(COLUMNS), 1, cutoff=0.8):
+    others = [column for column in columns if column not in COLUMNS]
+    for name in (name for name in COLUMNS if name not in columns):
+        # Not um_per_px_raw, which is another thing.
+        candidates = [column for column in others if name not in column]
+        if close := difflib.get_close_matches(name, candidates, 1, cutoff=0.9):
             raise UserError(f"--eyes={path} has the column {close[0]}; write {name} for it.")
     if not rows:
         raise UserError(

@@ -197,10 +197,10 @@ def _check_same(folder: Path, report: dict) -> None:
     Those of a folder have no names to tell them apart by, as the subsets of OCTA-500 have.
     """
     try:
-        told = json.loads((folder / "report.json").read_text())["splits"]
+        told = json.loads((folder / "report.json").read_text())["digest"]
     except (OSError, ValueError, KeyError, TypeError):
-        return  # a run that was stopped just before its report: written now
-    if told != json.loads(json.dumps(report["splits"])):
+        return  # of a run that was stopped just before its report, or of an older version
+    if told != report["digest"]:
         raise UserError(
             f"{folder} was prepared from other cases, as its report.md tells; give another --to, "
             "or remove that folder to prepare these."

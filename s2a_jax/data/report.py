@@ -54,7 +54,7 @@ def summarise(file: CaseFiles, case: Case) -> Summary:
 
 
 def make_report(cases: Sequence[Summary], unreadable: dict[str, str]) -> dict:
-    """The report as JSON values.
+    """The report as JSON values; `digest` stands for all cases, to tell whether they are the same.
 
     Duplicates are pairs "split/id": exact ones have the same pixels; near ones have thumbnails of
     32x32 pixels that correlate by at least 0.95.  Pairs across splits leak.
@@ -63,7 +63,13 @@ def make_report(cases: Sequence[Summary], unreadable: dict[str, str]) -> dict:
       cases: every readable case.
       unreadable: file -> what is wrong with it.
     """
-    report: dict = {"splits": {}, "duplicates": _duplicates(cases), "unreadable": unreadable}
+    told = sorted((case.split, case.id, case.digest, case.rv, case.faz) for case in cases)
+    report: dict = {
+        "digest": blake2b(repr(told).encode(), digest_size=16).hexdigest(),
+        "splits": {},
+        "duplicates": _duplicates(cases),
+        "unreadable": unreadable,
+    }
     for split in SPLITS:
         part = [case for case in cases if case.split == split]
         sizes = Counter(f"{case.size[1]}x{case.size[0]}" for case in part)

@@ -55,7 +55,7 @@ class Histogram:
             probability: float32 [H, W] in [0, 1].
             true: bool [H, W].
         """
-        p, inside = probability.astype(np.float32, copy=False).ravel(), true.ravel()
+        p, inside = np.clip(probability.ravel(), 0, 1).astype(np.float32) + 0, true.ravel()
         bins, pixels = np.unique(2 * _bin_of(p) + inside, return_counts=True)
         n = _CALIBRATION_BINS
         # In float64 the product is exact, and no pixel falls into the bin beside its own.

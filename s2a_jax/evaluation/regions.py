@@ -61,7 +61,8 @@ class Window:
         if um_per_px is None:
             raise UserError(
                 f"The FAZ window of {self} needs one pixel pitch for both directions, which is "
-                "not known: give um_per_px, or the window in pixels."
+                "not known: give um_per_px, or, for images that were stretched to a square, the "
+                "window in pixels."
             )
         return max(1, round(self.side / um_per_px))
 

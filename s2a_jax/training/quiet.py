@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from s2a_jax.errors import UserError
+
 _Content = TypeVar("_Content")
 _DRAIN = 0.3  # seconds in which reads that are under way find out that nobody waits for them
 
@@ -24,15 +26,18 @@ def read_quietly(read: Callable[[], _Content]) -> _Content:
 
     Raises:
         DamageError: in place of whatever `read` raises, since damaged files make orbax raise almost
-            anything; but what the machine lacks, memory or permission, is raised as it is.
+            anything; but a lack of memory is raised as it is.
+        UserError: a file may not be read.
     """
     with _silence():
         try:
             return read()
         except Exception as error:
-            if isinstance(error, MemoryError | PermissionError) or "RESOURCE_EXH" in str(error):
+            if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
                 raise
             lines = str(error).strip().splitlines() or [type(error).__name__]
+            if isinstance(error, PermissionError) or "PERMISSION_DENIED" in str(error):
+                raise UserError(f"A checkpoint may not be read: {lines[0]}.") from None
             reason = lines[0].partition(". See full")[0]
         gc.collect()  # the error is gone here, and with it the last references to what it left
         time.sleep(_DRAIN)

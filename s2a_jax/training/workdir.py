@@ -63,7 +63,8 @@ class Workdir:
     def alone(self) -> Iterator[None]:
         """Keeps every other run out of the folder, which is made, as long as this one writes to it.
 
-        The operating system frees a lock when its process ends, in whatever way.
+        The operating system frees the lock, `.lock`, when its process ends, in whatever way; only
+        on a file system without locks the file of a killed run stays.
 
         Raises:
             UserError: a run is at work here, or the folder cannot be written to.
@@ -75,9 +76,9 @@ class Workdir:
         except Timeout as error:
             raise UserError(
                 f"Another run is at work in --workdir={self.path}; wait until it has ended, or "
-                "give another folder."
+                f"give another folder. (If none is, delete {lock.lock_file}.)"
             ) from error
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:
             raise UserError(f"Cannot write to --workdir={self.path}: {error}.") from error
         try:
             yield

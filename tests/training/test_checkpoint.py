@@ -10,6 +10,7 @@ import pytest
 from s2a_jax.errors import UserError
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.training.checkpoint import Checkpoints, restore_variables
+from s2a_jax.training.quiet import DamageError, read_quietly
 from s2a_jax.training.sharding import make_mesh, replicated
 from s2a_jax.training.state import TrainState
 
@@ -94,3 +95,15 @@ def test_a_damaged_score_is_named(folder):
     for load, path in ((Checkpoints, folder), (Segmenter.load_from_checkpoint, folder.parent)):
         with pytest.raises(UserError, match="2/metrics/metrics, cannot be read"):
             load(path)
+
+
+def test_what_the_machine_lacks_is_no_damage():
+    def read(error):
+        raise error
+
+    with pytest.raises(DamageError, match=r"^cut short$"):
+        read_quietly(lambda: read(ValueError("cut short. See full log")))
+    with pytest.raises(UserError, match="may not be read: denied"):
+        read_quietly(lambda: read(PermissionError("denied")))
+    with pytest.raises(ValueError, match="RESOURCE_EXHAUSTED"):
+        read_quietly(lambda: read(ValueError("RESOURCE_EXHAUSTED: out of memory")))
