@@ -17,7 +17,8 @@ import numpy as np
 
 import s2a_jax.analysis.biomarkers as biomarkers
 import s2a_jax.analysis.vessels as vessels
-from benchmarks.command_line import parser, positive, run, several
+from benchmarks.command_line import parser, positive, several
+from parity.command import run
 from s2a_jax.analysis.agreement import bland_altman, icc
 from s2a_jax.analysis.skeleton import branch_length, trace_skeleton
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye

@@ -13,7 +13,8 @@ from scipy import ndimage
 from skimage.measure import find_contours, perimeter_crofton
 from skimage.morphology import skeletonize
 
-from benchmarks.command_line import parser, run
+from benchmarks.command_line import parser
+from parity.command import run
 from s2a_jax.analysis.biomarkers import measure
 from s2a_jax.analysis.contours import outlines, segments
 from s2a_jax.analysis.skeleton import trace_skeleton

@@ -15,7 +15,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.command_line import parser, positive, run
+from benchmarks.command_line import parser, positive
+from parity.command import run
 from s2a_jax.analysis.biomarkers import is_biomarker, measure
 from s2a_jax.cores import cores
 from s2a_jax.data.cases import Case

@@ -1,10 +1,6 @@
-"""What the command lines of all benchmarks share: help, ranges of flags, and how mistakes end."""
+"""What the command lines of all benchmarks share: help and ranges of flags."""
 
 import argparse
-import sys
-from collections.abc import Callable
-
-from s2a_jax.errors import UserError, exit_code
 
 
 def parser(module: str, doc: str) -> argparse.ArgumentParser:
@@ -35,16 +31,3 @@ def several(text: str) -> int:
     if number < 2:
         raise argparse.ArgumentTypeError(f"{text}: expected at least 2")
     return number
-
-
-def run(main: Callable[[], None]) -> int:
-    """Runs a benchmark; returns its exit code: 2 for a user's mistake, 130 for Ctrl-C."""
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as stop:
-        print("Stopped.", file=sys.stderr)
-        return exit_code(stop)
-    return 0

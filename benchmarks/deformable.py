@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from benchmarks.command_line import parser, positive, run
+from benchmarks.command_line import parser, positive
+from parity.command import run
 from s2a_jax.models.deformable import DeformableConv3x3
 from s2a_jax.models.layers import Conv
 

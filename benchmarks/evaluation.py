@@ -26,7 +26,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import ndimage
 
-from benchmarks.command_line import parser, positive, run, several
+from benchmarks.command_line import parser, positive, several
+from parity.command import run
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.evaluation import scoring
 from s2a_jax.evaluation.agreement import measure_both

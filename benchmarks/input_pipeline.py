@@ -15,7 +15,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from benchmarks.command_line import parser, positive, run
+from benchmarks.command_line import parser, positive
+from parity.command import run
 from s2a_jax.cores import cores
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.pipeline import TrainStream

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.command_line import parser, positive, run
+from benchmarks.command_line import parser, positive
+from parity.command import run
 from s2a_jax.data.cases import read_case
 from s2a_jax.data.folders import CaseFiles, images_in
 from s2a_jax.data.images import binary_mask, read_image, resize_image

@@ -22,10 +22,11 @@ from ml_collections import ConfigDict
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.command_line import parser, positive, run
+from benchmarks.command_line import parser, positive
 from benchmarks.sim_to_real import add_real_eyes, check_real_eyes, measure
 from configs import sim_to_real
 from configs.recipes import resolve
+from parity.command import run
 from s2a_jax.cores import cores
 from s2a_jax.data.images import FAZ_VALUE, RV_VALUE
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye

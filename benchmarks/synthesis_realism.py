@@ -22,7 +22,8 @@ from PIL import Image
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
-from benchmarks.command_line import parser, positive, run
+from benchmarks.command_line import parser, positive
+from parity.command import run
 from s2a_jax.data.cases import load_cases
 from s2a_jax.data.datasets import NATIVE_SIZES
 from s2a_jax.data.sources import list_octa500

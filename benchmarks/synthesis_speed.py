@@ -9,7 +9,8 @@ them ahead, after the first ones of every process. Other work on the machine mak
 import sys
 import time
 
-from benchmarks.command_line import parser, positive, run
+from benchmarks.command_line import parser, positive
+from parity.command import run
 from s2a_jax.cores import cores
 from s2a_jax.data.synthesis import EyeParameters, stream_eyes
 

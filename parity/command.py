@@ -1,4 +1,4 @@
-"""What the two commands share: one sentence for a user's mistake, exit code 2."""
+"""What programs beside the package share: one sentence for a user's mistake, exit code 2."""
 
 import importlib.util
 import sys

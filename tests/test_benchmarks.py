@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import sim_to_real, sim_to_real_ablation, synthesis_realism
-from benchmarks.command_line import run
+from parity.command import run
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "command_line")

@@ -69,7 +69,7 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
         task = bar.add_task("", total=len(todo))
         for i, run in enumerate(todo):
             log = logs / f"{run.label}.log"
-            again, start = i >= len(todo) - len(stale), time.monotonic()
+            again, start = run in stale, time.monotonic()
             before = _record(run)["seconds"]
             since = start if again else start - before
             show = functools.partial(_show, bar, task, runs, todo, i, since, evaluating)
