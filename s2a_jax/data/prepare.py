@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tensorflow_datasets as tfds
-from absl import logging
 from rich.console import Console
 from rich.progress import Progress
 
@@ -61,7 +60,6 @@ def prepare(
     raw = raw.expanduser().absolute()
     listing = builder.listing(raw)
     console = Console(stderr=True)
-    logging.set_verbosity(logging.ERROR)  # TFDS recommends OpenCV at every turn
     tfds.disable_progress_bar()
     folder = Path(builder.data_dir)
     existed = folder.is_dir()

@@ -78,7 +78,7 @@ class Workdir:
                 f"Another run is at work in --workdir={self.path}; wait until it has ended, or "
                 f"give another folder. (If none is, delete {lock.lock_file}.)"
             ) from error
-        except (OSError, NotImplementedError) as error:
+        except OSError as error:
             raise UserError(f"Cannot write to --workdir={self.path}: {error}.") from error
         try:
             yield
