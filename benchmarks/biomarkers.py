@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-import s2a_jax.analysis.biomarkers as biomarkers
-import s2a_jax.analysis.vessels as vessels
+import s2a_jax.biomarkers.measure as biomarkers
+import s2a_jax.biomarkers.vessels as vessels
 from benchmarks.command_line import parser, positive, several
 from parity.command import run
-from s2a_jax.analysis.agreement import bland_altman, icc
-from s2a_jax.analysis.skeleton import branch_length, trace_skeleton
+from s2a_jax.biomarkers.skeleton import branch_length, trace_skeleton
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
+from s2a_jax.statistics.agreement import bland_altman, icc
 
 PARTS = {
     "skeleton and graph": (vessels, "trace_skeleton"),

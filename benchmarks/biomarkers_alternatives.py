@@ -15,9 +15,9 @@ from skimage.morphology import skeletonize
 
 from benchmarks.command_line import parser
 from parity.command import run
-from s2a_jax.analysis.biomarkers import measure
-from s2a_jax.analysis.contours import outlines, segments
-from s2a_jax.analysis.skeleton import trace_skeleton
+from s2a_jax.biomarkers.contours import outlines, segments
+from s2a_jax.biomarkers.measure import measure
+from s2a_jax.biomarkers.skeleton import trace_skeleton
 
 SIDE, HALF, WIDTH = 300, 100, 6  # of the image, half a vessel's length, its width; pixels
 Y, X = np.mgrid[:SIDE, :SIDE] - SIDE / 2

@@ -17,10 +17,10 @@ from rich.progress import track
 
 from benchmarks.command_line import parser, positive
 from parity.command import run
-from s2a_jax.analysis.biomarkers import is_biomarker, measure
-from s2a_jax.cores import cores
+from s2a_jax.biomarkers.measure import is_biomarker, measure
 from s2a_jax.data.cases import Case
 from s2a_jax.data.selection import select_cases
+from s2a_jax.machine import cores
 
 SUBSETS = ("3M", "6M")
 

@@ -30,7 +30,7 @@ from benchmarks.command_line import parser, positive, several
 from parity.command import run
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.evaluation import scoring
-from s2a_jax.evaluation.agreement import measure_both
+from s2a_jax.evaluation.biomarker_agreement import measure_both
 from s2a_jax.evaluation.curves import Histogram, roc_auc
 from s2a_jax.evaluation.geometry import betti0_error, cl_dice, surface_distances
 from s2a_jax.evaluation.protocols import PROTOCOLS

@@ -17,9 +17,9 @@ import numpy as np
 
 from benchmarks.command_line import parser, positive
 from parity.command import run
-from s2a_jax.cores import cores
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.pipeline import TrainStream
+from s2a_jax.machine import cores
 from s2a_jax.models.build import build_network, network_fields
 from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation

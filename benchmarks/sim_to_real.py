@@ -20,13 +20,14 @@ import numpy as np
 from benchmarks.command_line import parser, positive
 from parity.command import run
 from s2a_jax.data.cases import read_case
-from s2a_jax.data.folders import CaseFiles, images_in
-from s2a_jax.data.images import binary_mask, read_image, resize_image
 from s2a_jax.data.layouts import existing_folder
-from s2a_jax.data.sources import list_octa500
+from s2a_jax.data.octa500 import list_octa500
+from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.errors import UserError
 from s2a_jax.evaluation.metrics import scores
 from s2a_jax.inference.segmenter import Segmenter
+from s2a_jax.inputs.images import binary_mask, read_image, resize_image
+from s2a_jax.inputs.names import images_in
 
 Rows = list[tuple[str, float]]
 """Case and Dice."""

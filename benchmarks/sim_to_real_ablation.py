@@ -24,16 +24,16 @@ from rich.console import Console
 
 from benchmarks.command_line import parser, positive
 from benchmarks.sim_to_real import add_real_eyes, check_real_eyes, measure
-from configs import sim_to_real
-from configs.recipes import resolve
 from parity.command import run
-from s2a_jax.cores import cores
-from s2a_jax.data.images import FAZ_VALUE, RV_VALUE
+from s2a_jax.config.load import load_config
+from s2a_jax.config.recipes import resolve
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
 from s2a_jax.inference.segmenter import Segmenter
+from s2a_jax.inputs.images import FAZ_VALUE, RV_VALUE
+from s2a_jax.machine import cores
+from s2a_jax.runs.workdir import Workdir
 from s2a_jax.training.loop import train
-from s2a_jax.training.workdir import Workdir
 
 _OFF = (0.0, 0.0)
 _NO_PHOTOMETRY = {
@@ -98,7 +98,7 @@ def main() -> None:
 
 
 def _config(root: Path, options: argparse.Namespace, augmentation: dict[str, float]) -> ConfigDict:
-    config = sim_to_real.get_config()
+    config = load_config("sim_to_real")
     config.model.variant = options.variant
     config.data.update({"name": "folder", "root": str(root.absolute())})
     config.augment.update(augmentation)

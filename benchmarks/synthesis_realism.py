@@ -25,8 +25,8 @@ from skimage.morphology import skeletonize
 from benchmarks.command_line import parser, positive
 from parity.command import run
 from s2a_jax.data.cases import load_cases
-from s2a_jax.data.datasets import NATIVE_SIZES
-from s2a_jax.data.sources import list_octa500
+from s2a_jax.data.dataset import NATIVE_SIZES
+from s2a_jax.data.octa500 import list_octa500
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 
 _FIELDS_MM = {"3M": 3.0, "6M": 6.0}

@@ -11,8 +11,8 @@ import time
 
 from benchmarks.command_line import parser, positive
 from parity.command import run
-from s2a_jax.cores import cores
 from s2a_jax.data.synthesis import EyeParameters, stream_eyes
+from s2a_jax.machine import cores
 
 _SCANS = (EyeParameters(size=304, field_mm=3.0), EyeParameters(size=400, field_mm=6.0))
 

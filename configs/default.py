@@ -7,7 +7,7 @@ value of the variant's recipe (`recipes.py`); the resolved values are written to
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from s2a_jax.errors import UserError
+from s2a_jax.models.build import field_placeholders
 
 
 def get_config() -> ConfigDict:
@@ -22,31 +22,9 @@ def get_config() -> ConfigDict:
             "dtype": "float32",  # or bfloat16: of the computation; parameters stay float32
             # s2anet, transunet: R50+ViT-B_16.npz to start the encoder from (docs/parity.md).
             "pretrained": placeholder(str),
-            # Fields of the network; None: the variant's. The network's file below s2a_jax/models
-            # tells each; one that the network does not have is an error.
-            "remat": placeholder(bool),  # recompute blocks in the backward pass: less memory
-            "width": placeholder(int),
-            "units": placeholder(tuple),
-            "groups": placeholder(int),
-            "hidden": placeholder(int),
-            "num_heads": placeholder(int),
-            "mlp_width": placeholder(int),
-            "dropout_rate": placeholder(float),
-            "first_channels": placeholder(int),
-            "decoder_channels": placeholder(tuple),
-            "gcem_first_channels": placeholder(int),
-            "gcem_decoder_channels": placeholder(tuple),
-            "lcem_layers": placeholder(tuple),
-            "gcem_layers": placeholder(tuple),
-            "heads": placeholder(str),  # unet, transunet: own, or context for LCEM and GCEM
-            "num_blocks": placeholder(int),  # transunet
-            "widths": placeholder(tuple),  # unet, jointseg
-            "pyramid_features": placeholder(int),  # vaffnet, as all below
-            "gate_features": placeholder(tuple),
-            "head_features": placeholder(int),
-            "junctions": placeholder(bool),
-            "map_features": placeholder(int),
-            "grid_features": placeholder(int),
+            # Fields of the network, such as width=32; its file below s2a_jax/models describes
+            # them. None: the variant's value.
+            **field_placeholders(),
         }
     )
     config.data = ConfigDict(
@@ -151,27 +129,18 @@ def get_config() -> ConfigDict:
         }
     )
     config.log = ConfigDict({"every_steps": 10})
-    return config
+    return config.lock()
 
 
-def is_smoke(mode: str) -> bool:
-    """Whether the part after the colon of `--config FILE:mode` asks for the shortest run.
-
-    Raises:
-        UserError: `mode` is something else.
-    """
-    if mode not in ("", "smoke"):
-        raise UserError(f"--config FILE:{mode}: expected FILE or FILE:smoke.")
-    return mode == "smoke"
-
-
-def shrink(config: ConfigDict) -> ConfigDict:
-    """The same run at its shortest, for a CPU minute; the result is no good network."""
-    config.model.variant = "tiny"
-    config.data.size = 96
-    config.data.synthetic.update({"train": 8, "val": 2, "test": 2})
-    config.train.epochs = 2
-    config.train.batch_size = 4
-    config.augment.crop = 64
-    config.eval.every_epochs = 1
-    return config
+SMOKE = {
+    "model.variant": "tiny",
+    "data.size": 96,
+    "data.synthetic.train": 8,
+    "data.synthetic.val": 2,
+    "data.synthetic.test": 2,
+    "train.epochs": 2,
+    "train.batch_size": 4,
+    "augment.crop": 64,
+    "eval.every_epochs": 1,
+}
+"""What `--config FILE:smoke` changes: the same run in a CPU minute; the network is not useful."""

@@ -18,10 +18,9 @@ Get the data set as data/README.md says, and give its folder with `--config.data
 
 from ml_collections import ConfigDict
 
-from configs import default
+from s2a_jax.config.load import load_config
 
 
-def get_config(mode: str = "") -> ConfigDict:
-    """The configuration; `mode` is `smoke` or nothing."""
-    config = default.get_config()
-    return default.shrink(config) if default.is_smoke(mode) else config
+def get_config() -> ConfigDict:
+    """The configuration."""
+    return load_config("default")

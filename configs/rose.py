@@ -13,13 +13,13 @@ here, for none was measured.
 
 from ml_collections import ConfigDict
 
-from configs import default
+from s2a_jax.config.load import load_config
 
 
-def get_config(mode: str = "") -> ConfigDict:
-    """The configuration; `mode` is `smoke` or nothing."""
-    config = default.get_config()
+def get_config() -> ConfigDict:
+    """The configuration."""
+    config = load_config("default")
     config.data.name = "rose"
     config.data.root = "data/rose"
     config.data.subset = "Z"
-    return default.shrink(config) if default.is_smoke(mode) else config
+    return config

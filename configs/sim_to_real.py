@@ -13,12 +13,12 @@ docs/data.md has the table and how to reproduce it. The network comes with the p
 
 from ml_collections import ConfigDict
 
-from configs import default
+from s2a_jax.config.load import load_config
 
 
-def get_config(mode: str = "") -> ConfigDict:
-    """The configuration; `mode` is `smoke` or nothing."""
-    config = default.get_config()
+def get_config() -> ConfigDict:
+    """The configuration."""
+    config = load_config("default")
     config.model.variant = "small"
     config.data.name = "synthetic"
     config.data.size = 400
@@ -38,4 +38,4 @@ def get_config(mode: str = "") -> ConfigDict:
         }
     )
     config.eval.every_epochs = 4
-    return default.shrink(config) if default.is_smoke(mode) else config
+    return config

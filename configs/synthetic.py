@@ -9,13 +9,13 @@ eyes: RV Dice 0.776 and FAZ Dice 0.800 on the 24 test eyes after 8 minutes on tw
 
 from ml_collections import ConfigDict
 
-from configs import default
+from s2a_jax.config.load import load_config
 
 
-def get_config(mode: str = "") -> ConfigDict:
-    """The configuration; `mode` is `smoke` or nothing."""
-    config = default.get_config()
+def get_config() -> ConfigDict:
+    """The configuration."""
+    config = load_config("default")
     config.model.variant = "tiny"
     config.data.name = "synthetic"
     config.data.size = 304
-    return default.shrink(config) if default.is_smoke(mode) else config
+    return config

@@ -1,11 +1,11 @@
 """What programs beside the package share: one sentence for a user's mistake, exit code 2."""
 
 import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from s2a_jax.errors import UserError, exit_code
+from s2a_jax.errors import UserError
+from s2a_jax.signals import run_program
 
 
 def need_torch() -> None:
@@ -24,12 +24,4 @@ def make_folder(out: Path) -> None:
 
 def run(main: Callable[[], None]) -> int:
     """Runs a command; returns its exit code."""
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as stop:
-        print("Stopped; what was printed is complete.", file=sys.stderr)
-        return exit_code(stop)
-    return 0
+    return run_program(main, lambda: "Stopped; what was printed is complete.")

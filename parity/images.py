@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from s2a_jax.data.folders import images_in
-from s2a_jax.data.images import binary_mask, read_image, resize_image, resize_mask, to_unit_float
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.images import binary_mask, read_image, resize_image, resize_mask, to_unit_float
+from s2a_jax.inputs.names import images_in
 
 
 class Case(NamedTuple):

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import numpy as np
 import torch
+from s2a_jax.convert.command import parse_known
 
 from parity.networks import NETWORKS
 from s2a_jax.convert import from_torch
-from s2a_jax.convert.command import parse_known
 from s2a_jax.convert.files import read_state_dict
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import VARIANTS

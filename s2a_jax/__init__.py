@@ -3,22 +3,28 @@
 Letters in shapes: B batch, H W pixels, S side of a square image, C channels, N tokens, D width of a
 token, T tasks. Images are NHWC; networks return logits {"rv": [B, H, W, 1], "faz": [B, H, W, 1]}.
 
-`S2ANet` here is a trained network that takes images; the Linen module of the same name is
-`s2a_jax.models.s2anet.S2ANet`.
+`Segmenter`, also called `S2ANet`, is a trained network that takes images. The Linen module of the
+same name is `s2a_jax.models.s2anet.S2ANet`.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from s2a_jax.inference.segmenter import Segmenter
     from s2a_jax.inference.segmenter import Segmenter as S2ANet
 
-__all__ = ["S2ANet"]
+__version__ = "0.1.0"
+__all__ = ["S2ANet", "Segmenter", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    # On demand, so that parts which need no JAX (data, synthesis) start without it.
-    if name == "S2ANet":
+    # On demand, so that parts without JAX (data, synthesis, biomarkers) start without it.
+    if name in ("S2ANet", "Segmenter"):
         from s2a_jax.inference.segmenter import Segmenter
 
         return Segmenter
     raise AttributeError(f"module 's2a_jax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

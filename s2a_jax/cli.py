@@ -1,36 +1,95 @@
-"""Command line: `python -m s2a_jax COMMAND`; `--help` lists the commands."""
+"""Command line: `python -m s2a_jax COMMAND`, or `s2a-jax COMMAND`."""
 
 import argparse
+import importlib
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
 
-from s2a_jax.commands import compare, convert, evaluate, measure, predict, prepare, report
-from s2a_jax.errors import UserError, exit_code
+from s2a_jax import __version__, signals
+from s2a_jax.errors import UserError
 
 COMMANDS = {
-    "predict": predict,
-    "evaluate": evaluate,
-    "measure": measure,
-    "prepare": prepare,
-    "convert": convert,
-    "compare": compare,
-    "report": report,
+    "train": "train or evaluate one configuration, or show what it would train on",
+    "predict": "segment images with a trained network",
+    "evaluate": "score a trained network on a data set",
+    "measure": "measure vessels and FAZ: one CSV row per eye, with units",
+    "prepare": "check a data set and store it as TFDS array_record files",
+    "convert": "convert weights from PyTorch and back",
+    "compare": "train several networks alike and test their differences",
+    "report": "write one HTML file about a run or an evaluation",
 }
-"""Name -> module with `add(subparsers)` and `run(options)`; modules import JAX in `run` alone."""
+"""Command -> what it does. Its module in `s2a_jax.commands` has `add_flags(parser)`, which may set
+the default `takes_fields` for a command with `--config.FIELD=VALUE` flags, and `run(options)`."""
+
+_USAGE = """\
+usage: s2a-jax COMMAND [flags]   (in a checkout also: python -m s2a_jax COMMAND [flags])
+
+{commands}
+
+s2a-jax COMMAND --help explains the flags of a command; --version prints the version.
+"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit code, 2 for a mistake, 128 + the signal's if stopped."""
-    parser = argparse.ArgumentParser(prog="python -m s2a_jax", description=__doc__)
-    subparsers = parser.add_subparsers(dest="command", required=True)
-    for command in COMMANDS.values():
-        command.add(subparsers)
-    options = parser.parse_args(arguments)
+class _Parser(argparse.ArgumentParser):
+    """Refuses flags with one sentence, as every other mistake is refused."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; {self.prog} --help explains the flags.")
+
+
+def main(arguments: Sequence[str] | None = None, program: str | None = None) -> NoReturn:
+    """Runs one command line and exits.
+
+    Args:
+        arguments: the command and its flags; default: those of this process.
+        program: what the usage calls the program; default: s2a-jax and the command.
+    """
+    signals.end_at_once()
+    # Before JAX is imported, which reads it then: no command compiles what another has compiled.
+    cache = Path.home() / ".cache" / "s2a_jax" / "xla"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    signals.leave(run(sys.argv[1:] if arguments is None else arguments, program))
+
+
+def run(arguments: Sequence[str], program: str | None = None) -> int:
+    """Runs one command line; returns the exit code, 2 after one sentence about a mistake."""
+    stopped = "Stopped; run the same command again to start over, or to resume where it can."
+    return signals.run_program(lambda: run_command(arguments, program), lambda: stopped)
+
+
+def run_command(arguments: Sequence[str], program: str | None = None) -> int | None:
+    """Runs one command line; returns the exit code or None for 0.
+
+    Args:
+        arguments, program: as for `main`.
+
+    Raises:
+        UserError: an unknown command, flag, file or field.
+    """
+    name, *flags = arguments or ["--help"]
+    if name in ("-h", "--help"):
+        width = max(map(len, COMMANDS)) + 2
+        listed = "\n".join(f"  {one:{width}}{text}" for one, text in COMMANDS.items())
+        print(_USAGE.format(commands=listed), end="")
+        return 0
+    if name == "--version":
+        print(f"s2a-jax {__version__}")
+        return 0
+    if name not in COMMANDS:
+        raise UserError(f"There is no command {name!r}; expected one of {', '.join(COMMANDS)}.")
+    command = importlib.import_module(f"s2a_jax.commands.{name}")
+    parser = _Parser(prog=program or f"s2a-jax {name}", allow_abbrev=False)
+    parser.set_defaults(takes_fields=False)
+    command.add_flags(parser)
     try:
-        return COMMANDS[options.command].run(options) or 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as stop:
-        print("Stopped; the same command starts over, or goes on where it can.", file=sys.stderr)
-        return exit_code(stop)
+        options, rest = parser.parse_known_args(flags)
+    except SystemExit as done:  # --help
+        return done.code
+    if rest and not options.takes_fields:
+        parser.error(f"unexpected argument {rest[0]!r}")
+    options.fields = rest
+    signals.raise_stopped()
+    return command.run(options)

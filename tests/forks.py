@@ -24,14 +24,17 @@ ROOT = Path(__file__).parent.parent
 SECONDS = 280  # that a command may take
 # All that commands import, but nothing that runs as a program itself. None starts a device.
 IMPORTED = (
-    "configs.command_line",
-    "configs.recipes",
     "parity.sides",
     "parity.stages",
     "s2a_jax.cli",
-    "s2a_jax.inference.segmenter",
-    "s2a_jax.training.loop",
-    "s2a_jax.training.preview",
+    "s2a_jax.commands.compare",
+    "s2a_jax.commands.convert",
+    "s2a_jax.commands.evaluate",
+    "s2a_jax.commands.measure",
+    "s2a_jax.commands.predict",
+    "s2a_jax.commands.prepare",
+    "s2a_jax.commands.report",
+    "s2a_jax.commands.train",
 )
 
 

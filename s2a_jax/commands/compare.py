@@ -1,36 +1,37 @@
 """`python -m s2a_jax compare`: several networks under one budget on the same cases."""
 
 import argparse
+import sys
 from pathlib import Path
 
+from rich.console import Console
+
+from s2a_jax.comparison.plan import ablation, make_plan, networks
+from s2a_jax.comparison.runner import train_all
+from s2a_jax.comparison.write import write_comparison
+from s2a_jax.config.fields import set_fields
+from s2a_jax.config.load import load_config
+from s2a_jax.config.recipes import resolve
 from s2a_jax.errors import UserError
-from s2a_jax.starting import ends_at_once
 
 _ALL = "unet,transunet,jointseg,vaffnet,s2anet"
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its flags."""
-    parser = commands.add_parser(
-        "compare",
-        help="train several networks alike and test their differences",
-        description="Trains each network with each seed in a workdir of its own (what is finished "
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of the command."""
+    parser.description = (
+        "Trains each network with each seed in a workdir of its own (what is finished "
         "is kept, what was stopped goes on), evaluates all alike on the same cases, tests the "
-        "differences, and writes tables and pictures beside the published numbers.",
+        "differences, and writes tables and pictures beside the published numbers."
     )
+    parser.set_defaults(takes_fields=True)
+    parser.epilog = "Fields change as for train: --config.train.epochs=20."
     parser.add_argument("--config", required=True, metavar="FILE", help="as of main.py")
     parser.add_argument("--workdir", required=True, type=Path, metavar="DIR")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--networks", metavar="A,B", help=f"default, without --add: {_ALL}")
     what.add_argument("--preset", choices=("ablation",), help="the parts of S2A-Net")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="runs of each; default 1")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="a field of the configuration: train.epochs=20",
-    )
     parser.add_argument(
         "--add",
         action="append",
@@ -53,22 +54,10 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: a flag, field, folder or data set that cannot be used.
     """
-    import sys
-
-    with ends_at_once():
-        from rich.console import Console
-
-        from configs import default
-        from configs.recipes import resolve
-        from s2a_jax.comparison.plan import ablation, make_plan, networks
-        from s2a_jax.comparison.runner import train_all
-        from s2a_jax.comparison.settings import load_config_file, set_fields
-        from s2a_jax.comparison.write import write_comparison
-
     if options.workdir.exists() and not options.workdir.is_dir():
         raise UserError(f"--workdir={options.workdir} is a file; give a folder.")
-    config = load_config_file(options.config)
-    set_fields(config, options.set)
+    config = load_config(options.config)
+    set_fields(config, options.fields)
     config = resolve(config)
     added = [_added(text) for text in options.add]
     if options.preset:
@@ -81,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     reference = options.reference or ("s2anet" if "s2anet" in known else known[0])
     if reference not in known:
         raise UserError(f"--reference={reference}: expected one of {', '.join(known)}.")
-    runs = make_plan(config, variants, options.seeds, options.workdir, default.get_config())
+    runs = make_plan(config, variants, options.seeds, options.workdir)
     console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 120)
     code, failed = train_all(runs, options.workdir / "logs", console)
     if code:

@@ -6,24 +6,30 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
+from rich.console import Console
+
 from s2a_jax.commands.flags import check_out_folder, with_flags
-from s2a_jax.data.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
-from s2a_jax.data.slabs import SlabError, slab_names
+from s2a_jax.data.synthetic_slabs import counterpart
 from s2a_jax.errors import UserError
-from s2a_jax.starting import ends_at_once
+from s2a_jax.evaluation.protocols import find_protocol
+from s2a_jax.evaluation.regions import Window
+from s2a_jax.evaluation.results import Subject, make_tables, write_results
+from s2a_jax.evaluation.scoring import Settings, score_cases
+from s2a_jax.inference.segmenter import Segmenter
+from s2a_jax.inputs.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
+from s2a_jax.inputs.slabs import SlabError, slab_names
 
 _FLAGS = {name: f"--{name}" for name in ("slab", "subset", "incomplete")} | {"root": "--data"}
 """Field of `config.data` -> what it is called here."""
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its flags."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="score a trained network on a data set",
-        description="Prints every metric with its 95 % interval. With --out, writes <split>.csv "
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of the command."""
+    parser.description = (
+        "Prints every metric with its 95 % interval. With --out, writes <split>.csv "
         "(a row an image), <split>.json, <split>_curves.png, table.txt, and the best and worst "
-        "cases as pictures; docs/evaluation.md defines all of them.",
+        "cases as pictures; docs/evaluation.md defines all of them."
     )
     parser.add_argument(
         "--weights",
@@ -94,16 +100,6 @@ def run(options: argparse.Namespace) -> None:
     out = options.out
     if out is not None:
         check_out_folder(out, out)
-    with ends_at_once():
-        import jax
-        from rich.console import Console
-
-        from s2a_jax.data.synthetic_slabs import counterpart
-        from s2a_jax.evaluation.protocols import find_protocol
-        from s2a_jax.evaluation.regions import Window
-        from s2a_jax.evaluation.results import Subject, make_tables, write_results
-        from s2a_jax.evaluation.scoring import Settings, score_cases
-        from s2a_jax.inference.segmenter import Segmenter
 
     settings = Settings(
         find_protocol(options.protocol, options.threshold, "--"),
@@ -146,7 +142,6 @@ def _slab(options: argparse.Namespace, model: Any) -> str | None:
     Raises:
         UserError: --slab names other slabs than those that the network takes, or another order.
     """
-    # Only now: it imports the synthesis.
     from s2a_jax.data.synthetic_slabs import counterpart
 
     if options.slab is None:
@@ -205,8 +200,8 @@ def _predictions(
 ) -> Iterator[Any]:
     """Every case at its own size, or resized to `side`, with the network's probabilities."""
     from s2a_jax.data.cases import resized
-    from s2a_jax.data.slabs import first_slab
     from s2a_jax.evaluation.scoring import Prediction
+    from s2a_jax.inputs.slabs import first_slab
 
     rows = zip(selection.ids, selection.cases, selection.um_per_px, strict=True)
     for name, native, known in rows:

@@ -1,19 +1,57 @@
 """`python -m s2a_jax measure`: biomarkers of eyes, from masks or from images."""
 
 import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from s2a_jax.analysis.magnification import REFERENCE_AXIAL_LENGTH_MM
-from s2a_jax.starting import ends_at_once
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from s2a_jax.biomarkers.magnification import REFERENCE_AXIAL_LENGTH_MM, bennett_factor
+from s2a_jax.biomarkers.measure import isotropic_pitch, measure, parse_laterality
+from s2a_jax.biomarkers.table import print_summary, write_rows
+from s2a_jax.commands.flags import check_out_folder, make_out_folder
+from s2a_jax.errors import UserError
+from s2a_jax.inference.segmenter import Segmenter
+from s2a_jax.inputs.eye_files import (
+    EyeFiles,
+    check_slab_count,
+    eyes_with_combined_masks,
+    eyes_with_images,
+    eyes_with_masks,
+)
+from s2a_jax.inputs.eye_table import EyeRow, read_eyes
+from s2a_jax.inputs.names import first_few
+from s2a_jax.inputs.pitch import FIELD_MM, UM_PER_PX, check_range
+
+_SOURCES = {
+    "eyes": "um_per_px in --eyes",
+    "um-per-px": "--um-per-px",
+    "field-mm": "--field-mm",
+    "DICOM": "the DICOM file's Pixel Spacing",
+    "TIFF": "the TIFF file's resolution",
+}
+"""Column `pitch_source` -> what to correct."""
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its flags."""
-    parser = commands.add_parser(
-        "measure",
-        help="measure vessels and FAZ: one CSV row per eye, with units",
-        description="Measures masks, or images with --weights. Writes one CSV row per eye and "
-        "prints a summary; docs/biomarkers.md explains each column. Not a medical device.",
+@dataclass(frozen=True)
+class _Eye:
+    """An eye, and all that is known of it before its pixels are measured."""
+
+    files: EyeFiles
+    um_per_px: float
+    pitch_source: str
+    laterality: str | None
+    axial_length_mm: float | None
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of the command."""
+    parser.description = (
+        "Measures masks, or images with --weights. Writes one CSV row per eye and "
+        "prints a summary; docs/biomarkers.md explains each column. Not a medical device."
     )
     what = parser.add_argument_group("what to measure (a folder, or one file)")
     what.add_argument("--rv", type=Path, help="vessel masks; of <id>_rv files if there are any")
@@ -60,11 +98,150 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Measures every eye.
 
+    Args:
+        options: the flags of `s2a_jax.commands.measure`.
+
     Raises:
         UserError: a flag, file or weights that cannot be used; nothing is written then.
     """
-    # Only now: SciPy and scikit-image take a while to load, and other commands need them not.
-    with ends_at_once():
-        from s2a_jax.commands.measure_eyes import measure_eyes
+    if options.out.is_dir():
+        raise UserError(f"--out={options.out} is a folder; give the CSV file to write.")
+    check_out_folder(options.out.parent, options.out)
+    check_range("--um-per-px", options.um_per_px, UM_PER_PX, "um")
+    check_range("--field-mm", options.field_mm, FIELD_MM, "mm")
+    files = _files(options)
+    rows = read_eyes(options.eyes) if options.eyes else {}
+    _check_ids(files, rows, options.eyes)
+    for one in files:  # all of them before the first is measured, which takes longer
+        one.read_image() if one.image else one.read_masks()
+    eyes = [_known(one, rows.get(one.id, EyeRow()), options) for one in files]
+    masks_of = _predictor(options.weights, files) if options.weights else EyeFiles.read_masks
+    console = Console(stderr=True)
+    table = []
+    for eye in track(eyes, "Measuring", console=console, disable=not console.is_terminal):
+        table.append(_measure(eye, masks_of, options.reference_axial_length_mm))
+    make_out_folder(options.out.parent)
+    try:
+        write_rows(options.out, table)
+    except OSError as error:
+        raise UserError(f"Cannot write --out={options.out}: {error}.") from error
+    print_summary(table)
+    for name, column, is_asked in (
+        ("vessel mask", "vessel_density", options.rv or not options.faz),
+        ("FAZ", "faz_perimeter_mm", options.faz or not options.rv),
+    ):
+        without = [row["id"] for row in table if np.isnan(row[column])]
+        if is_asked and without:
+            print(f"{len(without)} of {len(table)} eyes without {name}: {first_few(without)}.")
+    corrected = sum(eye.axial_length_mm is not None for eye in eyes)
+    print(f"Lengths are corrected by axial length in {corrected} of {len(table)} eyes.")
+    print(f"{len(table)} eye{'s' * (len(table) != 1)} -> {options.out}")
 
-    measure_eyes(options)
+
+def _files(options: argparse.Namespace) -> list[EyeFiles]:
+    given = [options.rv or options.faz, options.masks, options.weights]
+    if sum(source is not None for source in given) != 1:
+        raise UserError(
+            "Give one of: --rv and/or --faz (masks), --masks (masks of both), or --weights with "
+            "images."
+        )
+    if options.weights:
+        if not options.images:
+            raise UserError("--weights needs images: name the files or folders to segment.")
+        return eyes_with_images(options.images)
+    if options.images:
+        raise UserError(f"{options.images[0]}: images are measured with --weights; add it.")
+    if options.masks:
+        return eyes_with_combined_masks(options.masks)
+    return eyes_with_masks(options.rv, options.faz)
+
+
+def _check_ids(files: list[EyeFiles], rows: dict[str, EyeRow], path: Path | None) -> None:
+    """Says which ids of the table and of the files have no partner; refuses a table of none."""
+    ids = [one.id for one in files]
+    if rows and not set(rows) & set(ids):
+        raise UserError(
+            f"No id of --eyes={path} ({first_few(list(rows))}) is the name of a file "
+            f"({first_few(ids)}); an id is the file's name without extension."
+        )
+    for missing, text in (
+        ([id_ for id_ in rows if id_ not in set(ids)], f"rows of {path} have no file"),
+        ([id_ for id_ in ids if rows and id_ not in rows], f"files have no row in {path}"),
+    ):
+        if missing:
+            print(f"{len(missing)} {text}: {first_few(missing)}.")
+
+
+def _known(files: EyeFiles, row: EyeRow, options: argparse.Namespace) -> _Eye:
+    """Settles pitch, laterality and axial length: the table first, then flags, then the file."""
+    try:
+        told_pitch, told_laterality, kind = files.told()
+        if row.um_per_px is not None:
+            pitch, source = row.um_per_px, "eyes"
+        elif options.um_per_px is not None:
+            pitch, source = options.um_per_px, "um-per-px"
+        elif options.field_mm is not None:
+            masks = [files.read_image()] if files.image else files.read_masks()
+            shape = next(mask.shape[:2] for mask in masks if mask is not None)
+            pitch, source = tuple(options.field_mm * 1000 / side for side in shape), "field-mm"
+        elif told_pitch is not None:
+            pitch, source = told_pitch, kind
+        else:
+            raise UserError(
+                "The pixel pitch is unknown; give --um-per-px or --field-mm, a column um_per_px in "
+                "--eyes, TIFF files with their resolution (1 to 40 um), or DICOM images."
+            )
+        axial_length = row.axial_length_mm
+        if axial_length is None:
+            axial_length = options.axial_length_mm
+        if axial_length is not None:  # out of range is to be found now
+            bennett_factor(axial_length, options.reference_axial_length_mm)
+        laterality = parse_laterality(row.laterality or options.laterality)
+        if laterality and told_laterality and laterality != told_laterality:
+            raise UserError(
+                f"The file says {told_laterality}, --eyes or --laterality says {laterality}; "
+                "correct the wrong one, since nasal and temporal depend on it."
+            )
+        laterality = laterality or told_laterality
+        um_per_px = isotropic_pitch(pitch)
+        low, high = UM_PER_PX
+        if not low <= um_per_px <= high:
+            raise UserError(
+                f"By {_SOURCES[source]} a pixel has {um_per_px:g} um; expected {low:g} to {high:g}."
+            )
+        return _Eye(files, um_per_px, source, laterality, axial_length)
+    except UserError as error:
+        raise UserError(f"Eye {files.id}: {error}") from None
+
+
+def _predictor(
+    weights: Path, files: list[EyeFiles]
+) -> Callable[[EyeFiles], tuple[np.ndarray, np.ndarray]]:
+    model = Segmenter.load_from_checkpoint(weights)
+    check_slab_count(files, model.slabs, weights)
+    return lambda files: model.predict(files.read_image())
+
+
+def _measure(
+    eye: _Eye,
+    masks_of: Callable[[EyeFiles], tuple[np.ndarray | None, np.ndarray | None]],
+    reference_axial_length_mm: float,
+) -> dict[str, str | float]:
+    """One row of the table."""
+    try:
+        values = measure(
+            *masks_of(eye.files),
+            um_per_px=eye.um_per_px,
+            laterality=eye.laterality,
+            axial_length_mm=eye.axial_length_mm,
+            reference_axial_length_mm=reference_axial_length_mm,
+        )
+    except UserError as error:
+        raise UserError(f"Eye {eye.files.id}: {error}") from None
+    return {
+        "id": eye.files.id,
+        "laterality": eye.laterality or "",
+        "axial_length_mm": np.nan if eye.axial_length_mm is None else eye.axial_length_mm,
+        "pitch_source": eye.pitch_source,
+        **values,
+    }

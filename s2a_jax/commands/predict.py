@@ -10,22 +10,22 @@ from rich.console import Console
 from rich.progress import track
 
 from s2a_jax.commands.flags import check_out_folder, make_out_folder
-from s2a_jax.data.eye_files import PREDICTED, check_slab_count, eyes_with_images
-from s2a_jax.data.slabs import first_slab
 from s2a_jax.errors import UserError
-from s2a_jax.starting import ends_at_once
+from s2a_jax.evaluation.pictures import overlay
+from s2a_jax.files import written_whole
+from s2a_jax.inference.segmenter import Segmenter
+from s2a_jax.inputs.eye_files import PREDICTED, check_slab_count, eyes_with_images
+from s2a_jax.inputs.slabs import first_slab
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its flags."""
-    parser = commands.add_parser(
-        "predict",
-        help="segment images with a trained network",
-        description="Writes <image>_rv.png, <image>_faz.png (0/255) and <image>_overlay.png for "
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of the command."""
+    parser.description = (
+        "Writes <image>_rv.png, <image>_faz.png (0/255) and <image>_overlay.png for "
         "every image, and predictions.csv with the pixels of each mask. For a network that was "
         "trained on several slabs, IMAGE is the files of one eye (or as many folders) in the order "
         "of the training's config.data.slab with commas between, whole.png,deep.png,"
-        "superficial.png; results are named after the first.",
+        "superficial.png; results are named after the first."
     )
     parser.add_argument(
         "--weights",
@@ -57,11 +57,6 @@ def run(options: argparse.Namespace) -> None:
     eyes = eyes_with_images(options.images)
     for eye in eyes:  # all of them before the first result is written
         eye.read_image()
-    # Only now: a wrong file name should not have to wait for JAX.
-    with ends_at_once():
-        from s2a_jax.convert.files import written_whole
-        from s2a_jax.evaluation.pictures import overlay
-        from s2a_jax.inference.segmenter import Segmenter
 
     model = Segmenter.load_from_checkpoint(options.weights)
     check_slab_count(eyes, model.slabs, options.weights)

@@ -5,21 +5,19 @@ from pathlib import Path
 
 from s2a_jax.commands.flags import fields_as_flags
 from s2a_jax.data.pitch import SYNTHETIC_FIELD_MM
+from s2a_jax.data.prepared.prepare import prepare, prepare_synthetic
 from s2a_jax.errors import UserError
-from s2a_jax.starting import ends_at_once
 
 _FLAGS = {name: f"--{name}" for name in ("slab", "subset", "incomplete")} | {"root": "--from"}
 """Field of `config.data` -> what it is called here."""
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its flags."""
-    parser = commands.add_parser(
-        "prepare",
-        help="check a data set and store it as TFDS array_record files",
-        description="Reads a raw folder, reports what it holds (masks, prevalence, duplicates, "
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of the command."""
+    parser.description = (
+        "Reads a raw folder, reports what it holds (masks, prevalence, duplicates, "
         "unreadable files) and writes it as a TFDS data set. A data set that is there already is "
-        "not written again; one that was stopped is gone on with by the same command.",
+        "not written again; one that was stopped is gone on with by the same command."
     )
     parser.add_argument("name", choices=("octa500", "rose", "folder", "synthetic"))
     parser.add_argument("--from", type=Path, dest="source", metavar="RAW", help="the raw folder")
@@ -60,8 +58,6 @@ def run(options: argparse.Namespace) -> None:
         raise UserError("--from is missing: the raw folder.")
     if options.name == "synthetic" and options.source is not None:
         raise UserError("--from: synthetic eyes are made, not read; leave it out.")
-    with ends_at_once():
-        from s2a_jax.data.prepare import prepare, prepare_synthetic
     if options.name == "synthetic":
         counts = {split: getattr(options, split) for split in ("train", "val", "test")}
         field = tuple(options.field)

@@ -3,17 +3,15 @@
 import argparse
 from pathlib import Path
 
-from s2a_jax.starting import ends_at_once
+from s2a_jax.report.write import write_report
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its flags."""
-    parser = commands.add_parser(
-        "report",
-        help="one HTML file about a run or an evaluation",
-        description="Writes configuration, environment, curves, tables, pictures and biomarkers of "
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of the command."""
+    parser.description = (
+        "Writes configuration, environment, curves, tables, pictures and biomarkers of "
         "a run, finished or not, to one HTML file that needs no network; of an evaluation its "
-        "tables, pictures and biomarkers.",
+        "tables, pictures and biomarkers."
     )
     parser.add_argument(
         "--workdir", required=True, type=Path, help="the folder of the run, or --out of evaluate"
@@ -29,8 +27,5 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         UserError: the folder holds neither, or the file cannot be written.
     """
-    with ends_at_once():
-        from configs.recipes import defaults_of
-        from s2a_jax.analysis.report import write_report
 
-    print(f"Report: {write_report(options.workdir, options.out, defaults_of)}")
+    print(f"Report: {write_report(options.workdir, options.out)}")

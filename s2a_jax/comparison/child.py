@@ -1,8 +1,8 @@
 """One run in a process of its own: `python -m s2a_jax.comparison.child WORKDIR`.
 
-What to do comes as one line of JSON on standard input: `config` (resolved), `defaults` (as
-`Workdir` takes them), `evaluate` (a finished run again, instead of training). The pipe stays open
-as long as the comparison lives; when it closes, the run saves and stops instead of going on unseen.
+Reads one line of JSON from standard input: `config` (resolved), and `evaluate` (evaluate a finished
+run again instead of training). The pipe stays open as long as the comparison lives; when it closes,
+the run saves and stops.
 """
 
 import json
@@ -10,41 +10,31 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 
-from s2a_jax.errors import UserError, exit_code
-from s2a_jax.starting import ends_at_once, interrupts, leave
+from s2a_jax import signals
+
+if __name__ == "__main__":
+    signals.end_at_once()
+
+from rich.console import Console
+
+from s2a_jax.config.values import from_json
+from s2a_jax.runs.workdir import Workdir
+from s2a_jax.training.loop import evaluate_workdir, train
 
 
 def main() -> int:
     """Trains or evaluates; returns the exit code as `main.py` does."""
-    interrupts()
-    with ends_at_once():
-        import jax
-        from rich.console import Console
-
-        from s2a_jax.training.loop import NonFiniteLossError, evaluate_workdir, train
-        from s2a_jax.training.workdir import Workdir, from_json
-    told = json.loads(sys.stdin.readline())
-    config, defaults = from_json(told["config"]), from_json(told["defaults"])
-    work = evaluate_workdir if told["evaluate"] else train
+    job = json.loads(sys.stdin.readline())
+    work = evaluate_workdir if job["evaluate"] else train
     threading.Thread(target=_stop_with_parent, daemon=True).start()
-    if jax.config.jax_compilation_cache_dir is None:  # as main.py: seeds share their programs
-        cache = Path.home() / ".cache" / "s2a_jax" / "xla"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
-    workdir = Workdir(sys.argv[1], defaults)
-    try:
-        return work(config, workdir, Console(soft_wrap=True, width=110))
-    except UserError as error:
-        print(f"error: {error}")
-        return 2
-    except NonFiniteLossError as error:
-        print(f"error: {error}")
-        return 1
-    except KeyboardInterrupt as stop:
+    workdir, console = Workdir(sys.argv[1]), Console(soft_wrap=True, width=110)
+
+    def stopped() -> str:
         saved = "the last checkpoint" if workdir.has_checkpoint() else "nothing"
-        print(f"Stopped at once; {saved} is saved.")
-        return exit_code(stop)
+        return f"Stopped at once; {saved} is saved."
+
+    return signals.run_program(lambda: work(from_json(job["config"]), workdir, console), stopped)
 
 
 def _stop_with_parent() -> None:
@@ -54,4 +44,5 @@ def _stop_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    leave(main())
+    signals.raise_stopped()
+    signals.leave(main())

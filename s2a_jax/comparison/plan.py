@@ -8,8 +8,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from s2a_jax.errors import UserError
+from s2a_jax.runs.workdir import Workdir
 from s2a_jax.training.setup import network_fields_of
-from s2a_jax.training.workdir import Workdir
 
 Variants = dict[str, dict[str, Any]]
 """Name of a variant -> fields of the configuration that it changes, as "section.field"."""
@@ -24,14 +24,12 @@ class Run:
         seed: `config.seed`.
         config: resolved configuration.
         workdir: where it goes.
-        defaults: what a workdir of an older version is filled in with.
     """
 
     name: str
     seed: int
     config: ConfigDict
     workdir: Workdir
-    defaults: ConfigDict
 
     @property
     def label(self) -> str:
@@ -78,7 +76,6 @@ def make_plan(
     variants: Mapping[str, Mapping[str, Any]],
     seeds: int,
     folder: Path,
-    defaults: ConfigDict,
 ) -> list[Run]:
     """All runs: every variant with the first seed, then with the second, and so on.
 
@@ -89,7 +86,6 @@ def make_plan(
         variants: name -> changed fields.
         seeds: number of seeds, at least 1.
         folder: run `name` with seed k goes to `<folder>/<name>-seed<k>`.
-        defaults: gives runs of an older version the fields that they did not have.
 
     Raises:
         UserError: a field or network that cannot be used, or a folder that holds another run.
@@ -100,8 +96,8 @@ def make_plan(
     for seed in range(config.seed, config.seed + seeds):
         for name, changes in variants.items():
             own = _changed(config, {**changes, "seed": seed})
-            workdir = Workdir(folder / f"{name}-seed{seed}", defaults)
-            runs.append(Run(name, seed, own, workdir, defaults))
+            workdir = Workdir(folder / f"{name}-seed{seed}")
+            runs.append(Run(name, seed, own, workdir))
     for run in runs:  # all of them before the first one starts
         network_fields_of(run.config)
         run.workdir.check(run.config)

@@ -17,12 +17,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from s2a_jax.analysis.run_files import read_object
 from s2a_jax.comparison.gather import readable
 from s2a_jax.comparison.plan import Run
+from s2a_jax.config.values import to_json
 from s2a_jax.errors import UserError
-from s2a_jax.training.interrupt import Interrupt
-from s2a_jax.training.workdir import to_json
+from s2a_jax.runs.files import read_object
+from s2a_jax.signals import Interrupt
 
 _POLL = 0.3  # seconds
 _RECORD = "compare.json"
@@ -124,7 +124,7 @@ def _start(
     run: Run, log: Path, interrupt: Interrupt, show: Callable[[], None], evaluate: bool
 ) -> int:
     """One run in a child process; hands a signal on to it. Returns its exit code."""
-    told = {"config": to_json(run.config), "defaults": to_json(run.defaults), "evaluate": evaluate}
+    job = {"config": to_json(run.config), "evaluate": evaluate}
     with log.open("a") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", "s2a_jax.comparison.child", str(run.workdir.path)],
@@ -137,7 +137,7 @@ def _start(
         )
         handed_on = False
         try:
-            child.stdin.write(json.dumps(told) + "\n")
+            child.stdin.write(json.dumps(job) + "\n")
             child.stdin.flush()
             while child.poll() is None:
                 if interrupt.signal is not None and not handed_on:

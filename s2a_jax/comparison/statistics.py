@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from s2a_jax.analysis.intervals import bootstrap_interval
-from s2a_jax.analysis.significance import holm, paired_wilcoxon, rank_biserial
 from s2a_jax.comparison.gather import Result
+from s2a_jax.statistics.intervals import bootstrap_interval
+from s2a_jax.statistics.significance import holm, paired_wilcoxon, rank_biserial
 
 
 @dataclasses.dataclass(frozen=True)

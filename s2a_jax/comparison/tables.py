@@ -8,10 +8,10 @@ from pathlib import Path
 import rich.box
 from rich.table import Table
 
-from s2a_jax.analysis.significance import FEWEST_CASES
 from s2a_jax.comparison.gather import Result
 from s2a_jax.comparison.statistics import Row
 from s2a_jax.evaluation.published import Published, note_of, sources
+from s2a_jax.statistics.significance import FEWEST_CASES
 
 TASK_NAMES = {"rv": "vessels (RV)", "faz": "avascular zone (FAZ)"}
 _HEADER = ("network", "M", "min", "Dice ± sd", "95 % interval", "seed sd", "difference", "p",

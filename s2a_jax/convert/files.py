@@ -4,9 +4,8 @@ No file can run code: PyTorch's are read by its loader for tensors and plain con
 (`weights_only=True`), npz without pickle.
 """
 
-import contextlib
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from s2a_jax.errors import UserError
+from s2a_jax.files import written_whole
 
 SUFFIXES = (".pth", ".pt", ".safetensors", ".npz")
 
@@ -82,26 +82,6 @@ def write_state_dict(path: Path, state: Mapping[str, np.ndarray]) -> None:
         else:
             torch = _import_torch(path)
             torch.save({k: torch.tensor(np.asarray(v)) for k, v in state.items()}, partial)
-
-
-@contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A place to write a file to; it moves to `path` once it is complete, and else vanishes.
-
-    Raises:
-        UserError: it cannot be written; `path` is as it was.
-    """
-    # The ending stays, for numpy.savez would append its own.
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
-    except (OSError, SafetensorError, RuntimeError) as error:  # PyTorch raises the last
-        raise UserError(f"Cannot write {path}: {error}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def to_numpy(tensor: Any) -> np.ndarray:

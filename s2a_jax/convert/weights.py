@@ -13,8 +13,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from s2a_jax.convert.files import written_whole
 from s2a_jax.errors import UserError
+from s2a_jax.files import written_whole
 
 _KEY = "s2a_jax"  # of the file's metadata: JSON with the fields of `Description`
 

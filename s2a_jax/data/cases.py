@@ -11,16 +11,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from s2a_jax.data.images import (
-    FAZ_VALUE,
-    binary_mask,
-    class_mask,
-    combined_mask,
-    resize_mask,
-)
-from s2a_jax.data.slabs import read_slabs, resize_slabs
-from s2a_jax.data.sources import CaseFiles
+from s2a_jax.data.octa500 import CaseFiles
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.images import FAZ_VALUE, binary_mask, class_mask, combined_mask, resize_mask
+from s2a_jax.inputs.slabs import read_slabs, resize_slabs
 
 _THREADS = 4
 _QUIET_SECONDS = 1.0  # a progress bar appears only after this time

@@ -4,16 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from s2a_jax.data.folders import (
-    Listing,
-    SlabFolder,
-    SplitFiles,
-    child_folder,
-    images_in,
-    pair_splits,
-    with_slabs,
-)
+from s2a_jax.data.pairing import Listing, SlabFolder, SplitFiles, pair_splits, with_slabs
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.names import child_folder, images_in
 
 _SPLIT_NAMES = {
     "train": ("train", "training"),

@@ -7,8 +7,8 @@ import grain
 import numpy as np
 
 from s2a_jax.data.cases import CaseSet
-from s2a_jax.data.eye_stream import EyeSource
 from s2a_jax.data.synthesis.stream import EyesAhead
+from s2a_jax.data.synthetic_stream import EyeSource
 
 Batch = dict[str, np.ndarray]
 """`image` [B, S, S] or, with C > 1 slabs, [B, S, S, C]; `rv`, `faz` uint8 [B, S, S]; `has_rv`,

@@ -1,17 +1,10 @@
 """The side of a pixel on the retina, where a data set tells it."""
 
-import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from s2a_jax.errors import UserError
-
-UM_PER_PX = (0.5, 100.0)
-"""Pitches that are accepted: OCTA scanners have 2 to 30 um."""
-FIELD_MM = (1.0, 30.0)
-"""Sides of the field of view that are accepted: OCTA scanners have 2 to 24 mm."""
 SYNTHETIC_FIELD_MM = (2.0, 6.5)
 """Fields of view of synthetic eyes, whose vessels grow on a square of 6.5 mm."""
 
@@ -22,54 +15,6 @@ _OCTA500_UM = {("3M", 304): 3000 / 304, ("6M", 400): 6000 / 400}
 """Subset and side of its images in pixels -> um."""
 _SYNTHETIC_SET = re.compile(r"v(\d+)-\d+px-([\d.]+)(?:-([\d.]+))?mm-seed(\d+)-")
 _SYNTHETIC_EYE = re.compile(r"(train|val|test)(\d+)")
-_ISOTROPY = 0.01  # by which the two sides of a pixel may differ
-
-
-def check_range(name: str, value: float | None, bounds: tuple[float, float], unit: str) -> None:
-    """Raises a UserError that begins with `name` unless a value is None or within its bounds."""
-    low, high = bounds
-    if value is not None and not low <= value <= high:
-        raise UserError(f"{name}={value:g}: expected {low:g} to {high:g} {unit}.")
-
-
-def resized_pitch(
-    um_per_px: float | None, native_size: tuple[int, int], size: tuple[int, int]
-) -> float | None:
-    """Side of a pixel of a resized image, um.
-
-    Args:
-      um_per_px: side of a pixel of the file, um; None: unknown.
-      native_size: height and width of the file in pixels.
-      size: height and width of the resized image in pixels.
-
-    Returns:
-      None where it is unknown, or where the image was stretched: pixels whose sides differ by more
-      than 1 % have no single pitch.
-    """
-    if um_per_px is None:
-        return None
-    down, across = (float(old) / new for old, new in zip(native_size, size, strict=True))
-    if max(down, across) > (1 + _ISOTROPY) * min(down, across):
-        return None
-    return um_per_px * math.sqrt(down * across)  # which keeps areas
-
-
-def stretched_notes(native_sizes: Sequence[tuple[int, int]], side: int | None) -> tuple[str, ...]:
-    """What to say below a table about images that `resized_pitch` refuses.
-
-    Args:
-      native_sizes: height and width of each file in pixels.
-      side: what they are resized to in pixels, height and width; None: they keep their own.
-    """
-    stretched = sum(
-        side is not None and resized_pitch(1.0, size, (side, side)) is None for size in native_sizes
-    )
-    if not stretched:
-        return ()
-    return (
-        f"{stretched} of {len(native_sizes)} images are not square and were stretched to "
-        f"{side}x{side} px: no micrometres and no biomarkers of them.",
-    )
 
 
 def octa500_pitch(subset: str | None, native_size: tuple[int, int]) -> float | None:
@@ -106,7 +51,7 @@ def prepared_pitch(folder: Path) -> Pitch:
       UserError: the files are damaged, or not ones that `prepare` wrote.
     """
     # Only now: TFDS takes a moment to import.
-    from s2a_jax.data.prepared import prepared_origin
+    from s2a_jax.data.prepared.load import prepared_origin
 
     name, subset = prepared_origin(folder)
     if name != "synthetic":
@@ -125,7 +70,7 @@ def config_pitch(config: Mapping[str, Any]) -> Pitch:
       UserError: nothing is prepared where expected.
     """
     if config["name"] == "prepared":
-        from s2a_jax.data.prepared import find_prepared
+        from s2a_jax.data.prepared.load import find_prepared
 
         return prepared_pitch(find_prepared(config["root"]))
     if config["name"] == "synthetic":
@@ -162,7 +107,7 @@ def _synthetic_pitch(seed: int, field_mm: tuple[float, float]) -> Pitch:
         field = low
         if low < high:
             # Only now: the synthesis takes a moment to import.
-            from s2a_jax.data.folders import SPLITS
+            from s2a_jax.data.pairing import SPLITS
             from s2a_jax.data.synthetic_set import eye_recipe
 
             which = (SPLITS.index(match[1]), int(match[2]))

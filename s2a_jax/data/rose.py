@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from s2a_jax.data.folders import Listing, child_folder, fold_name
 from s2a_jax.data.layouts import (
     NotRecognisedError,
     SplitLayout,
@@ -10,8 +9,10 @@ from s2a_jax.data.layouts import (
     has_layout,
     list_slabs,
 )
-from s2a_jax.data.slabs import SlabError, slab_names
+from s2a_jax.data.pairing import Listing
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.names import child_folder, fold_name
+from s2a_jax.inputs.slabs import SlabError, slab_names
 
 ROSE_SIZES = {"1": 304, "2": 512, "O": 304, "Z": 512, "H": 512}
 """Subset -> side of the images in pixels that it is used at."""

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s2a_jax.data.cases import Case, read_cases
-from s2a_jax.data.folders import SPLITS, Listing, child_folder, fold_name, folders_in
+from s2a_jax.data.folder import list_user_folder
 from s2a_jax.data.layouts import NotRecognisedError, existing_folder
+from s2a_jax.data.octa500 import OCTA500_IDS, OCTA500_SLABS, list_octa500
+from s2a_jax.data.pairing import SPLITS, Listing
 from s2a_jax.data.pitch import Pitch, prepared_pitch, raw_pitch
 from s2a_jax.data.rose import ROSE_SIZES, ROSE_SLABS, list_rose
-from s2a_jax.data.slabs import SlabError, slab_names
-from s2a_jax.data.sources import OCTA500_IDS, OCTA500_SLABS, list_octa500
 from s2a_jax.data.synthetic_slabs import SYNTHETIC_SLABS, own_names
-from s2a_jax.data.user_folder import list_user_folder
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.names import child_folder, fold_name, folders_in
+from s2a_jax.inputs.slabs import SlabError, slab_names
 
 NAMES = ("octa500", "rose", "folder", "prepared")
 _HELP = "Give --data=DIR, a data set in one of the layouts that data/README.md tells."
@@ -179,7 +180,7 @@ def _prepared(
     own_slab: Callable[[Sequence[str]], str | None],
 ) -> Selection:
     # Only now: TFDS takes a moment to import.
-    from s2a_jax.data.prepared import find_prepared, prepared_cases
+    from s2a_jax.data.prepared.load import find_prepared, prepared_cases
 
     if wanted is not None:
         raise UserError(
@@ -204,7 +205,7 @@ def _prepared(
 
 def _prepared_slabs(folder: Path) -> tuple[str, ...]:
     """The slabs that a data set was prepared with; none if it has one without a name."""
-    from s2a_jax.data.prepared import prepared_origin, prepared_slabs
+    from s2a_jax.data.prepared.load import prepared_origin, prepared_slabs
 
     return prepared_slabs(folder) or tuple(_slabs_of(*prepared_origin(folder))[:1])
 

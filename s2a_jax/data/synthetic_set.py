@@ -12,11 +12,11 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from s2a_jax.data.images import FAZ_VALUE, RV_VALUE
 from s2a_jax.data.synthesis import Eye, EyeParameters, synthesize_eye
 from s2a_jax.data.synthesis.stream import EyesAhead, Recipe
 from s2a_jax.data.synthetic_slabs import SYNTHETIC_SLABS, eye_image
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.images import FAZ_VALUE, RV_VALUE
 
 VERSION = 5
 """Of the generator: raised whenever the eyes of a seed change, so that no old cache is read."""

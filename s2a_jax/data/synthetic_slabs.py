@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from s2a_jax.data.slabs import slab_names
 from s2a_jax.data.synthesis import Eye
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.slabs import slab_names
 
 SYNTHETIC_SLABS = ("superficial", "deep", "whole")
 _SHARED_NAMES = {

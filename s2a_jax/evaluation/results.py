@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from rich.console import Group
 
-from s2a_jax.evaluation.evaluate import TASKS
-from s2a_jax.evaluation.figures import draw_curves
+from s2a_jax.evaluation.counts import TASKS
+from s2a_jax.evaluation.diagrams import draw_curves
 from s2a_jax.evaluation.pictures import save_comparison
 from s2a_jax.evaluation.scoring import Scores, Shown
 from s2a_jax.evaluation.tables import Summary, agreement_table, result_table, summarise

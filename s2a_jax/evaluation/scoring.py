@@ -15,14 +15,14 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from s2a_jax.cores import cores
 from s2a_jax.errors import UserError
+from s2a_jax.evaluation.counts import TASKS, count_pixels
 from s2a_jax.evaluation.curves import Histogram, Pool, roc_auc
-from s2a_jax.evaluation.evaluate import TASKS, count_pixels
 from s2a_jax.evaluation.geometry import assd, betti0_error, cl_dice, hd95, surface_distances
 from s2a_jax.evaluation.metrics import METRICS, scores
 from s2a_jax.evaluation.protocols import Protocol
 from s2a_jax.evaluation.regions import Window, clean_faz, window_around
+from s2a_jax.machine import cores
 
 FAZ_POST = "faz_post"
 """The task under which post-processed FAZ masks are reported, beside the raw ones."""
@@ -152,7 +152,7 @@ def score_cases(predictions: Iterable[Prediction], total: int, settings: Setting
     Raises:
         UserError: as `score_case`.
     """
-    from s2a_jax.evaluation.agreement import agreement  # only now: it takes long to import
+    from s2a_jax.evaluation.biomarker_agreement import agreement
 
     result = Scores(settings)
     rows: list[Row] = []
@@ -223,7 +223,7 @@ def score_case(prediction: Prediction, settings: Settings) -> Row:
         UserError: the window is in micrometres and the pixel pitch is unknown, or a probability is
             no number.
     """
-    from s2a_jax.evaluation.agreement import measure_both  # only now: it takes long to import
+    from s2a_jax.evaluation.biomarker_agreement import measure_both
 
     probability = dict(prediction.probability)
     if not all(np.isfinite(values).all() for values in probability.values()):

@@ -7,8 +7,8 @@ import numpy as np
 import rich.box
 from rich.table import Table
 
-from s2a_jax.analysis.intervals import bootstrap_interval
 from s2a_jax.evaluation.scoring import Scores
+from s2a_jax.statistics.intervals import bootstrap_interval
 
 LABELS = {
     "dice": "Dice", "jaccard": "Jaccard", "sensitivity": "sensitivity",

@@ -9,9 +9,9 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from s2a_jax.convert.weights import Description, parse_description, read_weights, save_weights
-from s2a_jax.data.images import to_unit_float
-from s2a_jax.data.slabs import slabs_to_unit_float
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.images import to_unit_float
+from s2a_jax.inputs.slabs import slabs_to_unit_float
 from s2a_jax.models.build import build_network, check_fields
 from s2a_jax.training.checkpoint import Checkpoints, restore_variables
 from s2a_jax.training.step import predict_step

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 import flax.linen as nn
+from ml_collections.config_dict import FieldReference, placeholder
 
 from s2a_jax.errors import UserError
 from s2a_jax.models import jointseg, s2anet, transunet, unet, vaffnet
@@ -33,7 +34,18 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 """Network name -> variant name -> fields that differ from the module's defaults."""
 
 _NOT_HYPER_PARAMETERS = ("parent", "name")
+_SET_ELSEWHERE = ("grid", "slabs", "dtype")  # by the images, or by a field of every network
 _CHOICE = ("name", "variant", "pretrained")  # which network, not what it is like
+
+
+def field_placeholders() -> dict[str, FieldReference]:
+    """An empty field of a configuration for every hyper-parameter that any network has."""
+    return {
+        field.name: placeholder(type(field.default))
+        for network in NETWORKS.values()
+        for field in dataclasses.fields(network)
+        if field.name not in (*_NOT_HYPER_PARAMETERS, *_SET_ELSEWHERE)
+    }
 
 
 def network_fields(

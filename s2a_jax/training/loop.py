@@ -14,22 +14,19 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from s2a_jax.analysis.environment import recorded
+from s2a_jax.config.recipes import defaults_of
 from s2a_jax.convert.weights import Description
-from s2a_jax.errors import UserError
+from s2a_jax.errors import NonFiniteLossError, UserError
+from s2a_jax.runs.environment import recorded
+from s2a_jax.runs.metrics import MetricWriter
+from s2a_jax.runs.workdir import Workdir
+from s2a_jax.signals import Interrupt
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.estimate import warn_if_slow, warn_of_waiting
-from s2a_jax.training.interrupt import Interrupt
 from s2a_jax.training.results import draw_overlays, settings_of, write_run_results
 from s2a_jax.training.scalars import line, scalars
 from s2a_jax.training.setup import Setup, check_batch, make_setup, read_pretrained
 from s2a_jax.training.state import TrainState, create_state
-from s2a_jax.training.workdir import Workdir
-from s2a_jax.training.writers import MetricWriter
-
-
-class NonFiniteLossError(Exception):
-    """The loss or its gradient is not a number; the message says where and what to do."""
 
 
 def train(config: Any, workdir: Workdir, console: Console) -> int:
@@ -64,7 +61,7 @@ def _train(
     console: Console,
 ) -> int:
     """As `train`, in a workdir that no other run writes to."""
-    workdir.claim(config)
+    workdir.claim(config, defaults_of(config))
     for note in setup.dataset.notes:
         console.print(note)
     checkpoints = Checkpoints(workdir.checkpoints)

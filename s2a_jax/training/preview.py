@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from s2a_jax.data.datasets import image_size, load_dataset
+from s2a_jax.config.ranges import check_ranges
+from s2a_jax.data.dataset import image_size, load_dataset
 from s2a_jax.data.pipeline import TrainStream
 from s2a_jax.errors import UserError
 from s2a_jax.evaluation.pictures import overlay, tag_missing
 from s2a_jax.training.augmentation import Augmentation
-from s2a_jax.training.ranges import check_ranges
 from s2a_jax.training.setup import check_crop
 from s2a_jax.training.step import unpack
 

@@ -12,19 +12,19 @@ from rich.console import Console
 from s2a_jax.convert.weights import save_weights
 from s2a_jax.data.cases import CaseSet, resize_set
 from s2a_jax.data.pipeline import evaluation_batches, record
-from s2a_jax.data.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
-from s2a_jax.data.slabs import first_slab
-from s2a_jax.evaluation.evaluate import TASKS
+from s2a_jax.evaluation.counts import TASKS
 from s2a_jax.evaluation.metrics import confusion, scores
 from s2a_jax.evaluation.pictures import save_comparison
 from s2a_jax.evaluation.protocols import Protocol, find_protocol
 from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.results import Subject, write_results
 from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
+from s2a_jax.inputs.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
+from s2a_jax.inputs.slabs import first_slab
+from s2a_jax.runs.workdir import Workdir
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.setup import Setup
 from s2a_jax.training.sharding import put_batch
-from s2a_jax.training.workdir import Workdir
 
 
 def draw_overlays(

@@ -13,18 +13,18 @@ import optax
 from jax import Array
 from jax.sharding import Mesh
 
+from s2a_jax.config.ranges import check_ranges
 from s2a_jax.convert.imagenet import encoder_shapes, pretrained_encoder
 from s2a_jax.data.cases import CaseSet
-from s2a_jax.data.datasets import Dataset, data_slabs, image_size, load_dataset
+from s2a_jax.data.dataset import Dataset, data_slabs, image_size, load_dataset
 from s2a_jax.data.pipeline import TrainStream, evaluation_batches
 from s2a_jax.errors import UserError
-from s2a_jax.evaluation.evaluate import Evaluation, count_pixels, evaluate
+from s2a_jax.evaluation.counts import Evaluation, count_pixels, evaluate
 from s2a_jax.models.build import build_network, network_fields
 from s2a_jax.objectives.balancing import BALANCES
 from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
-from s2a_jax.training.ranges import check_ranges
 from s2a_jax.training.sharding import (
     batch_sharding,
     check_divisible,

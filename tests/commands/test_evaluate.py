@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from s2a_jax.cli import main
+from s2a_jax.cli import run as main
 from s2a_jax.convert.weights import save_weights
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.models.build import build_network, network_fields

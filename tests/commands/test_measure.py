@@ -17,11 +17,11 @@ from pydicom.uid import (
 )
 
 from s2a_jax import S2ANet
-from s2a_jax.analysis.biomarkers import measure
-from s2a_jax.cli import main
-from s2a_jax.data.dicom import read_dicom
-from s2a_jax.data.tiff_pitch import tiff_pitch
+from s2a_jax.biomarkers.measure import measure
+from s2a_jax.cli import run as main
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.dicom import read_dicom
+from s2a_jax.inputs.tiff import tiff_pitch
 from s2a_jax.models.build import build_network, network_fields
 
 SIDE = 100

@@ -5,7 +5,7 @@ import signal
 import numpy as np
 from PIL import Image
 
-from s2a_jax.cli import main
+from s2a_jax.cli import run as main
 from s2a_jax.errors import Stopped
 from s2a_jax.inference.segmenter import Segmenter
 

@@ -19,8 +19,8 @@ def test_a_stopped_comparison_goes_on(run_environment, shared, tmp_path):
         (other / f"{split}.csv").write_text("id,rv_dice,faz_dice\n" + rows)
     command = [sys.executable, "-m", "s2a_jax", "compare", "--config", "configs/synthetic.py:smoke",
                "--networks", "unet", "--add", f"other={other}",
-               "--set", f"data.synthetic.root={shared / 'eyes'}",
-               "--set", "log.every_steps=1", "--workdir", str(folder)]  # fmt: skip
+               f"--config.data.synthetic.root={shared / 'eyes'}",
+               "--config.log.every_steps=1", "--workdir", str(folder)]  # fmt: skip
 
     def start(*flags):
         return subprocess.Popen([*command, *flags], cwd=ROOT, env=run_environment, text=True,
@@ -53,7 +53,7 @@ def test_a_stopped_comparison_goes_on(run_environment, shared, tmp_path):
     assert (folder / "curves.png").is_file()
 
     numbers = metrics.read_bytes()
-    process = start("--set", "eval.protocol=otsu")
+    process = start("--config.eval.protocol=otsu")
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 0, output
     assert "unet-seed0: evaluating again" in output

@@ -7,18 +7,18 @@ import sys
 import pytest
 from rich.console import Console
 
-from configs import default, synthetic
-from configs.recipes import resolve
 from s2a_jax.comparison import runner
 from s2a_jax.comparison.plan import make_plan, networks
 from s2a_jax.comparison.runner import train_all
+from s2a_jax.config.load import load_config
+from s2a_jax.config.recipes import resolve
 from s2a_jax.errors import UserError
 
 
 @pytest.fixture
 def runs(tmp_path):
-    config = resolve(synthetic.get_config("smoke"))
-    return make_plan(config, networks(["unet", "s2anet"]), 2, tmp_path, default.get_config())
+    config = resolve(load_config("synthetic:smoke"))
+    return make_plan(config, networks(["unet", "s2anet"]), 2, tmp_path, load_config("default"))
 
 
 @pytest.fixture

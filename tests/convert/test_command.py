@@ -6,7 +6,7 @@ import torch
 from references import KNOWN, reference, state_of
 
 from s2a_jax import S2ANet
-from s2a_jax.cli import main
+from s2a_jax.cli import run as main
 from s2a_jax.convert.files import read_state_dict, write_state_dict
 
 

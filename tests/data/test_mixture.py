@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import default
-from s2a_jax.data.datasets import load_dataset
-from s2a_jax.data.user_folder import list_user_folder
+from s2a_jax.config.load import load_config
+from s2a_jax.data.dataset import load_dataset
+from s2a_jax.data.folder import list_user_folder
 from s2a_jax.errors import UserError
 
 
@@ -25,7 +25,7 @@ def own_folder(root, count=30, kinds=("rv", "faz")):
 
 
 def section(**fields):
-    data = default.get_config().data
+    data = load_config("default").data
     data.update({"size": 32, **fields})
     return data
 

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import default
-from s2a_jax.cli import main
-from s2a_jax.data.datasets import load_dataset
+from s2a_jax.cli import run as main
+from s2a_jax.config.load import load_config
+from s2a_jax.data.dataset import load_dataset
 from s2a_jax.data.pitch import config_pitch
-from s2a_jax.data.prepared import find_prepared, prepared_origin
+from s2a_jax.data.prepared.load import find_prepared, prepared_origin
 from s2a_jax.data.selection import select_cases
-from s2a_jax.data.slabs import SlabError
 from s2a_jax.data.synthetic_set import eye_recipe
+from s2a_jax.inputs.slabs import SlabError
 
 
 def section(**values):
-    data = default.get_config().data
+    data = load_config("default").data
     data.update({k: v if isinstance(v, int) else str(v) for k, v in values.items()})
     return data
 

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from refusals import assert_refused
 
-from configs import default
-from s2a_jax.cli import main
-from s2a_jax.data.builders import BUILDERS
-from s2a_jax.data.datasets import load_dataset
+from s2a_jax.cli import run as main
+from s2a_jax.config.load import load_config
+from s2a_jax.data.dataset import load_dataset
+from s2a_jax.data.prepared.builders import BUILDERS
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 
 
@@ -66,7 +66,7 @@ def prepare(*arguments):
 
 
 def section(**values):
-    data = default.get_config().data
+    data = load_config("default").data
     data.update({"size": 32} | {key: str(value) for key, value in values.items()})
     return data
 

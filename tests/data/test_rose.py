@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import rose
+from s2a_jax.config.load import load_config
 from s2a_jax.data.cases import load_cases
-from s2a_jax.data.datasets import load_dataset
+from s2a_jax.data.dataset import load_dataset
 from s2a_jax.data.rose import ROSE_SLABS, list_rose
 from s2a_jax.data.selection import select_cases
-from s2a_jax.data.slabs import SlabError
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.slabs import SlabError
 
 RNG = np.random.default_rng(0)
 
@@ -66,7 +66,7 @@ def test_every_layout(tmp_path, subset, home, image, masks, slab):
 def test_the_configuration_trains_at_the_subset_s_size(tmp_path, subset, size):
     make(tmp_path / "ROSE-1/SVC", "img", "gt")
     make(tmp_path / "ROSE-Z", "img", "gt", "faz")
-    config = rose.get_config()
+    config = load_config("rose")
     config.data.update({"root": str(tmp_path), "subset": subset})
     dataset = load_dataset(config.data)
     assert (dataset.size, len(dataset.train), len(dataset.test)) == (size, 4, 2)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from configs import default
-from s2a_jax.data.datasets import load_dataset
+from s2a_jax.config.load import load_config
+from s2a_jax.data.dataset import load_dataset
 from s2a_jax.data.pitch import SYNTHETIC_FIELD_MM
 from s2a_jax.data.synthesis import EyeParameters, stream_eyes, synthesize_eye
 from s2a_jax.data.synthesis.faz import draw_faz
@@ -132,7 +132,7 @@ def test_murrays_law_holds_at_branchings():
 def test_fields_reach_as_far_as_vessels_grow():
     parameters = EyeParameters()
     assert SYNTHETIC_FIELD_MM[1] == parameters.macula_mm + 2 * parameters.margin_mm
-    data = default.get_config().data
+    data = load_config("default").data
     data.update({"name": "synthetic", "size": 64})
     data.synthetic.field_mm = (3.0, 6.6)
     with pytest.raises(UserError, match=r"synthetic\.field_mm=.*2 <= low <= high <= 6\.5\."):

@@ -6,7 +6,7 @@ from sklearn import metrics
 
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.pipeline import TrainStream, evaluation_batches
-from s2a_jax.evaluation.evaluate import count_pixels, evaluate
+from s2a_jax.evaluation.counts import count_pixels, evaluate
 from s2a_jax.evaluation.metrics import confusion, scores
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from s2a_jax.evaluation.curves import Histogram, Pool
-from s2a_jax.evaluation.figures import draw_curves
+from s2a_jax.evaluation.diagrams import draw_curves
 from s2a_jax.evaluation.pictures import RIGHT, save_comparison
 
 

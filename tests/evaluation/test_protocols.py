@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from s2a_jax.cli import main
-from s2a_jax.data.images import to_unit_float
-from s2a_jax.data.pitch import resized_pitch
+from s2a_jax.cli import run as main
 from s2a_jax.inference.segmenter import Segmenter
+from s2a_jax.inputs.images import to_unit_float
+from s2a_jax.inputs.pitch import resized_pitch
 
 SIDE = 320
 SEEN = []  # shapes of what the network was given

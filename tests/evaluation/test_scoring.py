@@ -5,7 +5,7 @@ import pytest
 from skimage.filters import threshold_otsu
 
 from s2a_jax.errors import UserError
-from s2a_jax.evaluation.evaluate import TASKS
+from s2a_jax.evaluation.counts import TASKS
 from s2a_jax.evaluation.protocols import PROTOCOLS, find_protocol
 from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases

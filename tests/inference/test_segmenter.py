@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from s2a_jax import S2ANet
-from s2a_jax.cli import main
+from s2a_jax.cli import run as main
 from s2a_jax.convert.weights import save_weights
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError

@@ -5,14 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
-from configs import default
-from configs.recipes import resolve
+from s2a_jax.config.load import load_config
+from s2a_jax.config.recipes import resolve
 from s2a_jax.data.cases import Case, stacked
 from s2a_jax.training import preview
 
 
 def test_a_missing_mask_is_named_in_every_column_of_masks(monkeypatch, tmp_path):
-    config = default.get_config()
+    config = load_config("default")
     config.model.variant = "tiny"
     config.data.update({"name": "folder", "size": 64})
     config = resolve(config)

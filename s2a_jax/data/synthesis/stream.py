@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from typing import Self
 
-from s2a_jax.cores import cores
 from s2a_jax.data.synthesis.eye import Eye, synthesize_eye
 from s2a_jax.data.synthesis.parameters import EyeParameters
 from s2a_jax.errors import UserError
+from s2a_jax.machine import cores
 
 Recipe = tuple[int | tuple[int, ...], EyeParameters]
 """What `synthesize_eye` takes: a seed and parameters."""

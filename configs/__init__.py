@@ -1,1 +1,0 @@
-"""Configurations: every field in `default.py`, one file for each data set."""

@@ -1,0 +1,1 @@
+"""Biomarkers of vessels and FAZ from masks; plain NumPy arrays."""

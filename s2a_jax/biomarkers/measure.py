@@ -1,0 +1,270 @@
+"""All biomarkers of one eye from its masks, by name; docs/biomarkers.md tells what each one is."""
+
+import math
+
+import numpy as np
+from scipy import ndimage
+
+from s2a_jax.biomarkers.faz import FazMeasures, measure_faz
+from s2a_jax.biomarkers.fractal import box_counting_dimension
+from s2a_jax.biomarkers.magnification import REFERENCE_AXIAL_LENGTH_MM, bennett_factor
+from s2a_jax.biomarkers.sectors import etdrs_sectors, grid_diameters, quadrant_names
+from s2a_jax.biomarkers.vessels import measure_vessels
+from s2a_jax.errors import UserError
+
+_CONDITIONS = ("um_per_px", "axial_length_applied", "faz_touches_border", "etdrs_")
+_RING_UM = 300.0  # width of the ring of FD-300
+_ISOTROPY = 0.01  # by which the pitches of rows and columns may differ
+_EYES = {"OD": "OD", "R": "OD", "RIGHT": "OD", "OS": "OS", "L": "OS", "LEFT": "OS"}
+
+
+def measure(
+    rv: np.ndarray | None,
+    faz: np.ndarray | None,
+    *,
+    um_per_px: float | tuple[float, float],
+    laterality: str | None = None,
+    axial_length_mm: float | None = None,
+    reference_axial_length_mm: float = REFERENCE_AXIAL_LENGTH_MM,
+) -> dict[str, float]:
+    """Measures one eye.
+
+    Args:
+        rv: [H, W], vessels: bool, or 0 and 1, or 0 and 255. None if there is no such mask: NaN is
+            then reported for all that needs it.
+        faz: [H, W], foveal avascular zone, as `rv`.
+        um_per_px: pixel pitch in um: a number, or (down, across) that differ by at most 1 %.
+        laterality: "OD" or "OS" (also R, L, right, left); None leaves nasal and temporal unnamed.
+        axial_length_mm: of the eye; scales all lengths by Bennett's factor. None: not corrected.
+        reference_axial_length_mm: what `um_per_px` assumes; 23.95 mm for AngioVue.
+
+    Returns:
+        Name with unit -> value, always the same names in the same order, except that without
+        laterality the sectors nasal and temporal are called left and right. NaN: there is no such
+        mask, or the value is not defined for it. A: area, P: perimeter, L: length of centrelines.
+
+        Of the FAZ's largest region, holes filled; an empty mask gives NaN unless told otherwise:
+        `faz_area_mm2`: pixels x pitch^2, >= 0; empty 0. `faz_perimeter_mm`: P of the smoothed
+        outline, > 0. `faz_circularity`: 4 pi A / P^2, about 1 for a disc, less for others.
+        `faz_acircularity`: P / (2 sqrt(pi A)), about 1 for a disc, more for others.
+        `faz_axis_ratio`: major / minor axis of the ellipse of equal second moments, >= 1.
+        `faz_feret_mm`: largest distance of two points of the outline, > 0. `faz_solidity`: A / A of
+        the convex hull, (0, 1]. `faz_centroid_x_mm`, `faz_centroid_y_mm`: from the upper left
+        corner, >= 0. `faz_components`: regions in the mask, >= 0; empty 0.
+
+        Of the vessels; an empty mask gives 0 unless told otherwise: `vessel_density`: vessel
+        pixels / pixels, [0, 1]. `skeleton_density_per_mm`: L / image area, >= 0.
+        `vessel_diameter_index_um`: A / L, > 0; empty NaN. `mean_calibre_um`, `median_calibre_um`:
+        of the distance between both walls, along the centrelines, > 0; empty, or without
+        background, NaN. `perimeter_index_per_px`, `perimeter_index_per_mm`: P / image area in
+        pixels or mm, >= 0. `complexity`: P^2 / (4 pi A), >= 0; empty NaN. `tortuosity`: arc / chord
+        of branches, mean weighted by arc, >= 1; without a branch of 10 pixels NaN.
+        `branch_point_density_per_mm2`: points where three branches meet / image area, >= 0.
+        `fractal_dimension`, `skeleton_fractal_dimension`: box counting on the mask and on its
+        centrelines, 0 to about 2; empty NaN.
+
+        Of both: `fd300`: vessel density in the part of the 300 um ring around the FAZ that lies in
+        the image, [0, 1]; FAZ empty, or nothing of the ring in the image, NaN.
+        `vessel_density_etdrs_<sector>`: vessel density in a sector of the ETDRS grid, [0, 1]; less
+        than half of the sector in the image NaN.
+
+        How it was measured: `um_per_px` (um, after correction), `axial_length_applied`,
+        `faz_touches_border`, `etdrs_centred_on_faz` (0 or 1), `etdrs_inner_ring_mm`,
+        `etdrs_outer_ring_mm` (diameters). docs/biomarkers.md tells how, and the errors.
+
+    Raises:
+        UserError: neither mask, masks that are none or differ in size, a pitch, laterality or
+            axial length that cannot be used.
+    """
+    rv, faz = _as_mask(rv, "rv"), _as_mask(faz, "faz")
+    if rv is None and faz is None:
+        raise UserError("There is nothing to measure: give a vessel mask, a FAZ mask, or both.")
+    if rv is not None and faz is not None and rv.shape != faz.shape:
+        raise UserError(
+            f"The vessel mask is {_size(rv)} and the FAZ mask {_size(faz)} pixels; they must be "
+            "masks of the same image."
+        )
+    pitch = isotropic_pitch(um_per_px)
+    eye = parse_laterality(laterality)
+    shape = faz.shape if rv is None else rv.shape
+    grid_mm = grid_diameters(min(shape) * pitch / 1000)  # by the nominal field
+    corrected = axial_length_mm is not None
+    if corrected:
+        pitch *= bennett_factor(axial_length_mm, reference_axial_length_mm)
+    zone = None if faz is None else measure_faz(faz)
+    return {
+        "um_per_px": pitch,
+        "axial_length_applied": float(corrected),
+        **_faz_values(faz, zone, pitch / 1000),
+        **_vessel_values(rv, pitch / 1000),
+        "fd300": _ring_density(rv, zone, pitch),
+        **_sector_values(rv, zone, pitch, grid_mm, eye),
+    }
+
+
+def is_biomarker(name: str) -> bool:
+    """Whether a name of `measure` is that of a biomarker, not of how the eye was measured."""
+    return not name.startswith(_CONDITIONS)
+
+
+def isotropic_pitch(um_per_px: float | tuple[float, float]) -> float:
+    """The pitch in um as one number.
+
+    Args:
+        um_per_px: as for `measure`.
+
+    Returns:
+        The geometric mean of the two directions, which keeps areas.
+
+    Raises:
+        UserError: not positive, or the two differ by more than 1 %.
+    """
+    pitches = np.atleast_1d(np.asarray(um_per_px, np.float64))
+    if pitches.shape not in ((1,), (2,)) or not (np.isfinite(pitches) & (pitches > 0)).all():
+        raise UserError(
+            f"The pixel pitch {um_per_px} cannot be used; give a positive number of micrometres."
+        )
+    if pitches.max() > (1 + _ISOTROPY) * pitches.min():
+        raise UserError(
+            f"The pixels are {pitches[0]:.4g} um high and {pitches[1]:.4g} um wide; resample the "
+            "image to square pixels first, since shapes cannot be measured on others."
+        )
+    return float(pitches[0]) if pitches.size == 1 else float(np.sqrt(pitches.prod()))
+
+
+def parse_laterality(text: str | None) -> str | None:
+    """ "OD" or "OS" from those, R, L, right or left in any case; None stays None.
+
+    Raises:
+        UserError: something else.
+    """
+    if text is None:
+        return None
+    if text.strip().upper() not in _EYES:
+        raise UserError(f"The laterality {text!r} is neither OD (right eye) nor OS (left eye).")
+    return _EYES[text.strip().upper()]
+
+
+def _as_mask(mask: np.ndarray | None, name: str) -> np.ndarray | None:
+    if mask is None:
+        return None
+    mask = np.asarray(mask)
+    if mask.ndim != 2 or mask.size == 0:
+        raise UserError(f"The mask {name} has shape {mask.shape}; expected [H, W].")
+    if mask.dtype == bool:
+        return mask
+    inside = mask == (1 if mask.max() <= 1 else 255)
+    if not (inside | (mask == 0)).all():
+        raise UserError(
+            f"The mask {name} holds other values than 0 and 1, or 0 and 255; pass the mask of one "
+            "structure, for example `mask == 255`."
+        )
+    return inside
+
+
+def _size(mask: np.ndarray) -> str:
+    return f"{mask.shape[0]}x{mask.shape[1]}"
+
+
+def _faz_values(
+    mask: np.ndarray | None, zone: FazMeasures | None, mm_per_px: float
+) -> dict[str, float]:
+    names = (
+        "faz_area_mm2",
+        "faz_perimeter_mm",
+        "faz_circularity",
+        "faz_acircularity",
+        "faz_axis_ratio",
+        "faz_feret_mm",
+        "faz_solidity",
+        "faz_centroid_x_mm",
+        "faz_centroid_y_mm",
+        "faz_components",
+        "faz_touches_border",
+    )
+    values = dict.fromkeys(names, math.nan)
+    if zone is not None:
+        measured = (
+            zone.area * mm_per_px**2,
+            zone.perimeter * mm_per_px,
+            4 * math.pi * zone.area / zone.perimeter**2,
+            zone.perimeter / (2 * math.sqrt(math.pi * zone.area)),
+            zone.axis_ratio,
+            zone.feret * mm_per_px,
+            zone.solidity,
+            zone.centroid[1] * mm_per_px,
+            zone.centroid[0] * mm_per_px,
+            float(zone.components),
+            float(zone.touches_border),
+        )
+        return dict(zip(names, measured, strict=True))
+    if mask is not None:  # looked for and not there
+        values |= {"faz_area_mm2": 0.0, "faz_components": 0.0}
+    return values
+
+
+def _vessel_values(mask: np.ndarray | None, mm_per_px: float) -> dict[str, float]:
+    names = (
+        "vessel_density",
+        "skeleton_density_per_mm",
+        "vessel_diameter_index_um",
+        "mean_calibre_um",
+        "median_calibre_um",
+        "perimeter_index_per_px",
+        "perimeter_index_per_mm",
+        "complexity",
+        "tortuosity",
+        "branch_point_density_per_mm2",
+        "fractal_dimension",
+        "skeleton_fractal_dimension",
+    )
+    if mask is None:
+        return dict.fromkeys(names, math.nan)
+    vessels = measure_vessels(mask)
+    measured = (
+        vessels.area / mask.size,
+        vessels.length / (mask.size * mm_per_px),
+        vessels.area / vessels.length * mm_per_px * 1000 if vessels.length else math.nan,
+        vessels.mean_calibre * mm_per_px * 1000,
+        vessels.median_calibre * mm_per_px * 1000,
+        vessels.perimeter / mask.size,
+        vessels.perimeter / (mask.size * mm_per_px),
+        vessels.perimeter**2 / (4 * math.pi * vessels.area) if vessels.area else math.nan,
+        vessels.tortuosity,
+        vessels.branch_points / (mask.size * mm_per_px**2),
+        box_counting_dimension(mask),
+        box_counting_dimension(vessels.skeleton.pixels),
+    )
+    return dict(zip(names, measured, strict=True))
+
+
+def _ring_density(rv: np.ndarray | None, zone: FazMeasures | None, um_per_px: float) -> float:
+    """Vessel density in the ring of 300 um around the FAZ, as far as it lies in the image."""
+    if rv is None or zone is None:
+        return math.nan
+    # From pixel centre to pixel centre; the border of the zone is half a pixel nearer.
+    distance = ndimage.distance_transform_edt(~zone.region) - 0.5
+    ring = ~zone.region & (distance * um_per_px <= _RING_UM)
+    return float(rv[ring].mean()) if ring.any() else math.nan
+
+
+def _sector_values(
+    rv: np.ndarray | None,
+    zone: FazMeasures | None,
+    um_per_px: float,
+    grid_mm: tuple[float, ...],
+    eye: str | None,
+) -> dict[str, float]:
+    names = ["centre", *(f"{ring}_{q}" for ring in ("inner", "outer") for q in quadrant_names(eye))]
+    values = {f"vessel_density_etdrs_{name}": math.nan for name in names}
+    if rv is not None:
+        centre = (rv.shape[0] / 2, rv.shape[1] / 2) if zone is None else zone.centroid
+        for name, sector in etdrs_sectors(rv.shape, centre, um_per_px, grid_mm, eye).items():
+            if sector.any():
+                values[f"vessel_density_etdrs_{name}"] = float(rv[sector].mean())
+    return {
+        "etdrs_centred_on_faz": float(zone is not None),
+        "etdrs_inner_ring_mm": grid_mm[1],
+        "etdrs_outer_ring_mm": grid_mm[2] if len(grid_mm) > 2 else math.nan,
+        **values,
+    }

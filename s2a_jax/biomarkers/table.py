@@ -1,0 +1,60 @@
+"""Tables of measured eyes: the CSV file, and a summary on the screen."""
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from s2a_jax.biomarkers.measure import is_biomarker
+
+Row = Mapping[str, str | float]
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Writes a CSV whose columns are all names that occur, in order; NaN is an empty cell.
+
+    The file appears whole or not at all; its folder has to be there.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with unfinished.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows([_cell(row.get(name, "")) for name in columns] for row in rows)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def print_summary(rows: Sequence[Row]) -> None:
+    """Prints each number's count, mean, standard deviation and range over the eyes."""
+    table = Table("biomarker", title=f"{len(rows)} eyes")
+    for heading in ("eyes", "mean ± sd", "range"):
+        table.add_column(heading, justify="right")
+    for name in dict.fromkeys(name for row in rows for name in row):
+        cells = [row.get(name, np.nan) for row in rows]
+        if not is_biomarker(name) or any(isinstance(cell, str) for cell in cells):
+            continue
+        values = np.array(cells)[~np.isnan(cells)]
+        if values.size:
+            spread = f" ± {values.std(ddof=1):.3g}" if values.size > 1 else ""
+            table.add_row(
+                name,
+                str(values.size),
+                f"{values.mean():.4g}{spread}",
+                f"{values.min():.4g} to {values.max():.4g}",
+            )
+    # Names are not to be cut where the output is no terminal.
+    console = Console()
+    Console(width=None if console.is_terminal else 100).print(table)
+
+
+def _cell(value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if np.isnan(value) else f"{value:.6g}"

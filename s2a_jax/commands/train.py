@@ -1,0 +1,135 @@
+"""`train`: trains or evaluates one configuration, or shows what it would train on."""
+
+import argparse
+import sys
+
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from s2a_jax.config.fields import set_fields
+from s2a_jax.config.load import load_config, shipped_names
+from s2a_jax.config.recipes import resolve
+from s2a_jax.data.dataset import data_slabs
+from s2a_jax.errors import UserError
+from s2a_jax.report.write import write_report
+from s2a_jax.runs.workdir import Workdir
+from s2a_jax.signals import run_program
+from s2a_jax.training.loop import evaluate_workdir, train
+from s2a_jax.training.preview import write_preview
+
+MODES = ("train", "evaluate", "preview")
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of the command."""
+    parser.set_defaults(takes_fields=True)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter  # keeps the epilog's lines
+    parser.description = "Trains or evaluates one configuration, or shows what it would train on."
+    parser.usage = "%(prog)s --config FILE --workdir DIR [--mode MODE] [--config.FIELD=VALUE ...]"
+    parser.epilog = f"""\
+  --config.SECTION.FIELD=VALUE
+                  another value for a field: every field of configs/default.py is
+                  such a flag, as --config.train.epochs=20. With --mode=evaluate and
+                  without --config it changes the run's own configuration, as
+                  --config.eval.protocol=otsu.
+
+examples:
+  {parser.prog} --config configs/synthetic.py --workdir runs/demo
+  {parser.prog} --mode=evaluate --workdir runs/demo --config.eval.protocol=otsu
+"""
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="the configuration: a Python file such as configs/octa500.py, or one of "
+        f"{', '.join(shipped_names())}; FILE:smoke is its shortest run. --mode=evaluate takes the "
+        "run's own by default",
+    )
+    parser.add_argument("--workdir", required=True, metavar="DIR", help="the folder of the run")
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        default="train",
+        help="train: train or resume, then evaluate and write the report (default); evaluate: "
+        "evaluate the best network of the workdir again; preview: draw training cases and "
+        "augmentations of them to preview.png",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trains, evaluates or previews.
+
+    Returns:
+        The exit code: 0, or 128 + the number of the signal that stopped a run.
+
+    Raises:
+        UserError: a flag, field, file or data set that cannot be used.
+        NonFiniteLossError: training has diverged.
+    """
+    workdir = Workdir(options.workdir)
+    config = resolve(read_config(options, workdir))
+    # Tables need their width where the output goes to a file, too.
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 110)
+    if options.mode == "preview":
+        return _preview(config, workdir, console)
+    work = train if options.mode == "train" else evaluate_workdir
+    code = run_program(
+        lambda: work(config, workdir, console), lambda: stopped_sentence(options.mode, workdir)
+    )
+    if code == 0:
+        _report(workdir, console)
+    return code
+
+
+def read_config(options: argparse.Namespace, workdir: Workdir) -> ConfigDict:
+    """The configuration that the flags describe, not resolved.
+
+    Raises:
+        UserError: a flag or field that cannot be used, or no configuration at all.
+    """
+    if options.config is not None:
+        config = load_config(options.config)
+    elif options.mode == "evaluate":
+        # Into the defaults, which know the type of a field that is empty in the run's.
+        config = load_config("default")
+        try:
+            config.update(workdir.load_config())
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"The run's configuration {workdir.config} does not have the fields of a "
+                f"configuration ({error}); put back a copy of it."
+            ) from error
+    else:
+        raise UserError("--config is missing, for example --config configs/synthetic.py.")
+    set_fields(config, options.fields)
+    return config
+
+
+def stopped_sentence(mode: str, workdir: Workdir) -> str:
+    """The state of a run that a signal ended anywhere but between two steps."""
+    if not workdir.has_checkpoint():
+        return "Stopped at once; nothing was saved yet."
+    if mode == "evaluate":
+        return "Stopped at once; results may be incomplete, the same command writes them again."
+    return "Stopped at once; the last checkpoint is complete, the same command resumes from it."
+
+
+def _preview(config: ConfigDict, workdir: Workdir, console: Console) -> int:
+    picture = workdir.path / "preview.png"
+    names = write_preview(config, picture)
+    slabs = data_slabs(config.data)
+    drawn = f" (slab {slabs[0]})" if slabs else ""
+    console.print(f"{', '.join(names)}, and three augmentations of each{drawn}: {picture}")
+    return 0
+
+
+def _report(workdir: Workdir, console: Console) -> None:
+    """Writes the report of a finished run, which must not make the run itself fail."""
+    try:
+        console.print(f"Report: {write_report(workdir.path)}")
+    except Exception:  # whatever it is: results and weights are complete
+        console.print_exception()
+        console.print(
+            "The report could not be written; everything else is complete. "
+            f"python -m s2a_jax report --workdir {workdir.path} tries again.",
+            style="bold yellow",
+        )

@@ -1,0 +1,1 @@
+"""Configurations: finding and loading a file, changing fields, filling in recipes, checking."""

@@ -1,0 +1,242 @@
+"""Recognises OCTA-500 on disk, and the layout of our own sets, and lists their cases."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from s2a_jax.data.layouts import (
+    OURS,
+    SPLIT_LAYOUTS,
+    NotRecognisedError,
+    SplitLayout,
+    existing_folder,
+    has_layout,
+    list_splits,
+)
+from s2a_jax.data.pairing import (
+    SPLITS,
+    CaseFiles,
+    Listing,
+    SlabFolder,
+    SplitFiles,
+    pair_splits,
+    with_slabs,
+)
+from s2a_jax.errors import UserError
+from s2a_jax.inputs.names import child_folder, first_few, fold_name, folders_in, images_in
+from s2a_jax.inputs.slabs import SlabError, check_slabs
+
+__all__ = ["OCTA500_IDS", "SPLITS", "CaseFiles", "Listing", "list_octa500", "list_split_folders"]
+
+# The official splits of OCTA-500 by id.
+OCTA500_IDS = {
+    "3M": {
+        "train": range(10301, 10441),
+        "val": range(10441, 10451),
+        "test": range(10451, 10501),
+    },
+    "6M": {
+        "train": range(10001, 10181),
+        "val": range(10181, 10201),
+        "test": range(10201, 10301),
+    },
+}
+_SUBSET_OF_NAME = {
+    alias: subset
+    for subset, digit in (("3M", 3), ("6M", 6))
+    for alias in (f"octa{digit}mm", f"octa{digit}m", f"{digit}mm", f"{digit}m")
+}
+_HELP = (
+    "Get OCTA-500 from IEEE DataPort (search for OCTA-500) or its authors' page, unpack it and "
+    "pass --config.data.root=DIR; to try the program without any data, run "
+    "`python main.py --config configs/synthetic.py --workdir runs/demo`."
+)
+OCTA500_SLABS = ("ILM_OPL", "FULL", "OPL_BM")
+_DEPTH = 2  # how far below the given root a data set or subset folder may lie
+
+_LABELS = ("GT_LargeVessel", "GT_FAZ", "GT_CAVF")
+"""Folders of vessel masks, of FAZ masks, and of classes that serve where one of these lacks."""
+_NEW_RELEASE = f"OCTA-500, new release (Label/{{{','.join(_LABELS)}}})"
+_OLD_RELEASE = "OCTA-500, old release (GroundTruth)"
+_LOOKED_FOR = (
+    "OCTA_3mm|OCTA_6mm|OCTA_3M|OCTA_6M with Projection Maps/OCTA(ILM_OPL), and "
+    f"Label/{{{','.join(_LABELS)}}} or GroundTruth",
+    *(layout.name for layout in SPLIT_LAYOUTS),
+)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A recognised folder: `slabs` hold the images by id, or else `layout` the split folders."""
+
+    folder: Path
+    subset: str | None  # None: nothing tells
+    slabs: tuple[SlabFolder, ...] = ()
+    layout: SplitLayout | None = None
+
+
+def list_octa500(
+    root: str | Path, subset: str, slab: str | None = None, skip_incomplete: bool = False
+) -> Listing:
+    """Finds OCTA-500 in any of its usual layouts.
+
+    The releases by id are split as their authors do. A val split that is absent is made from the
+    last tenth of train. Split folders are taken as they are: `subset` matters for them only if
+    they lie in a folder named after a subset.
+
+    Args:
+      root: the data set's folder, its parent, or a subset's folder.
+      subset: "3M" or "6M".
+      slab: of the releases, the layers that are projected: "ILM_OPL" (the superficial ones; also
+        None), "FULL" or "OPL_BM"; or several with commas between.
+      skip_incomplete: leave out cases that lack one of the slabs, instead of raising.
+
+    Raises:
+      UserError: an unknown subset or slab, a slab of split folders, nothing or several data sets
+        recognised, the subset or its train split is absent, a case that lacks a slab, ids outside
+        the official ranges, or two files for one image or mask.
+    """
+    if subset not in OCTA500_IDS:
+        raise UserError(f"The OCTA-500 subset {subset!r} is unknown; choose 3M or 6M.")
+    names = check_slabs(slab, OCTA500_SLABS, "OCTA-500")
+    root = existing_folder(root, _HELP)
+    found = _choose(_search(root, names), root, subset)
+    if found.layout is not None:
+        if slab is not None:
+            raise SlabError(
+                f"config.data.slab={slab!r}: {found.folder} has the layout {found.layout.name}, "
+                "in which there is one kind of image",
+                "leave it out",
+            )
+        return list_splits(found.folder, found.layout)
+    layout, files = _files_by_id(found)
+    groups = _by_official_split(files, subset)
+    return pair_splits(found.folder, layout, groups, skip_incomplete)
+
+
+def list_split_folders(root: str | Path) -> Listing:
+    """Lists `{train,val,test}/{images,masks}`; a mask is as `CaseFiles` describes.
+
+    Masks are masks/<stem>.png (both structures) or masks/<stem>_rv.png and masks/<stem>_faz.png.
+
+    Raises:
+      UserError: no such folder, no train split, or two files for one image or mask.
+    """
+    root = existing_folder(root, _HELP)
+    if not has_layout(root, OURS):
+        raise UserError(f"{root} has no train/images and train/masks; expected {OURS.name}.")
+    return list_splits(root, OURS)
+
+
+def _search(root: Path, slab_names: tuple[str, ...]) -> list[_Found]:
+    """All recognised folders: releases by id before split folders, then by depth."""
+    by_id, by_folder = [], []
+    level = [root]
+    for _ in range(_DEPTH + 1):
+        for folder in level:
+            subset = _SUBSET_OF_NAME.get(fold_name(folder.name))
+            if slabs := _slabs(folder, slab_names):
+                by_id.append(_Found(folder, subset or _subset_of_ids(slabs), slabs))
+            for layout in SPLIT_LAYOUTS:
+                if has_layout(folder, layout):
+                    by_folder.append(_Found(folder, subset, layout=layout))
+                    break
+        level = [child for folder in level for child in folders_in(folder)]
+    return by_id + by_folder
+
+
+def _choose(found: Sequence[_Found], root: Path, subset: str) -> _Found:
+    if not found:
+        looked_for = "; ".join(_LOOKED_FOR)
+        raise NotRecognisedError(
+            f"No data set was recognised in {root}; looked for: {looked_for}. {_HELP}"
+        )
+    pool = [one for one in found if one.subset == subset]
+    if not pool:
+        other = next((one for one in found if one.subset is not None), None)
+        if other is not None:
+            raise NotRecognisedError(
+                f"{root} does not hold the subset {subset} of OCTA-500, only {other.subset} (in "
+                f"{other.folder}); add the folder of {subset} or choose {other.subset}."
+            )
+        pool = found
+    first = pool[0]
+    rivals = [one for one in pool if _rank(one, root) == _rank(first, root)]
+    if len(rivals) > 1:
+        listed = ", ".join(str(one.folder) for one in rivals)
+        raise UserError(f"{root} holds several data sets: {listed}; pass the one to use.")
+    return first
+
+
+def _rank(found: _Found, root: Path) -> tuple[bool, int]:
+    return found.layout is not None, len(found.folder.relative_to(root).parts)
+
+
+def _slabs(folder: Path, names: tuple[str, ...]) -> tuple[SlabFolder, ...]:
+    """The slabs' images, OCTA(<name>), in a subset's folder; nothing where there is no image."""
+    maps = child_folder(folder, "Projection Maps")
+    if maps is None:
+        return ()
+    slabs = []
+    for name in names:
+        path = child_folder(maps, f"OCTA({name})")
+        slabs.append(SlabFolder(path or maps / f"OCTA({name})", images_in(path)))
+    return tuple(slabs) if any(slab.files for slab in slabs) else ()
+
+
+def _subset_of_ids(slabs: tuple[SlabFolder, ...]) -> str | None:
+    for slab in slabs:
+        for stem in slab.files:
+            for subset in OCTA500_IDS:
+                if _official_split(stem, subset) is not None:
+                    return subset
+    return None
+
+
+def _official_split(stem: str, subset: str) -> str | None:
+    for split, ids in OCTA500_IDS[subset].items():
+        if stem.isdecimal() and int(stem) in ids:
+            return split
+    return None
+
+
+def _files_by_id(found: _Found) -> tuple[str, SplitFiles]:
+    """The layout's name and the files of one subset."""
+    images = with_slabs(found.slabs, SplitFiles({})).images
+    for home in (found.folder, found.folder.parent):
+        for labels in (child_folder(home, "Label"), home):
+            if labels is None:
+                continue
+            rv, faz, classes = (images_in(child_folder(labels, name)) for name in _LABELS)
+            # `labels` serves both subsets and may hold the masks of the other one only.
+            if images.keys() & (rv.keys() | faz.keys() | classes.keys()):
+                masks = SplitFiles({}, rv=rv, faz=faz, classes=classes)
+                return _NEW_RELEASE, with_slabs(found.slabs, masks)
+    combined = images_in(child_folder(found.folder, "GroundTruth"))
+    if images.keys() & combined.keys():
+        return _OLD_RELEASE, with_slabs(found.slabs, SplitFiles({}, combined=combined))
+    raise UserError(
+        f"{found.folder} has images but no masks for them; looked for {', '.join(_LABELS)} in a "
+        "folder Label in it or beside it, and for GroundTruth in it; no other label is read. "
+        "Unpack the labels there."
+    )
+
+
+def _by_official_split(files: SplitFiles, subset: str) -> dict[str, SplitFiles]:
+    outside = [stem for stem in files.images if _official_split(stem, subset) is None]
+    if outside:
+        folder = files.images[outside[0]].parent
+        ids = [id_ for split in OCTA500_IDS[subset].values() for id_ in split]
+        raise UserError(
+            f"{folder} holds images that {subset} of OCTA-500 does not have: "
+            f"{first_few(outside)}; its ids are {min(ids)} to {max(ids)}. Remove these files."
+        )
+    groups = {}
+    for split in SPLITS:
+        images = {
+            stem: path
+            for stem, path in files.images.items()
+            if _official_split(stem, subset) == split
+        }
+        groups[split] = replace(files, images=images)
+    return groups

@@ -1,0 +1,213 @@
+"""TFDS builders: the data sets as array_record files, written and read without TensorFlow.
+
+They read the raw folder through `manual_dir`; `python -m s2a_jax prepare` runs them.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+from tensorflow_datasets.core.file_adapters import ArrayRecordFileAdapter
+
+from s2a_jax.data.cases import Case, read_case
+from s2a_jax.data.folder import list_user_folder
+from s2a_jax.data.octa500 import OCTA500_IDS, OCTA500_SLABS, list_octa500
+from s2a_jax.data.pairing import SPLITS, CaseFiles, Listing
+from s2a_jax.data.rose import ROSE_SIZES, ROSE_SLABS, list_rose
+from s2a_jax.errors import UserError
+from s2a_jax.inputs.slabs import slab_names
+
+_SHARD = 4096  # cases in a file
+
+
+@dataclasses.dataclass
+class SourceConfig(tfds.core.BuilderConfig):
+    """Which part of a data set.
+
+    Attributes:
+      subset: as `config.data.subset`; None for folders without subsets.
+      slab: as `config.data.slab`.
+    """
+
+    subset: str | None = None
+    slab: str | None = None
+
+
+class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Cases at their native size: `id`, `image`, `rv`, `faz`, `has_rv`, `has_faz`.
+
+    Images are uint16 [H, W], or [H, W, C] with C > 1 slabs: the levels of a 16-bit file, or those
+    of an 8-bit file times 257, the same fraction of the range. The metadata has the slabs' names as
+    `slabs`, if they were named. (An Image feature of 16 bits would need OpenCV to be read.) Masks
+    are uint8 [H, W, 1], 0 or 255, and all 0 where `has_rv` or `has_faz` is false.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "See data/README.md for where each data set can be had."
+    BUILDER_CONFIGS = (SourceConfig(name="default"),)
+
+    skipped: frozenset[Path] = frozenset()
+    """Images to leave out."""
+    skip_incomplete: bool = False
+    """Whether to leave out cases that lack a slab."""
+    on_case: Callable[[], Any] = staticmethod(lambda: None)
+    """Called after every case."""
+    encode: Callable[[CaseFiles], bytes] | None = None
+    """Gives a case as `encoded` does; None: that."""
+
+    def listing(self, root: Path) -> Listing:
+        """The cases of the raw folder."""
+        return list_user_folder(root, self.builder_config.slab, self.skip_incomplete)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        slabs = slab_names(self.builder_config.slab)
+        channels = (len(slabs),) if len(slabs) > 1 else ()
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="En-face OCTA with masks of the retinal vessels and the FAZ.",
+            features=tfds.features.FeaturesDict(
+                {
+                    "id": tfds.features.Text(),
+                    "image": tfds.features.Tensor(
+                        shape=(None, None, *channels), dtype=np.uint16, encoding="zlib"
+                    ),
+                    "rv": tfds.features.Image(shape=(None, None, 1)),
+                    "faz": tfds.features.Image(shape=(None, None, 1)),
+                    "has_rv": tfds.features.Scalar(np.bool_),
+                    "has_faz": tfds.features.Scalar(np.bool_),
+                }
+            ),
+            metadata=tfds.core.MetadataDict(slabs=list(slabs)) if slabs else None,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, list]:
+        cases = self.listing(Path(dl_manager.manual_dir)).cases
+        kept = [case for case in cases if case.image not in self.skipped]
+        groups = {split: [case for case in kept if case.split == split] for split in SPLITS}
+        return {split: group for split, group in groups.items() if group}
+
+    def encoded(self, files: CaseFiles) -> bytes:
+        """Reads a case and serializes it.
+
+        Raises:
+          UserError: as `read_case`; also for values that 16 bits cannot hold.
+        """
+        return self.info.features.serialize_example(_example(files, read_case(files)))
+
+    def _generate_examples(self, files: list[CaseFiles]) -> Iterator[tuple[str, bytes]]:
+        for file in files:
+            yield file.id, (self.encode or self.encoded)(file)
+            self.on_case()
+
+    def _download_and_prepare(
+        self, dl_manager: tfds.download.DownloadManager, download_config: Any
+    ) -> None:
+        # Instead of TFDS's own, which would encode every case again after it has been checked.
+        del download_config
+        infos = []
+        for split, files in self._split_generators(dl_manager).items():
+            template = tfds.core.ShardedFileTemplate(
+                data_dir=self.data_path,
+                dataset_name=self.name,
+                split=split,
+                filetype_suffix="array_record",
+            )
+            parts = [files[i : i + _SHARD] for i in range(0, len(files), _SHARD)]
+            paths = [
+                template.sharded_filepath(shard_index=i, num_shards=len(parts))
+                for i in range(len(parts))
+            ]
+            for path, part in zip(paths, parts, strict=True):
+                ArrayRecordFileAdapter.write_examples(path, self._generate_examples(part))
+            infos.append(
+                tfds.core.SplitInfo(
+                    name=split,
+                    shard_lengths=[len(part) for part in parts],
+                    num_bytes=sum(path.stat().length for path in paths),
+                    filename_template=template,
+                )
+            )
+        self.info.set_splits(tfds.core.splits.SplitDict(infos))
+
+
+class Folder(CasesBuilder):
+    """A user's own folder."""
+
+
+class Synthetic(CasesBuilder):
+    """Synthetic eyes that lie in a folder."""
+
+
+class Octa500(CasesBuilder):
+    """OCTA-500, subsets 3M and 6M; each slab is a configuration, the superficial one is `3m`."""
+
+    BUILDER_CONFIGS = tuple(
+        SourceConfig(
+            name=subset.lower() + (f"_{slab.lower()}" if slab else ""), subset=subset, slab=slab
+        )
+        for subset in OCTA500_IDS
+        for slab in (None, *OCTA500_SLABS)
+    )
+
+    def listing(self, root: Path) -> Listing:
+        """The cases of the raw folder."""
+        config = self.builder_config
+        return list_octa500(root, config.subset, config.slab, self.skip_incomplete)
+
+
+class Rose(CasesBuilder):
+    """ROSE-1, -2, -O, -Z and -H; each slab is a configuration, the superficial one is `Z`."""
+
+    BUILDER_CONFIGS = tuple(
+        SourceConfig(name=subset + (f"_{slab}" if slab else ""), subset=subset, slab=slab)
+        for subset in ROSE_SIZES
+        for slab in (None, *ROSE_SLABS[subset])
+    )
+
+    def listing(self, root: Path) -> Listing:
+        """The cases of the raw folder."""
+        config = self.builder_config
+        return list_rose(root, config.subset, config.slab, self.skip_incomplete)
+
+
+BUILDERS = {"octa500": Octa500, "rose": Rose, "folder": Folder, "synthetic": Synthetic}
+
+
+def _example(file: CaseFiles, case: Case) -> dict[str, Any]:
+    empty = np.zeros(case.native_size, bool)
+    masks = {"rv": case.rv, "faz": case.faz}
+    return {
+        "id": file.id,
+        "image": to_levels(case.image, file.image),
+        **{
+            name: Image.fromarray(
+                np.where(empty if mask is None else mask, 255, 0).astype(np.uint8)
+            )
+            for name, mask in masks.items()
+        },
+        **{f"has_{name}": mask is not None for name, mask in masks.items()},
+    }
+
+
+def to_levels(image: np.ndarray, path: Path) -> np.ndarray:
+    """The 16-bit levels that `from_levels` makes the same image from.
+
+    Raises:
+      UserError: there are none; the message names `path`.
+    """
+    levels = np.rint(image * 65535).astype(np.uint16)
+    if not np.array_equal(from_levels(levels), image):
+        raise UserError(f"{path} holds values that 16 bits cannot hold; save it as a 16-bit image.")
+    return levels
+
+
+def from_levels(levels: np.ndarray) -> np.ndarray:
+    """16-bit levels -> exactly the float32 in [0, 1] that was read from the raw file."""
+    # 257 levels apart are the levels of an 8-bit file, which was divided by 255.
+    if (levels % 257 == 0).all():
+        return (levels // 257).astype(np.float32) / np.float32(255)
+    return levels.astype(np.float32) / np.float32(65535)

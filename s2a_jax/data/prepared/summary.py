@@ -1,0 +1,138 @@
+"""What a data set holds, and what is wrong with it: counts, prevalence, duplicates."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from hashlib import blake2b
+from itertools import combinations
+
+import numpy as np
+
+from s2a_jax.data.cases import Case
+from s2a_jax.data.pairing import SPLITS, CaseFiles
+from s2a_jax.inputs.images import resize_image
+from s2a_jax.inputs.names import first_few
+from s2a_jax.inputs.slabs import first_slab
+
+_SIDE = 32  # px, of the thumbnails that near duplicates are found by
+_ALIKE = 0.95  # correlation of thumbnails; different eyes stay below 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What the report needs to know of one case.
+
+    Attributes:
+      id, split: of the case.
+      size: height and width in pixels.
+      rv, faz: share of the pixels in each mask, or None without a mask.
+      digest: of the image's pixels.
+      thumbnail: [32 * 32] float32 without its mean, of unit length; of several slabs the first.
+    """
+
+    id: str
+    split: str
+    size: tuple[int, int]
+    rv: float | None
+    faz: float | None
+    digest: str
+    thumbnail: np.ndarray
+
+
+def summarise(file: CaseFiles, case: Case) -> Summary:
+    """The summary of one decoded case."""
+    small = resize_image(first_slab(case.image), (_SIDE, _SIDE)).ravel()
+    small = small - small.mean()
+    return Summary(
+        id=file.id,
+        split=file.split,
+        size=case.native_size,
+        rv=None if case.rv is None else float(case.rv.mean()),
+        faz=None if case.faz is None else float(case.faz.mean()),
+        digest=blake2b(np.ascontiguousarray(case.image), digest_size=16).hexdigest(),
+        thumbnail=small / max(float(np.linalg.norm(small)), 1e-6),
+    )
+
+
+def make_report(cases: Sequence[Summary], unreadable: dict[str, str]) -> dict:
+    """The report as JSON values; `digest` stands for all cases, to tell whether they are the same.
+
+    Duplicates are pairs "split/id": exact ones have the same pixels; near ones have thumbnails of
+    32x32 pixels that correlate by at least 0.95.  Pairs across splits leak.
+
+    Args:
+      cases: every readable case.
+      unreadable: file -> what is wrong with it.
+    """
+    told = sorted((case.split, case.id, case.digest, case.rv, case.faz) for case in cases)
+    report: dict = {
+        "digest": blake2b(repr(told).encode(), digest_size=16).hexdigest(),
+        "splits": {},
+        "duplicates": _duplicates(cases),
+        "unreadable": unreadable,
+    }
+    for split in SPLITS:
+        part = [case for case in cases if case.split == split]
+        sizes = Counter(f"{case.size[1]}x{case.size[0]}" for case in part)
+        entry = {"cases": len(part), "sizes": dict(sizes.most_common())}
+        for task in ("rv", "faz"):
+            shares = [getattr(case, task) for case in part if getattr(case, task) is not None]
+            entry[task] = {
+                "masks": len(shares),
+                "prevalence": float(np.mean(shares)) if shares else None,
+                "missing": [case.id for case in part if getattr(case, task) is None],
+            }
+        report["splits"][split] = entry
+    return report
+
+
+def report_lines(report: dict) -> list[str]:
+    """The report as Markdown, line by line."""
+    lines = [
+        "| split | cases | sizes (px) | RV masks | RV % | FAZ masks | FAZ % |",
+        "|" + "---|" * 7,
+    ]
+    for split, entry in report["splits"].items():
+        sizes = ", ".join(f"{size} ({count})" for size, count in entry["sizes"].items()) or "-"
+        cells = [split, str(entry["cases"]), sizes]
+        for task in ("rv", "faz"):
+            prevalence = entry[task]["prevalence"]
+            cells.append(str(entry[task]["masks"]))
+            cells.append("-" if prevalence is None else f"{100 * prevalence:.2f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    lines.append("")
+    for task in ("rv", "faz"):
+        missing = [
+            f"{split}/{name}"
+            for split, e in report["splits"].items()
+            for name in e[task]["missing"]
+        ]
+        if missing:
+            lines.append(
+                f"- {len(missing)} cases have no {task.upper()} mask: {first_few(missing)}"
+            )
+    duplicates = report["duplicates"]
+    for kind in ("exact", "near"):
+        pairs = duplicates[kind]
+        across = [pair for pair in pairs if pair[0].split("/")[0] != pair[1].split("/")[0]]
+        shown = ": " + first_few([" = ".join(pair) for pair in across or pairs]) if pairs else ""
+        lines.append(f"- {kind} duplicates: {len(pairs)}, {len(across)} across splits{shown}")
+    unreadable = report["unreadable"]
+    lines.append(f"- unreadable cases: {len(unreadable)}")
+    lines += [f"  - {problem}" for problem in unreadable.values()]
+    return lines
+
+
+def _duplicates(cases: Sequence[Summary]) -> dict[str, list[tuple[str, str]]]:
+    names = [f"{case.split}/{case.id}" for case in cases]
+    found: dict[str, list[tuple[str, str]]] = {"exact": [], "near": []}
+    if len(cases) < 2:
+        return found
+    thumbnails = np.stack([case.thumbnail for case in cases])
+    alike = thumbnails @ thumbnails.T >= _ALIKE
+    for i, j in combinations(range(len(cases)), 2):
+        if cases[i].digest == cases[j].digest:
+            found["exact"].append((names[i], names[j]))
+        elif alike[i, j]:
+            found["near"].append((names[i], names[j]))
+    return found

@@ -1,0 +1,139 @@
+"""The folder of a run: what lies where in it, and whether a configuration belongs to it."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from ml_collections import ConfigDict
+
+from s2a_jax.config.values import flatten, from_json, to_json
+from s2a_jax.errors import UserError
+from s2a_jax.files import written_whole
+
+_MAY_CHANGE = ("data.root", "data.synthetic.root", "data.incomplete", "eval.", "log.", "mesh.")
+"""Fields that a resumed run may have otherwise: they do not change what it computes."""
+
+
+class Workdir:
+    """Paths below one run's folder.
+
+    Args:
+        path: the folder; it need not exist yet.
+
+    Raises:
+        UserError: `path` is a file.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path).expanduser().absolute()
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"--workdir={path} is a file; give a folder.")
+        self.config = self.path / "config.json"
+        self.defaults = self.path / "defaults.json"
+        self.checkpoints = self.path / "checkpoints"
+        self.environment = self.path / "environment.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.events = self.path / "tensorboard"
+        self.overlays = self.path / "overlays"
+        self.results = self.path / "results"
+        self.weights = self.path / "weights.safetensors"
+
+    def load_config(self) -> ConfigDict:
+        """The configuration that the run was started with.
+
+        Raises:
+            UserError: there is no run here, or its config.json is damaged.
+        """
+        if not self.config.is_file():
+            raise UserError(f"No run in {self.path}: it has no config.json. Train one first.")
+        try:
+            values = json.loads(self.config.read_text())
+            return from_json(values)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"The run's configuration {self.config} cannot be read ({error}); put back a copy "
+                "of it, or train in another --workdir."
+            ) from error
+
+    def has_checkpoint(self) -> bool:
+        """Whether a run has saved anything to go on from."""
+        steps = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
+        return any(step.name.isdecimal() for step in steps)  # unfinished ones have other names
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps every other run out of the folder, which is made, as long as this one writes to it.
+
+        The operating system frees the lock, `.lock`, when its process ends, in whatever way; only
+        on a file system without locks the file of a killed run stays.
+
+        Raises:
+            UserError: a run is at work here, or the folder cannot be written to.
+        """
+        lock = FileLock(self.path / ".lock")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(
+                f"Another run is at work in --workdir={self.path}; wait until it has ended, or "
+                f"give another folder. (If none is, delete {lock.lock_file}.)"
+            ) from error
+        except OSError as error:
+            raise UserError(f"Cannot write to --workdir={self.path}: {error}.") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def claim(self, config: ConfigDict, defaults: ConfigDict) -> None:
+        """Writes the configuration, or checks that the run here has the same.
+
+        Args:
+            config: resolved.
+            defaults: the configuration of this network and variant with nothing else chosen; the
+                report shows what differs from it.
+
+        Raises:
+            UserError: as `check`; the run's checkpoints are gone but not what was made of them,
+                which another run would overwrite; or the folder cannot be written to.
+        """
+        if self._is_taken():
+            self.check(config)
+            if not self.has_checkpoint():
+                raise UserError(
+                    f"{self.path} holds results or weights of a run, but none of its checkpoints "
+                    "to go on from; give another --workdir, or move those away."
+                )
+            return
+        for path, content in ((self.defaults, defaults), (self.config, config)):
+            with written_whole(path) as partial:
+                partial.write_text(json.dumps(to_json(content), indent=2) + "\n")
+
+    def check(self, config: ConfigDict) -> None:
+        """Checks that `config` may go on with the run here.
+
+        A run that ended before it saved anything does not count: any configuration may start anew.
+
+        Raises:
+            UserError: the run was started with another configuration, or its own cannot be read.
+        """
+        if not self._is_taken():
+            return
+        theirs, ours = flatten(to_json(self.load_config())), flatten(to_json(config))
+        for field in sorted(theirs.keys() | ours.keys()):
+            if theirs.get(field) != ours.get(field) and not field.startswith(_MAY_CHANGE):
+                raise UserError(
+                    f"{self.path} holds a run with config.{field}={theirs.get(field)!r}, not "
+                    f"{ours.get(field)!r}; give another --workdir, or that run's configuration."
+                )
+
+    def _is_taken(self) -> bool:
+        """Whether something here belongs to a configuration: a checkpoint, or what is made of one.
+
+        Who keeps the weights may have deleted the checkpoints.
+        """
+        made = self.weights.exists() or self.results.exists() or self.has_checkpoint()
+        return made and self.config.is_file()
