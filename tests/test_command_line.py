@@ -105,7 +105,7 @@ class Finder:
             except KeyboardInterrupt:  # as a package might
                 pass
 sys.meta_path.insert(0, Finder())
-from s2a_jax.cli import run as main
+from s2a_jax.cli import main
 main({arguments})
 """
 
