@@ -34,7 +34,10 @@ def test_every_command_has_help(capsys):
     for name in cli.COMMANDS:
         assert f"\n  {name} " in listed
         assert cli.run_command([name, "--help"]) == 0
-        assert f"usage: s2a-jax {name}" in capsys.readouterr().out
+        output = capsys.readouterr().out
+        assert f"usage: s2a-jax {name}" in output
+        assert "%%" not in output and "%(" not in output
+        assert ("2 to 6.5 mm" in " ".join(output.split())) == (name == "prepare")
 
 
 def test_version(capsys):

@@ -18,7 +18,7 @@ from s2a_jax.errors import UserError
 @pytest.fixture
 def runs(tmp_path):
     config = resolve(load_config("synthetic:smoke"))
-    return make_plan(config, networks(["unet", "s2anet"]), 2, tmp_path, load_config("default"))
+    return make_plan(config, networks(["unet", "s2anet"]), 2, tmp_path)
 
 
 @pytest.fixture
