@@ -1,4 +1,4 @@
-"""`python -m s2a_jax compare`: several networks under one budget on the same cases."""
+"""`compare`: trains several networks alike and tests their differences."""
 
 import argparse
 import sys
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from s2a_jax.comparison.output import write_comparison
 from s2a_jax.comparison.plan import ablation, make_plan, networks
-from s2a_jax.comparison.runner import train_all
-from s2a_jax.comparison.write import write_comparison
+from s2a_jax.comparison.run import train_all
 from s2a_jax.config.fields import set_fields
 from s2a_jax.config.load import load_config
 from s2a_jax.config.recipes import resolve
@@ -20,33 +20,37 @@ _ALL = "unet,transunet,jointseg,vaffnet,s2anet"
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     parser.description = (
-        "Trains each network with each seed in a workdir of its own (what is finished "
-        "is kept, what was stopped goes on), evaluates all alike on the same cases, tests the "
-        "differences, and writes tables and pictures beside the published numbers."
+        "Trains each network with each seed in a workdir of its own (finished runs are kept, stopped "
+        "ones resume), evaluates all on the same cases, tests the differences, and writes tables and "
+        "pictures beside the published numbers."
     )
     parser.set_defaults(takes_fields=True)
     parser.epilog = "Fields change as for train: --config.train.epochs=20."
-    parser.add_argument("--config", required=True, metavar="FILE", help="as of main.py")
+    parser.add_argument("--config", required=True, metavar="FILE", help="as for train")
     parser.add_argument("--workdir", required=True, type=Path, metavar="DIR")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--networks", metavar="A,B", help=f"default, without --add: {_ALL}")
     what.add_argument("--preset", choices=("ablation",), help="the parts of S2A-Net")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="runs of each; default 1")
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="runs of each network; default 1"
+    )
     parser.add_argument(
         "--add",
         action="append",
         default=[],
         metavar="NAME=DIR",
-        help="a finished run, or a folder that evaluate --out wrote, to compare too; one name "
-        "several times: its seeds; without --networks and --preset nothing is trained",
+        help="also compare a finished run, or a folder that evaluate --out wrote; repeat a name "
+        "for its seeds. With --add but without --networks and --preset nothing is trained",
     )
     parser.add_argument(
-        "--reference", metavar="NAME", help="what is tested against; default: s2anet or the first"
+        "--reference",
+        metavar="NAME",
+        help="network that the others are tested against; default: s2anet, or the first",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains what is missing, evaluates all alike and writes the comparison.
+    """Trains the missing runs, evaluates all and writes the comparison.
 
     Returns:
         0; 1 if a run failed (the others are compared); 128 + a signal's number if stopped.

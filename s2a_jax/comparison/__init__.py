@@ -1,1 +1,1 @@
-"""Several networks under one budget on the same cases: plan, runs, statistics, table, pictures."""
+"""Comparison of several networks on the same cases: plan, runs, statistics, output."""

@@ -3,16 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")  # files alone, also where there is no display
-
 import numpy as np
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from s2a_jax.comparison.gather import Result, read_curves
-from s2a_jax.comparison.tables import TASK_NAMES
+from s2a_jax.comparison.results import TASK_NAMES, Result, read_curves
 
 _CAPTION = 20  # pixels above each network's row
 
@@ -22,12 +17,12 @@ def draw_dice(
     results: Sequence[Result],
     cases: Mapping[str, Mapping[str, Sequence[str]]],
 ) -> None:
-    """A box for each network over a point for each case (mean over the seeds)."""
+    """Draws a box per network and a point per case (mean over the seeds)."""
     names = list(dict.fromkeys(result.name for result in results))
     panels = [(split, task, ids) for split, tasks in cases.items() for task, ids in tasks.items()]
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(max(3.0, 0.7 * len(names) + 1.2) * len(panels), 4), squeeze=False
-    )
+    width = max(3.0, 0.7 * len(names) + 1.2) * len(panels)
+    figure = Figure(figsize=(width, 4))
+    axes = figure.subplots(1, len(panels), squeeze=False)
     scatter = np.random.default_rng(0)
     for axis, (split, task, ids) in zip(axes[0], panels, strict=True):
         values = [
@@ -46,7 +41,7 @@ def draw_dice(
 
 
 def draw_curves(path: Path, results: Sequence[Result]) -> None:
-    """Training loss and validation Dice of both tasks by step: a line a run, a colour a network."""
+    """Draws training loss and validation Dice by step: one line per run, one colour per network."""
     curves = [(result, read_curves(result.folder)) for result in results]
     titles = {
         "loss": "training loss, RV + FAZ",
@@ -54,7 +49,8 @@ def draw_curves(path: Path, results: Sequence[Result]) -> None:
         "val_faz_dice": "validation, avascular zone (FAZ): Dice",
     }
     names = list(dict.fromkeys(result.name for result in results))
-    figure, axes = plt.subplots(1, len(titles), figsize=(13, 4))
+    figure = Figure(figsize=(13, 4))
+    axes = figure.subplots(1, len(titles))
     for axis, (key, title) in zip(axes, titles.items(), strict=True):
         labelled = set()
         for result, by_name in curves:
@@ -80,9 +76,9 @@ def draw_curves(path: Path, results: Sequence[Result]) -> None:
 
 
 def write_sheets(folder: Path, results: Sequence[Result], number: int = 3) -> list[Path]:
-    """The same validation cases across the networks, one picture a case: `<folder>/<id>.png`.
+    """Draws the same validation cases for all networks, one picture per case: `<folder>/<id>.png`.
 
-    Stacks what each network's first run left under overlays/, for cases that all of them drew.
+    Stacks the overlays of each network's first run, for cases that all of them drew.
 
     Returns:
         The pictures; none where the runs have no overlays in common.
@@ -111,7 +107,6 @@ def write_sheets(folder: Path, results: Sequence[Result], number: int = 3) -> li
     return [folder / name for name in common]
 
 
-def _save(figure: plt.Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=110)
-    plt.close(figure)

@@ -1,4 +1,4 @@
-"""What is to be trained: networks or parts of the reference, each with several seeds."""
+"""Plan of a comparison: networks or parts of the reference, each with several seeds."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from s2a_jax.runs.workdir import Workdir
 from s2a_jax.training.setup import network_fields_of
 
 Variants = dict[str, dict[str, Any]]
-"""Name of a variant -> fields of the configuration that it changes, as "section.field"."""
+"""Variant -> fields of the configuration that it changes, "section.field" -> value."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Run:
     """One training run.
 
     Attributes:
-        name: what is compared, a network or a variant of it.
+        name: network or variant that is compared.
         seed: `config.seed`.
         config: resolved configuration.
-        workdir: where it goes.
+        workdir: folder of the run.
     """
 
     name: str
@@ -33,15 +33,15 @@ class Run:
 
     @property
     def label(self) -> str:
-        """Name of its folder."""
+        """Name of the run's folder."""
         return self.workdir.path.name
 
 
 def networks(names: Sequence[str]) -> Variants:
-    """One variant for each network.
+    """One variant per network.
 
     Raises:
-        UserError: a name comes twice or there is none.
+        UserError: a name is there twice, or there is none.
     """
     if not names or len(set(names)) < len(names):
         raise UserError(f"--networks={','.join(names)}: expected each name once, at least one.")
@@ -49,14 +49,14 @@ def networks(names: Sequence[str]) -> Variants:
 
 
 def ablation(config: ConfigDict) -> Variants:
-    """The parts of S2A-Net, one changed at a time; the first is the network as it is.
+    """Variants of S2A-Net that change one part each; the first one changes nothing.
 
-    `no-context` decodes the vessels and the avascular zone from the last Transformer block alone,
-    with a decoder each. The others replace DWB: by the weights that the released code trains with,
-    by equal weights, by learned uncertainty (Kendall 2018) and by DWA (Liu 2019).
+    `no-context` decodes vessels and FAZ from the last Transformer block alone, each with its own
+    decoder. The others replace DWB by the weights that the released code trains with, by equal
+    weights, by learned uncertainty (Kendall 2018) and by DWA (Liu 2019).
 
     Args:
-        config: resolved; its own fields of model and objective hold for every variant.
+        config: resolved; its fields of model and objective hold for every variant.
     """
     whole = {"model.name": "s2anet", "objective.balance": "dwb"}
     last = max(network_fields_of(_changed(config, whole))["gcem_layers"])
@@ -77,9 +77,9 @@ def make_plan(
     seeds: int,
     folder: Path,
 ) -> list[Run]:
-    """All runs: every variant with the first seed, then with the second, and so on.
+    """Lists all runs: every variant with the first seed, then with the second, and so on.
 
-    So a comparison that is stopped has compared all variants with some seeds.
+    A comparison that is stopped early has then compared all variants with some seeds.
 
     Args:
         config: resolved configuration; its seed is the first one.

@@ -1,11 +1,11 @@
-"""The numbers of the comparison: one row for each network, task and split."""
+"""Numbers of the comparison: one row per network, task and split."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from s2a_jax.comparison.gather import Result
+from s2a_jax.comparison.results import Result
 from s2a_jax.statistics.intervals import bootstrap_interval
 from s2a_jax.statistics.significance import holm, paired_wilcoxon, rank_biserial
 
@@ -17,22 +17,23 @@ class Row:
     Attributes:
         split: `val` or `test`.
         task: `rv` or `faz`.
-        name: the network or variant.
-        parameters: number of weights, or None.
+        name: network or variant.
+        parameters: number of parameters, or None.
         minutes: mean training time over the seeds, or None.
         seeds: number of runs.
         cases: number of cases.
         mean: mean Dice over the cases.
-        sd: standard deviation over the cases, divided by N as in the runs' own tables; None for
-            one case, as `low`, `high` and `effect`.
+        sd: standard deviation over the cases, divided by N as in a run's own tables. For a single
+            case `sd`, `low`, `high` and `effect` are None.
         low: lower end of the 95 % bootstrap interval of the mean over the cases.
         high: its upper end.
         seed_sd: standard deviation of the mean Dice over the seeds, divided by N - 1; None for
             one seed.
-        difference: mean minus the reference's; None for the reference itself, as all below.
-        p: of the paired Wilcoxon test, corrected by Holm over the comparisons of this task and
-            split; None where there are too few cases.
-        p_uncorrected: the same before the correction.
+        difference: mean minus the reference's mean. For the reference itself this and all fields
+            below are None.
+        p: p-value of the paired Wilcoxon test, corrected by Holm over the comparisons of this task
+            and split; None with too few cases.
+        p_uncorrected: p-value before the correction.
         effect: matched-pairs rank-biserial correlation; positive: better than the reference.
     """
 
@@ -57,12 +58,12 @@ class Row:
 def compare(
     results: Sequence[Result], cases: Mapping[str, Mapping[str, Sequence[str]]], reference: str
 ) -> list[Row]:
-    """All rows, split by split and task by task, the networks in the order of `results`.
+    """Computes all rows, by split and task, the networks in the order of `results`.
 
     Args:
-        results: finished runs; those of one name are its seeds.
-        cases: as from `gather.common_cases`.
-        reference: the name that all others are tested against.
+        results: finished runs; runs with one name are its seeds.
+        cases: what `common_cases` returned.
+        reference: name that all others are tested against.
     """
     groups: dict[str, list[Result]] = {}
     for result in results:
@@ -94,7 +95,7 @@ def _task_rows(
     for name, runs in groups.items():
         values, is_other = per_case[name], name != reference
         seed_means = dice[name].mean(axis=1)
-        spread = len(values) > 1  # a single case tells nothing about others
+        spread = len(values) > 1  # a single case says nothing about others
         low, high = bootstrap_interval(values) if spread else (None, None)
         minutes = [run.minutes for run in runs if run.minutes is not None]
         rows.append(

@@ -1,4 +1,4 @@
-"""The command at the shortest: stopped, gone on with, finished, evaluated otherwise."""
+"""The shortest comparison: stopped, resumed, finished, evaluated again."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 
 
-def test_a_stopped_comparison_goes_on(run_environment, shared, tmp_path):
+def test_a_stopped_comparison_resumes(run_environment, shared, tmp_path):
     folder, other = tmp_path / "compare", tmp_path / "other"
     other.mkdir()
     for split in ("val", "test"):
@@ -34,7 +34,7 @@ def test_a_stopped_comparison_goes_on(run_environment, shared, tmp_path):
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 128 + signal.SIGTERM, output
-    assert "the same command goes on from there" in output
+    assert "run the same command again to resume" in output
 
     process = start()
     output, _ = process.communicate(timeout=280)

@@ -1,7 +1,7 @@
-"""Trains the runs of a plan one after the other, each in a process of its own.
+"""Trains the runs of a plan one after the other, each in its own process.
 
-A process for each run, since that frees the memory of its arrays and compiled programs, and one
-network that fails cannot take the others along. Compiled programs are shared on disk.
+A process frees the memory of its arrays and compiled programs, and a network that fails does not
+end the others. Runs share compiled programs on disk.
 """
 
 import contextlib
@@ -17,34 +17,35 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from s2a_jax.comparison.gather import readable
 from s2a_jax.comparison.plan import Run
+from s2a_jax.comparison.results import readable
 from s2a_jax.config.values import to_json
 from s2a_jax.errors import UserError
+from s2a_jax.files import written_whole
 from s2a_jax.runs.files import read_object
 from s2a_jax.signals import Interrupt
 
 _POLL = 0.3  # seconds
 _RECORD = "compare.json"
-"""In a run's workdir: `seconds` of training so far, whether it is `finished`, and `eval`, the
-section of the configuration that its results were made under (None: not known)."""
+"""File in a run's workdir: `seconds` of training so far, `finished`, and `eval`, the section of the
+configuration that the results were made under (None: unknown)."""
 
 
 def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, list[Run]]:
-    """Trains what is not finished yet; what was stopped goes on.
+    """Trains the runs that are not finished, resuming those that were stopped.
 
-    Then finished runs that were evaluated under another `config.eval` are evaluated again.
+    Finished runs whose results were made under another `config.eval` are then evaluated again.
 
     Args:
-        runs: in this order.
-        logs: folder for what the runs print, a file each.
-        console: one line a run, and a bar on a terminal.
+        runs: runs in the order of training.
+        logs: folder for the runs' output, one file per run.
+        console: gets one line per run, and a progress bar on a terminal.
 
     Returns:
-        128 + the number of the signal that stopped the comparison, or 0; and the runs that failed.
+        0, or 128 + the number of the signal that stopped the comparison; and the runs that failed.
 
     Raises:
-        UserError: the first run of all refuses its configuration or data set.
+        UserError: the first run refuses its configuration or data set.
     """
     try:
         logs.mkdir(parents=True, exist_ok=True)
@@ -58,7 +59,7 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
         console.print(f"{len(finished)} of {len(runs)} runs are finished already.")
     if stale:
         console.print(
-            f"Results of {len(stale)} are not known to be of this config.eval: evaluated again."
+            f"{len(stale)} runs have results of another config.eval; they are evaluated again."
         )
     failed, evaluating = [], None
     bar = Progress(
@@ -75,11 +76,11 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
             show = functools.partial(_show, bar, task, runs, todo, i, since, evaluating)
             what = "evaluating again" if again else "training"
             console.print(f"[{i + 1}/{len(todo)}] {run.label}: {what}, log in {log}")
-            if again:  # stopped half-way, its results are of neither
+            if again:  # a stop half-way leaves results of neither
                 _write_record(run, before, finished=True, evaluated=False)
             code = _start(run, log, interrupt, show, again)
             seconds = time.monotonic() - since
-            if code == 2 and not i and not done:  # most likely all would be refused alike
+            if code == 2 and not i and not done:  # all others would most likely be refused too
                 reason = _last_line(log)
                 if not run.workdir.path.exists():  # refused before anything was written
                     _remove(log)
@@ -90,7 +91,7 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
                 spent = before if again else seconds
                 _write_record(run, spent, finished=code == 0, evaluated=code == 0)
             if interrupt.signal is not None and code != 0:
-                console.print(f"Stopped in {run.label}; the same command goes on from there.")
+                console.print(f"Stopped in {run.label}; run the same command again to resume.")
                 return 128 + interrupt.signal, failed
             if code != 0:
                 failed.append(run)
@@ -113,7 +114,7 @@ def _show(
     start: float,
     evaluating: float | None,
 ) -> None:
-    """Moves the bar; `todo[i]` is under way, as if without a break since `start`."""
+    """Updates the bar while `todo[i]` runs; `start` is its start, earlier parts counted."""
     share = 0.0 if _record(todo[i])["finished"] else _share_done(todo[i])
     left = _seconds_left(runs, todo[i:], time.monotonic() - start, share, evaluating)
     text = f"{todo[i].label} {share:.0%}; all runs: {_duration(left)} left"
@@ -123,7 +124,7 @@ def _show(
 def _start(
     run: Run, log: Path, interrupt: Interrupt, show: Callable[[], None], evaluate: bool
 ) -> int:
-    """One run in a child process; hands a signal on to it. Returns its exit code."""
+    """Runs one child process and forwards a signal to it; returns its exit code."""
     job = {"config": to_json(run.config), "evaluate": evaluate}
     with log.open("a") as output:
         child = subprocess.Popen(
@@ -132,20 +133,20 @@ def _start(
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
-            # Else a Ctrl-C reaches the child twice, and the second one stops it unsaved.
+            # Otherwise Ctrl-C reaches the child twice, and the second signal stops it unsaved.
             start_new_session=True,
         )
-        handed_on = False
+        forwarded = False
         try:
             child.stdin.write(json.dumps(job) + "\n")
             child.stdin.flush()
             while child.poll() is None:
-                if interrupt.signal is not None and not handed_on:
+                if interrupt.signal is not None and not forwarded:
                     child.send_signal(interrupt.signal)
-                    handed_on = True
+                    forwarded = True
                 show()
                 time.sleep(_POLL)
-        except BaseException:  # the second Ctrl-C
+        except BaseException:  # a second Ctrl-C
             child.terminate()
             raise
         finally:
@@ -167,9 +168,8 @@ def _write_record(run: Run, seconds: float, finished: bool, evaluated: bool) -> 
         "eval": _evaluation(run) if evaluated else None,
     }
     if run.workdir.path.is_dir():  # a run that was stopped at once has none
-        partial = run.workdir.path / f"{_RECORD}.partial"
-        partial.write_text(json.dumps(record))
-        partial.replace(run.workdir.path / _RECORD)
+        with written_whole(run.workdir.path / _RECORD) as partial:
+            partial.write_text(json.dumps(record))
 
 
 def _evaluation(run: Run) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def _evaluation(run: Run) -> dict[str, Any]:
 
 
 def _share_done(run: Run) -> float:
-    """The part of a run's epochs that its newest numbers belong to."""
+    """Share of a run's epochs that its newest row of metrics.jsonl has reached."""
     if not run.workdir.metrics.is_file():
         return 0.0
     with run.workdir.metrics.open("rb") as file:
@@ -198,10 +198,11 @@ def _seconds_left(
     share: float,
     evaluating: float | None = None,
 ) -> float | None:
-    """How long `todo` will take, of which the first has run for `seconds`; None: unknown yet.
+    """Estimates the time that `todo` takes; its first run has been going for `seconds`.
 
-    A run takes as long as a finished one of its name, else as long as the mean of what is known.
-    Those of `todo` that are finished are evaluated, which took `evaluating` seconds for the last.
+    A run is expected to take as long as a finished run of its name, or else the mean of the known
+    runs. Finished runs in `todo` are evaluated, which took `evaluating` seconds for the last one.
+    None: unknown yet.
     """
     known = {r.name: _record(r)["seconds"] for r in runs if _record(r)["finished"]}
     if todo and share > 0:
@@ -211,7 +212,7 @@ def _seconds_left(
         return None
     mean = sum(known.values()) / max(1, len(known))
     whole = sum(known.get(run.name, mean) for run in training)
-    # Before the first one it is unknown, but short beside training.
+    # Unknown before the first evaluation, but short beside training.
     whole += (len(todo) - len(training)) * (evaluating or 0.0)
     return max(0.0, whole - seconds)
 
@@ -223,7 +224,7 @@ def _duration(seconds: float | None) -> str:
 
 
 def _remove(log: Path) -> None:
-    """Removes a log, and the folders above it that are empty then."""
+    """Removes a log, and the folders above it if they are empty."""
     log.unlink()
     with contextlib.suppress(OSError):  # not empty
         log.parent.rmdir()

@@ -1,4 +1,4 @@
-"""What finished runs left: Dice of every case, size of the network, time, learning curves."""
+"""Results of finished runs: Dice of every case, parameters, training time, learning curves."""
 
 import csv
 import dataclasses
@@ -14,9 +14,10 @@ from s2a_jax.runs.files import count_parameters, read_metrics, read_object
 
 SPLITS = ("val", "test")
 TASKS = ("rv", "faz")
+TASK_NAMES = {"rv": "vessels (RV)", "faz": "avascular zone (FAZ)"}
 
 Dice = dict[str, dict[str, float]]
-"""Task -> id of a case with that task's mask -> Dice in [0, 1]."""
+"""Task -> id of a case that has the task's mask -> Dice in [0, 1]."""
 
 _Content = TypeVar("_Content")
 
@@ -26,13 +27,13 @@ class Result:
     """One finished run.
 
     Attributes:
-        name: the network or variant.
-        seed: which of its runs.
-        folder: its workdir, or a folder that `evaluate --out` wrote.
+        name: network or variant.
+        seed: number that tells its runs apart.
+        folder: workdir, or a folder that `evaluate --out` wrote.
         dice: split -> task -> id -> Dice.
-        protocol: split -> how it was evaluated, in words, where <split>.json tells.
-        parameters: number of weights; None where there is no weights.safetensors.
-        minutes: of training steps alone, without compilation and evaluation; None where unknown.
+        protocol: split -> protocol and threshold in words, where <split>.json exists.
+        parameters: number of parameters; None without weights.safetensors.
+        minutes: time of the training steps, without compilation and evaluation; None if unknown.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Result:
 
 
 def read_result(name: str, seed: int, folder: Path) -> Result:
-    """Reads a finished workdir, or what `evaluate --out` wrote.
+    """Reads a finished workdir, or a folder that `evaluate --out` wrote.
 
     Raises:
         UserError: it has no results, or a file is damaged.
@@ -57,8 +58,8 @@ def read_result(name: str, seed: int, folder: Path) -> Result:
         if table.is_file():
             dice[split] = _read_dice(table)
         if summary.is_file():
-            told = readable(read_object, summary)
-            protocol[split] = f"{told.get('protocol')}, threshold {told.get('threshold')}"
+            result = readable(read_object, summary)
+            protocol[split] = f"{result.get('protocol')}, threshold {result.get('threshold')}"
     if not dice:
         raise UserError(
             f"{name}: {folder} has no results/val.csv or test.csv; expected the workdir of a "
@@ -70,10 +71,12 @@ def read_result(name: str, seed: int, folder: Path) -> Result:
 
 
 def common_cases(results: Sequence[Result]) -> dict[str, dict[str, list[str]]]:
-    """Split -> task -> ids of the cases, for the splits that every run has results of.
+    """Finds the cases that every run was evaluated on: split -> task -> ids.
+
+    Splits that a run has no results for are left out.
 
     Raises:
-        UserError: there is no such split, or the runs were evaluated on different cases or under
+        UserError: no split is left, or the runs were evaluated on different cases or under
             different protocols.
     """
     cases: dict[str, dict[str, list[str]]] = {}
@@ -86,7 +89,7 @@ def common_cases(results: Sequence[Result]) -> dict[str, dict[str, list[str]]]:
             if ours and theirs and ours != theirs:
                 raise UserError(
                     f"{other.folder} was evaluated on {split} under {theirs}, {first.folder} under "
-                    f"{ours}; evaluate both alike."
+                    f"{ours}; evaluate both under one protocol."
                 )
             for task in TASKS:
                 ids, theirs = (r.dice[split].get(task, {}).keys() for r in (first, other))
@@ -102,19 +105,18 @@ def common_cases(results: Sequence[Result]) -> dict[str, dict[str, list[str]]]:
 
 
 def read_curves(folder: Path) -> Mapping[str, np.ndarray]:
-    """Learning curves of a run: name of a number -> [N, 2] of step and value.
+    """Reads the learning curves of a run: name -> [N, 2] of step and value.
 
-    `loss`, the losses of the tasks that have masks added without weights, so that balancers can be
-    compared; and, at each validation, `val_rv_dice` and `val_faz_dice`. Empty without
-    metrics.jsonl. Of a run that was killed the last line may be cut; it is left out.
+    `loss` is the unweighted sum of the tasks' losses, so that balancers can be compared;
+    `val_rv_dice` and `val_faz_dice` have one point per validation. Empty without metrics.jsonl.
+    The last line of a killed run may be cut; it is left out.
 
     Raises:
         UserError: metrics.jsonl is damaged.
     """
     curves: dict[str, list[tuple[float, float]]] = {}
     rows = _rows(folder)
-    # Where no case has a mask for one of the tasks, the other's loss is all there is; otherwise a
-    # batch without such masks would look like a dip.
+    # A row without one of the tasks would look like a dip, unless no row has that task.
     logged = {name for row in rows for name in row} & {"loss_rv", "loss_faz"}
     for row in rows:
         values = {name: row[name] for name in ("val_rv_dice", "val_faz_dice") if name in row}
@@ -126,7 +128,7 @@ def read_curves(folder: Path) -> Mapping[str, np.ndarray]:
 
 
 def readable(read: Callable[[Path], _Content], file: Path) -> _Content:
-    """What `read`, a reader of `run_files`, makes of a file.
+    """Calls a reader of `runs.files`.
 
     Raises:
         UserError: it is damaged.
@@ -134,7 +136,7 @@ def readable(read: Callable[[Path], _Content], file: Path) -> _Content:
     try:
         return read(file)
     except ValueError as error:
-        raise UserError(f"{file} {error}; move it away to go without.") from error
+        raise UserError(f"{file} {error}; move it away to compare without it.") from error
 
 
 def _rows(folder: Path) -> list[dict[str, float]]:
@@ -145,13 +147,13 @@ def _rows(folder: Path) -> list[dict[str, float]]:
     if metrics.broken:
         raise UserError(
             f"{path}: line {metrics.broken[0]} is no JSON object of numbers with a step; remove "
-            "the line, or move the file away to go without."
+            "the line, or move the file away to compare without it."
         )
     return metrics.rows
 
 
 def _minutes(folder: Path) -> float | None:
-    """Training steps times images over the median speed."""
+    """Estimates the time of the training steps from the median speed."""
     config, rows = folder / "config.json", _rows(folder)
     speeds = [row["images_per_second"] for row in rows if row.get("images_per_second")]
     if not speeds or not config.is_file():
@@ -170,7 +172,7 @@ def _read_dice(path: Path) -> Dice:
             rows = list(csv.DictReader(file))
         for task in TASKS:
             cells = {row["id"]: row[f"{task}_dice"] for row in rows}
-            # None, of a line that was cut, is no number.
+            # A cut line has None in the missing cells: not a number.
             values = {case: float(cell) for case, cell in cells.items() if cell != ""}
             if values:
                 dice[task] = values

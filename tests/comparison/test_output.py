@@ -10,8 +10,8 @@ from rich.console import Console
 from safetensors.numpy import save_file
 from scipy import stats
 
-from s2a_jax.comparison.gather import read_curves
-from s2a_jax.comparison.write import write_comparison
+from s2a_jax.comparison.output import write_comparison
+from s2a_jax.comparison.results import read_curves
 from s2a_jax.errors import UserError
 
 DATA = {"name": "octa500", "subset": "3M"}

@@ -1,4 +1,4 @@
-"""Which runs are trained, what becomes of those that fail, and how long the rest will take."""
+"""Which runs are trained, how failures are handled, and how long the rest takes."""
 
 import json
 import subprocess
@@ -7,9 +7,9 @@ import sys
 import pytest
 from rich.console import Console
 
-from s2a_jax.comparison import runner
+from s2a_jax.comparison import run as runner
 from s2a_jax.comparison.plan import make_plan, networks
-from s2a_jax.comparison.runner import train_all
+from s2a_jax.comparison.run import train_all
 from s2a_jax.config.load import load_config
 from s2a_jax.config.recipes import resolve
 from s2a_jax.errors import UserError
@@ -68,7 +68,7 @@ def test_another_evaluation_is_made_without_training(runs, children, tmp_path):
     for run in runs[:2]:
         run.config.eval.protocol = "otsu"
     assert train() == (["unet-seed0", "s2anet-seed0"], "True")
-    assert "Results of 2 are not known to be of this config.eval" in console.export_text()
+    assert "2 runs have results of another config.eval" in console.export_text()
     assert runner._record(runs[0])["seconds"] == seconds
     assert train()[0] == []
 

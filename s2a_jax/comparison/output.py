@@ -1,27 +1,88 @@
-"""The comparison as text: on the console, as Markdown and as CSV."""
+"""What a comparison prints and writes: tables, CSV, Markdown and pictures."""
 
 import csv
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import rich.box
+from rich.console import Console
 from rich.table import Table
 
-from s2a_jax.comparison.gather import Result
-from s2a_jax.comparison.statistics import Row
-from s2a_jax.evaluation.published import Published, note_of, sources
+from s2a_jax.comparison.figures import draw_curves, draw_dice, write_sheets
+from s2a_jax.comparison.plan import Run
+from s2a_jax.comparison.results import SPLITS, TASK_NAMES, Result, common_cases, read_result
+from s2a_jax.comparison.statistics import Row, compare
+from s2a_jax.errors import UserError
+from s2a_jax.evaluation.published import Published, note_of, published_for, sources
 from s2a_jax.statistics.significance import FEWEST_CASES
 
-TASK_NAMES = {"rv": "vessels (RV)", "faz": "avascular zone (FAZ)"}
 _HEADER = ("network", "M", "min", "Dice ± sd", "95 % interval", "seed sd", "difference", "p",
            "effect", "seeds")  # fmt: skip
 
-_NONE = "–"  # where a single case has no spread
+_NONE = "–"  # a single case has no spread
+
+
+def write_comparison(
+    folder: Path,
+    runs: Sequence[Run],
+    added: Sequence[tuple[str, Path]],
+    reference: str,
+    data: Mapping[str, Any],
+    console: Console,
+) -> None:
+    """Prints the tables; writes compare.csv, table.csv, table.md, dice.png, curves.png, cases/.
+
+    Args:
+        folder: where the files go; made if it is not there.
+        runs: finished runs of the plan.
+        added: name and folder of other finished runs; runs with one name are its seeds.
+        reference: name that all others are tested against.
+        data: the data section of the configuration.
+        console: for tables and sentences.
+
+    Raises:
+        UserError: results are missing, or the runs were evaluated on different cases.
+    """
+    results = [read_result(run.name, run.seed, run.workdir.path) for run in runs]
+    for name, path in added:
+        seed = max((result.seed for result in results if result.name == name), default=-1) + 1
+        results.append(read_result(name, seed, path))
+    if reference not in {result.name for result in results}:
+        raise UserError(f"No run of the reference {reference} is finished; train it first.")
+    cases = common_cases(results)
+    rows = compare(results, cases, reference)
+    published = published_for(data["name"], data["subset"])
+    without = f"There are no published numbers for config.data.name={data['name']}"
+    without += f", subset {data['subset']}." if data["name"] in ("octa500", "rose") else "."
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_cases(folder / "compare.csv", results, cases)
+    write_tables(folder, rows, published, without)
+    draw_dice(folder / "dice.png", results, cases)
+    draw_curves(folder / "curves.png", results)
+    sheets = write_sheets(folder / "cases", results)
+
+    for split in SPLITS:
+        if split not in cases:
+            console.print(f"Not every run has results on {split} cases: left out.")
+    for table in console_tables(rows):
+        console.print(table)
+    for sentence in notes(rows):
+        console.print(sentence)
+    if published:
+        console.print(published_table(published))
+        for sentence in sources(published):
+            console.print(sentence, markup=False)
+    else:
+        console.print(without)
+    pictures = f"dice.png, curves.png{f', cases/ ({len(sheets)})' if sheets else ''}"
+    console.print(f"{folder}: table.md, table.csv, compare.csv, {pictures}")
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """One row as text, in the order of the tables' columns."""
+    """The cells of one row, in the order of the columns."""
     if row.difference is None:
         tested = ("reference", "", "")
     else:
@@ -42,7 +103,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def console_tables(rows: Sequence[Row]) -> Iterator[Table]:
-    """A table for each split and task."""
+    """One table for each split and task."""
     for title, group in _groups(rows):
         table = Table(title=title, title_justify="left", box=rich.box.SIMPLE, padding=(0, 1, 0, 0))
         for name in _HEADER:
@@ -53,7 +114,7 @@ def console_tables(rows: Sequence[Row]) -> Iterator[Table]:
 
 
 def published_table(published: tuple[Published, ...]) -> Table:
-    """Published Dice in percent; the numbers in brackets are those of `sources`."""
+    """Published Dice in percent; numbers in brackets refer to `sources`."""
     table = Table(
         title="Published Dice in %, under other protocols: not to be compared with the rows above",
         title_justify="left",
@@ -67,7 +128,7 @@ def published_table(published: tuple[Published, ...]) -> Table:
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
-    """What the columns mean, in sentences."""
+    """Sentences that explain the columns."""
     several = len({row.name for row in rows}) > 2
     return [
         "M: millions of parameters; min: minutes of training steps, without compilation and "
@@ -82,13 +143,13 @@ def notes(rows: Sequence[Row]) -> list[str]:
 def write_tables(
     folder: Path, rows: Sequence[Row], published: tuple[Published, ...], without: str
 ) -> None:
-    """Writes table.csv (every field of every row) and table.md (to paste into a page).
+    """Writes table.csv (every field of every row) and table.md (the tables as Markdown).
 
     Args:
         folder: must exist.
-        rows: of all splits and tasks.
-        published: what to state beside them.
-        without: the sentence that stands there if there is nothing published.
+        rows: rows of all splits and tasks.
+        published: published results to state below them.
+        without: sentence to state where nothing is published.
     """
     names = [field.name for field in dataclasses.fields(Row)]
     with (folder / "table.csv").open("w", newline="") as file:
@@ -116,7 +177,7 @@ def write_cases(
     results: Sequence[Result],
     cases: Mapping[str, Mapping[str, Sequence[str]]],
 ) -> None:
-    """One row for each run, split and case: its Dice of both tasks, empty without a mask."""
+    """Writes one row per run, split and case: Dice of both tasks, empty without a mask."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("network", "seed", "split", "id", "rv_dice", "faz_dice"))
