@@ -20,9 +20,9 @@ _ALL = "unet,transunet,jointseg,vaffnet,s2anet"
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     parser.description = (
-        "Trains each network with each seed in a workdir of its own (finished runs are kept, stopped "
-        "ones resume), evaluates all on the same cases, tests the differences, and writes tables and "
-        "pictures beside the published numbers."
+        "Trains each network with each seed in a workdir of its own (finished runs are kept, "
+        "stopped ones resume), evaluates all on the same cases, tests the differences, and writes "
+        "tables and pictures beside the published numbers."
     )
     parser.set_defaults(takes_fields=True)
     parser.epilog = "Fields change as for train: --config.train.epochs=20."

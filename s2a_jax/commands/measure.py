@@ -1,4 +1,4 @@
-"""`python -m s2a_jax measure`: biomarkers of eyes, from masks or from images."""
+"""`measure`: biomarkers of eyes from masks or images."""
 
 import argparse
 from collections.abc import Callable
@@ -33,12 +33,12 @@ _SOURCES = {
     "DICOM": "the DICOM file's Pixel Spacing",
     "TIFF": "the TIFF file's resolution",
 }
-"""Column `pitch_source` -> what to correct."""
+"""Value of the column `pitch_source` -> where the pitch came from, for messages."""
 
 
 @dataclass(frozen=True)
 class _Eye:
-    """An eye, and all that is known of it before its pixels are measured."""
+    """An eye with everything that is known before its pixels are measured."""
 
     files: EyeFiles
     um_per_px: float
@@ -60,15 +60,15 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--weights",
         type=Path,
-        help="segment IMAGEs with this network first (sim_to_real comes along)",
+        help="segment IMAGEs with this network first (sim_to_real ships with the package)",
     )
     what.add_argument(
         "images",
         nargs="*",
         type=Path,
         metavar="IMAGE",
-        help="with --weights; files or folders; "
-        "of a network of several slabs a.png,b.png as for predict",
+        help="with --weights: files or folders; a.png,b.png for a network that takes several "
+        "slabs, as for predict",
     )
     pitch = parser.add_argument_group(
         "pixel pitch (else from --eyes, the TIFF resolution or DICOM)"
@@ -84,13 +84,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--reference-axial-length-mm",
         type=float,
         default=REFERENCE_AXIAL_LENGTH_MM,
-        help="that the pitch assumes; default %(default)s (AngioVue); Cirrus: 24.46",
+        help="axial length that the pitch assumes; default %(default)s (AngioVue); Cirrus: 24.46",
     )
     eye.add_argument(
         "--eyes",
         type=Path,
-        help="CSV (, or ;): id, laterality, axial_length_mm, um_per_px; its cells go before the "
-        "flags",
+        help="CSV file (separator , or ;) with id, laterality, axial_length_mm, um_per_px; its "
+        "cells override the flags",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="CSV", help="one row per eye")
 
@@ -98,11 +98,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Measures every eye.
 
-    Args:
-        options: the flags of `s2a_jax.commands.measure`.
-
     Raises:
-        UserError: a flag, file or weights that cannot be used; nothing is written then.
+        UserError: a flag, file or weights that cannot be used; nothing is written.
     """
     if options.out.is_dir():
         raise UserError(f"--out={options.out} is a folder; give the CSV file to write.")
@@ -112,7 +109,7 @@ def run(options: argparse.Namespace) -> None:
     files = _files(options)
     rows = read_eyes(options.eyes) if options.eyes else {}
     _check_ids(files, rows, options.eyes)
-    for one in files:  # all of them before the first is measured, which takes longer
+    for one in files:  # a file that cannot be read fails before the long work
         one.read_image() if one.image else one.read_masks()
     eyes = [_known(one, rows.get(one.id, EyeRow()), options) for one in files]
     masks_of = _predictor(options.weights, files) if options.weights else EyeFiles.read_masks
@@ -140,7 +137,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _files(options: argparse.Namespace) -> list[EyeFiles]:
     given = [options.rv or options.faz, options.masks, options.weights]
-    if sum(source is not None for source in given) != 1:
+    if sum(one is not None for one in given) != 1:
         raise UserError(
             "Give one of: --rv and/or --faz (masks), --masks (masks of both), or --weights with "
             "images."
@@ -157,7 +154,7 @@ def _files(options: argparse.Namespace) -> list[EyeFiles]:
 
 
 def _check_ids(files: list[EyeFiles], rows: dict[str, EyeRow], path: Path | None) -> None:
-    """Says which ids of the table and of the files have no partner; refuses a table of none."""
+    """Prints the ids without a partner in table or files; refuses a table without any match."""
     ids = [one.id for one in files]
     if rows and not set(rows) & set(ids):
         raise UserError(
@@ -173,7 +170,7 @@ def _check_ids(files: list[EyeFiles], rows: dict[str, EyeRow], path: Path | None
 
 
 def _known(files: EyeFiles, row: EyeRow, options: argparse.Namespace) -> _Eye:
-    """Settles pitch, laterality and axial length: the table first, then flags, then the file."""
+    """Decides pitch, laterality and axial length: from the table, then the flags, then the file."""
     try:
         told_pitch, told_laterality, kind = files.told()
         if row.um_per_px is not None:
@@ -194,7 +191,7 @@ def _known(files: EyeFiles, row: EyeRow, options: argparse.Namespace) -> _Eye:
         axial_length = row.axial_length_mm
         if axial_length is None:
             axial_length = options.axial_length_mm
-        if axial_length is not None:  # out of range is to be found now
+        if axial_length is not None:  # raises if it is out of range
             bennett_factor(axial_length, options.reference_axial_length_mm)
         laterality = parse_laterality(row.laterality or options.laterality)
         if laterality and told_laterality and laterality != told_laterality:
@@ -207,7 +204,8 @@ def _known(files: EyeFiles, row: EyeRow, options: argparse.Namespace) -> _Eye:
         low, high = UM_PER_PX
         if not low <= um_per_px <= high:
             raise UserError(
-                f"By {_SOURCES[source]} a pixel has {um_per_px:g} um; expected {low:g} to {high:g}."
+                f"{_SOURCES[source]} gives {um_per_px:g} um per pixel; expected {low:g} to "
+                f"{high:g}."
             )
         return _Eye(files, um_per_px, source, laterality, axial_length)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""`python -m s2a_jax predict`: masks of images by a trained network."""
+"""`predict`: masks of images from a trained network."""
 
 import argparse
 import csv
@@ -22,16 +22,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     parser.description = (
         "Writes <image>_rv.png, <image>_faz.png (0/255) and <image>_overlay.png for "
-        "every image, and predictions.csv with the pixels of each mask. For a network that was "
-        "trained on several slabs, IMAGE is the files of one eye (or as many folders) in the order "
-        "of the training's config.data.slab with commas between, whole.png,deep.png,"
-        "superficial.png; results are named after the first."
+        "every image, and predictions.csv with the number of pixels in each mask. For a network "
+        "that takes several slabs, IMAGE lists the files of one eye (or as many folders), "
+        "separated by commas, in the order of the training's config.data.slab: "
+        "whole.png,deep.png,superficial.png. Results are named after the first file."
     )
     parser.add_argument(
         "--weights",
         required=True,
         type=Path,
-        help="workdir, checkpoint, .safetensors file, or sim_to_real, which comes along",
+        help="workdir, checkpoint, .safetensors file, or sim_to_real, which ships with the package",
     )
     parser.add_argument("--out", required=True, type=Path, help="folder for the results")
     parser.add_argument("--threshold", type=float, default=0.5, help="in [0, 1]; default 0.5")
@@ -40,7 +40,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="IMAGE",
-        help="files, or folders of images; what predict wrote beside an image is left out",
+        help="files, or folders of images; pictures that predict wrote are skipped",
     )
 
 
@@ -55,9 +55,8 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f"--threshold={threshold} is outside [0, 1].")
     check_out_folder(out, out)
     eyes = eyes_with_images(options.images)
-    for eye in eyes:  # all of them before the first result is written
+    for eye in eyes:  # a file that cannot be read fails before anything is written
         eye.read_image()
-
     model = Segmenter.load_from_checkpoint(options.weights)
     check_slab_count(eyes, model.slabs, options.weights)
     make_out_folder(out)

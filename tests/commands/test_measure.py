@@ -187,7 +187,7 @@ def test_dicom_without_pydicom(tmp_path, monkeypatch):
         ("--rv {masks} --um-per-px 0.0001", "--um-per-px=0.0001"),
         ("--rv {masks} --field-mm 3000", "--field-mm=3000: expected 1 to 30 mm"),
         ("--rv {masks} --field-mm -3", "--field-mm=-3"),
-        ("--rv {masks} --field-mm 30", "Eye a: By --field-mm a pixel has 300 um"),
+        ("--rv {masks} --field-mm 30", "Eye a: --field-mm gives 300 um per pixel"),
         ("--rv {masks} --field-mm 1 --out {other}/no/such/x.csv", "other/no does not exist"),
         ("--rv {masks} --eyes {other}/point.csv --field-mm 1", "'24,5' as axial_length_mm of 'b'"),
         ("--rv {masks} --eyes {other}/comma.csv --field-mm 1", "the separator is ','"),
