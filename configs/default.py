@@ -1,7 +1,7 @@
 """Every field of a run, with meaning, unit and source.
 
-Not run by itself: the configurations beside it start from it. A field that is None takes the
-value of the variant's recipe (`recipes.py`); the resolved values are written to the workdir.
+The other configurations start from this one. A field that is None takes the value of the variant's
+recipe (`s2a_jax/config/recipes.py`); a run writes the resolved values to its workdir.
 """
 
 from ml_collections import ConfigDict
@@ -18,8 +18,8 @@ def get_config() -> ConfigDict:
     config.model = ConfigDict(
         {
             "name": "s2anet",  # s2anet, unet, transunet, jointseg, vaffnet
-            "variant": "base",  # base (as published), small, tiny (both for a CPU)
-            "dtype": "float32",  # or bfloat16: of the computation; parameters stay float32
+            "variant": "base",  # base (as published); small and tiny suit a CPU
+            "dtype": "float32",  # of the computation, or bfloat16; parameters stay float32
             # s2anet, transunet: R50+ViT-B_16.npz to start the encoder from (docs/parity.md).
             "pretrained": placeholder(str),
             # Fields of the network, such as width=32; its file below s2a_jax/models describes
@@ -33,30 +33,30 @@ def get_config() -> ConfigDict:
             "root": "data/octa500",  # folder of the data set
             # octa500: 3M (3x3 mm, 304 px) or 6M (6x6 mm, 400 px); rose: 1, 2, O, Z or H.
             "subset": "3M",
-            # Which projection; None: the first. octa500: ILM_OPL, FULL, OPL_BM;
-            # rose: SVC, DVC, SVC_DVC of 1, or SCC, WRCC, DCC of O, Z, H; folder: a folder below
-            # the images' own; synthetic: superficial, deep, whole. Several with commas between,
-            # FULL,OPL_BM,ILM_OPL, are the channels of one image, in this order; vaffnet takes one
-            # or three, in the order whole, deep, superficial.
+            # The projection; None: the first. octa500: ILM_OPL, FULL, OPL_BM; rose: SVC, DVC,
+            # SVC_DVC of 1, or SCC, WRCC, DCC of O, Z, H; folder: a folder below the images' folder;
+            # synthetic: superficial, deep, whole. Several, FULL,OPL_BM,ILM_OPL, become the channels
+            # of one image in this order; vaffnet takes one, or three in the order whole, deep,
+            # superficial.
             "slab": placeholder(str),
-            "incomplete": "error",  # a case that lacks one of several slabs; or skip: left out
+            "incomplete": "error",  # for a case that lacks one of several slabs; skip leaves it out
             "size": 0,  # side in pixels, a multiple of 16; 0: the subset's own
-            # Shares of the training cases that come from elsewhere; the rest comes from `name`.
+            # Shares of the training cases from other sources; the rest comes from `name`.
             "mixture": {
                 "synthetic": 0.0,  # in [0, 1)
-                # Each "name=folder,root=DIR,weight=0.2", also with subset= and slab= (of several
-                # slabs slab=FULL+OPL_BM: as many as the main source has).
+                # Each is "name=folder,root=DIR,weight=0.2", also with subset= and slab= (several
+                # slabs as slab=FULL+OPL_BM, as many as the main source has).
                 "others": (),
             },
             "synthetic": {
                 "root": "data/synthetic",  # where synthetic eyes are cached
                 "seed": 0,
-                # Side of the field of view, drawn per eye in this range, from 2 to 6.5.
+                # Side of the field of view in mm, drawn per eye in this range, within 2 to 6.5.
                 "field_mm": (3.0, 3.0),
-                # Training eyes are new in every pass, made by processes beside the training;
-                # val and test stay as they are. False: `train` eyes are made once and kept.
+                # True: training eyes are new in every pass, made by processes beside the training;
+                # val and test stay fixed. False: `train` eyes are made once and kept.
                 "stream": False,
-                "train": 96,  # number of eyes; with `stream`, in a pass
+                "train": 96,  # number of eyes; with `stream`, per pass
                 "val": 8,
                 "test": 24,
             },
@@ -65,11 +65,11 @@ def get_config() -> ConfigDict:
     config.objective = ConfigDict(
         {
             # Weights of the two tasks: dwb (the reference's), dwb_half_sine (its older form),
-            # fixed, uncertainty (learned, Kendall 2018), dwa (by the losses' descent, Liu 2019).
+            # fixed, uncertainty (learned, Kendall 2018), dwa (by how fast losses fall, Liu 2019).
             "balance": "dwb",
-            "fixed_rv_weight": 0.8,  # alpha of `fixed`; as the released PyTorch code trains
+            "fixed_rv_weight": 0.8,  # alpha of `fixed`; 0.8 in the released PyTorch code
             "stop_alpha_gradient": False,  # the reference differentiates through alpha
-            "bce_weight": placeholder(float),  # cross-entropy beside Dice
+            "bce_weight": placeholder(float),  # of the cross-entropy that is added to Dice
         }
     )
     config.optimizer = ConfigDict(
@@ -89,13 +89,13 @@ def get_config() -> ConfigDict:
     config.train = ConfigDict(
         {
             "epochs": placeholder(int),
-            "batch_size": placeholder(int),  # of all devices together
+            "batch_size": placeholder(int),  # over all devices together
             "ema_decay": 0.0,  # exponential average of the parameters; 0: off
         }
     )
-    config.augment = ConfigDict(  # s2a_jax/training/augmentation.py tells each
+    config.augment = ConfigDict(  # described in s2a_jax/training/augmentation.py
         {
-            "probability": 0.5,  # of each transformation, by its own draw
+            "probability": 0.5,  # of each transformation, drawn independently
             "shift": placeholder(float),  # fraction of the side
             "scale": placeholder(float),
             "aspect": placeholder(float),
@@ -104,28 +104,28 @@ def get_config() -> ConfigDict:
             "rot90": True,
             "elastic": placeholder(bool),
             "gamma": placeholder(float),  # |log2| of the exponent; 0: off
-            # Photometric, 0: off; s2a_jax/training/photometry.py tells what each stands for.
+            # Photometric, 0: off; described in s2a_jax/training/photometry.py.
             "contrast": 0.0,  # in [0, 1]
             "noise": 0.0,  # in [0, 1], deviation of the speckle
-            "motion_stripes": 0.0,  # in [0, 1], change of a scan line's brightness
-            "local_shadow": 0.0,  # in [0, 1], light that a floater takes
+            "motion_stripes": 0.0,  # in [0, 1], change in a scan line's brightness
+            "local_shadow": 0.0,  # in [0, 1], light that a floater absorbs
             "blur": 0.0,  # in [0, 3], pixels
             "crop": placeholder(int),  # side in pixels, a multiple of 16; 0: whole images
         }
     )
-    config.mesh = ConfigDict({"data": -1, "fsdp": 1})  # devices; -1: all that fsdp leaves
+    config.mesh = ConfigDict({"data": -1, "fsdp": 1})  # number of devices; -1: all that fsdp leaves
     config.eval = ConfigDict(
         {
             "every_epochs": placeholder(int),
-            "batch_size": 0,  # 0: one case a device
-            # native (own resolution, `threshold`), s2anet (at 320 px, above 128/255), or otsu (own
-            # resolution, a threshold for each map); docs/evaluation.md tells more.
+            "batch_size": 0,  # 0: one case per device
+            # native (native size, `threshold`), s2anet (at 320 px, above 128/255), or otsu (native
+            # size, a threshold per probability map); see docs/evaluation.md.
             "protocol": "native",
-            "threshold": 0.5,  # of the probability; of `native`, validation and overlays
+            "threshold": 0.5,  # of the probability, for `native`, validation and overlays
             "window": "120px",  # side of the FAZ's perivascular region, px or um ("1200um")
-            "postprocess": False,  # score also post-processed FAZ masks
-            "um_per_px": placeholder(float),  # pixel pitch at native size, where data do not tell
-            "overlays": 4,  # validation cases to draw
+            "postprocess": False,  # also score post-processed FAZ masks
+            "um_per_px": placeholder(float),  # pixel pitch at native size, if the data set has none
+            "overlays": 4,  # number of validation cases to draw
         }
     )
     config.log = ConfigDict({"every_steps": 10})

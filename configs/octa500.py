@@ -2,18 +2,18 @@
 
     python main.py --config configs/octa500.py --workdir runs/octa500
 
-trains the reference's own set-up: `base` (99.8 M parameters), subset 3M, Adam 0.01 with polynomial
-decay, batch 4, 500 epochs. Meant for a GPU or TPU. On a CPU:
+trains the reference's set-up: `base` (99.8 M parameters), subset 3M, Adam 0.01 with polynomial
+decay, batch 4, 500 epochs. It needs a GPU or TPU. On a CPU:
 
     python main.py --config configs/octa500.py --config.model.variant=small --workdir runs/small
 
-takes about half an hour on two cores: RV Dice 0.899 on the 10 validation cases of 3M, with
+takes about half an hour on two cores and reaches RV Dice 0.899 on the 10 validation cases of 3M, with
 `--config.data.mixture.synthetic=0.2` for a copy that has few FAZ masks.
 
 `configs/octa500.py:smoke` is the shortest possible run, for trying things out.
-`--config.data.slab=FULL,OPL_BM,ILM_OPL` trains on all three projections; data/README.md tells more.
+`--config.data.slab=FULL,OPL_BM,ILM_OPL` trains on all three projections (see data/README.md).
 
-Get the data set as data/README.md says, and give its folder with `--config.data.root=DIR`.
+data/README.md explains how to get the data set; pass its folder as `--config.data.root=DIR`.
 """
 
 from ml_collections import ConfigDict

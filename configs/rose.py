@@ -2,11 +2,11 @@
 
     python main.py --config configs/rose.py --config.data.root=DIR --workdir runs/rose
 
-trains the reference's own set-up, as `configs/octa500.py` does, on ROSE-Z (512 px, vessels and
-FAZ). Others: `--config.data.subset=1` (304 px) or `2` (512 px), vessels alone; `O` (304 px) or `H`
+trains the reference's set-up, as `configs/octa500.py` does, on ROSE-Z (512 px, vessels and FAZ).
+Other subsets: `--config.data.subset=1` (304 px) or `2` (512 px), vessels only; `O` (304 px) or `H`
 (512 px), vessels and FAZ. The projection is the superficial one; `--config.data.slab` chooses
-another, or several (`WRCC,DCC,SCC`). Prints Dice of both on the test split; no result is stated
-here, for none was measured.
+another, or several (`WRCC,DCC,SCC`). It prints Dice of both tasks on the test split; no result has
+been measured yet.
 
 `configs/rose.py:smoke` is the shortest possible run, for trying things out.
 """

@@ -4,7 +4,7 @@
 
 makes seeded synthetic 3x3 mm eyes on first use, trains `tiny` on them and evaluates it on held-out
 eyes: RV Dice 0.776 and FAZ Dice 0.800 on the 24 test eyes after 8 minutes on two busy CPU cores.
-`configs/synthetic.py:smoke` is the same at its shortest.
+`configs/synthetic.py:smoke` is the shortest run.
 """
 
 from ml_collections import ConfigDict
