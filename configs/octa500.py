@@ -7,8 +7,8 @@ decay, batch 4, 500 epochs. It needs a GPU or TPU. On a CPU:
 
     python main.py --config configs/octa500.py --config.model.variant=small --workdir runs/small
 
-takes about half an hour on two cores and reaches RV Dice 0.899 on the 10 validation cases of 3M, with
-`--config.data.mixture.synthetic=0.2` for a copy that has few FAZ masks.
+takes about half an hour on two cores and reaches RV Dice 0.899 on the 10 validation cases of 3M,
+with `--config.data.mixture.synthetic=0.2` for a copy that has few FAZ masks.
 
 `configs/octa500.py:smoke` is the shortest possible run, for trying things out.
 `--config.data.slab=FULL,OPL_BM,ILM_OPL` trains on all three projections (see data/README.md).
