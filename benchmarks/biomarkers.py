@@ -1,13 +1,12 @@
-"""Time of all biomarkers of an eye, and calibres and lengths against the synthetic eyes' own.
+"""Time to measure all biomarkers of an eye, and the error of vessel calibres and lengths.
 
     python -m benchmarks.biomarkers [--eyes 6] [--size 400] [--field 6]
 
-Prints milliseconds an eye (wall clock and processor) and the share of each part; then how the
+Prints milliseconds per eye (wall clock and CPU) and the share of each part; then how well the
 vessels' length and mean calibre agree with the axes and radii that the eyes were drawn from.
 """
 
 import functools
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -18,10 +17,10 @@ import numpy as np
 import s2a_jax.biomarkers.measure as biomarkers
 import s2a_jax.biomarkers.vessels as vessels
 from benchmarks.command_line import parser, positive, several
-from parity.command import run
 from s2a_jax.biomarkers.skeleton import branch_length, trace_skeleton
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
+from s2a_jax.signals import leave, run_program
 from s2a_jax.statistics.agreement import bland_altman, icc
 
 PARTS = {
@@ -33,13 +32,15 @@ PARTS = {
     "FD-300": (biomarkers, "_ring_density"),
     "ETDRS sectors": (biomarkers, "_sector_values"),
 }
-"""Name -> the function, where its caller looks it up."""
+"""Part -> module and name by which its caller finds the function."""
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Print both tables."""
     flags = parser("benchmarks.biomarkers", __doc__)
-    flags.add_argument("--eyes", type=several, default=6, help="how many; default 6")
+    flags.add_argument(
+        "--eyes", type=several, default=6, help="number of synthetic eyes; default 6"
+    )
     flags.add_argument("--size", type=positive, default=400, help="side in pixels; default 400")
     flags.add_argument("--field", type=float, default=6.0, help="side in mm; default 6")
     options = flags.parse_args()
@@ -48,7 +49,7 @@ def main() -> None:
     parameters = EyeParameters(size=options.size, field_mm=options.field)
     eyes = [synthesize_eye((11, index), parameters) for index in range(options.eyes)]
     um = 1000 * options.field / options.size
-    biomarkers.measure(eyes[0].rv, eyes[0].faz, um_per_px=um)  # what is loaded at the first call
+    biomarkers.measure(eyes[0].rv, eyes[0].faz, um_per_px=um)  # loads what the first call loads
     seconds = defaultdict(float)
     for name, (module, function) in PARTS.items():
         setattr(module, function, timed(getattr(module, function), name, seconds))
@@ -56,8 +57,8 @@ def main() -> None:
     found = [biomarkers.measure(eye.rv, eye.faz, um_per_px=um) for eye in eyes]
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     print(
-        f"{len(eyes)} eyes, {options.size}x{options.size}: {1e3 * wall / len(eyes):.0f} ms an eye, "
-        f"of the processor {1e3 * processor / len(eyes):.0f} ms"
+        f"{len(eyes)} eyes, {options.size}x{options.size}: {1e3 * wall / len(eyes):.0f} ms per "
+        f"eye, CPU {1e3 * processor / len(eyes):.0f} ms"
     )
     for name, share in sorted(seconds.items(), key=lambda item: -item[1]):
         print(f"  {name:20s} {100 * share / wall:5.1f} %")
@@ -75,7 +76,7 @@ def main() -> None:
 
 
 def timed(function: Callable[..., Any], name: str, seconds: dict[str, float]) -> Callable[..., Any]:
-    """The function, its time added to `seconds[name]`."""
+    """Wrap a function so that its time is added to `seconds[name]`."""
 
     @functools.wraps(function)
     def measured(*arguments: Any, **options: Any) -> Any:
@@ -88,9 +89,9 @@ def timed(function: Callable[..., Any], name: str, seconds: dict[str, float]) ->
 
 
 def length(centreline: np.ndarray) -> float:
-    """Pixels along a drawn centreline [H, W]."""
+    """Length in pixels of a drawn centreline, bool [H, W]."""
     return sum(map(branch_length, trace_skeleton(centreline, 0).branches))
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    leave(run_program(main))

@@ -1,12 +1,11 @@
-"""Why the biomarkers are measured as they are: the usual ways, on shapes with known numbers.
+"""Errors of this package's biomarkers and of the usual methods on shapes of known size.
 
     python -m benchmarks.biomarkers_alternatives
 
-Prints the errors of perimeters, lengths and calibres of straight vessels in all directions by the
-ways that docs/biomarkers.md mentions and by ours; discs; how many drawn crossings count as one.
+Prints the errors of perimeter, length and calibre of straight vessels in all directions, by the
+methods in docs/biomarkers.md and by ours; perimeter and circularity of discs; and how many drawn
+crossings have one branch point.
 """
-
-import sys
 
 import numpy as np
 from scipy import ndimage
@@ -14,18 +13,18 @@ from skimage.measure import find_contours, perimeter_crofton
 from skimage.morphology import skeletonize
 
 from benchmarks.command_line import parser
-from parity.command import run
 from s2a_jax.biomarkers.contours import outlines, segments
 from s2a_jax.biomarkers.measure import measure
 from s2a_jax.biomarkers.skeleton import trace_skeleton
+from s2a_jax.signals import leave, run_program
 
-SIDE, HALF, WIDTH = 300, 100, 6  # of the image, half a vessel's length, its width; pixels
+SIDE, HALF, WIDTH = 300, 100, 6  # image side, half a vessel's length, its width; pixels
 Y, X = np.mgrid[:SIDE, :SIDE] - SIDE / 2
 RNG = np.random.default_rng(0)
 
 
 def main() -> None:
-    """Prints everything."""
+    """Print all tables."""
     parser("benchmarks.biomarkers_alternatives", __doc__).parse_args()
     angles = np.linspace(0, np.pi / 2, 61)
     rods = [rod(angle, WIDTH, HALF) for angle in angles]
@@ -49,19 +48,19 @@ def main() -> None:
 
 
 def rod(angle: float, width: float, half: float, shift: tuple[float, float] = (0, 0)) -> np.ndarray:
-    """A straight vessel, bool [300, 300]; `angle` 0 is vertical."""
+    """Draw a straight vessel, bool [300, 300]; `angle` 0 is vertical."""
     y, x = Y - shift[0], X - shift[1]
     along, across = np.cos(angle) * y + np.sin(angle) * x, np.cos(angle) * x - np.sin(angle) * y
     return (np.abs(along) <= half) & (np.abs(across) <= width / 2)
 
 
 def polygon(mask: np.ndarray) -> float:
-    """The length of the outline as marching squares leave it, pixels."""
+    """Length in pixels of the outline from marching squares, not smoothed."""
     return sum(np.hypot(*np.diff(one, axis=0).T).sum() for one in find_contours(mask, 0.5))
 
 
 def lengths(angle: float) -> tuple[float, float]:
-    """Errors of the centreline's length in %, by steps and smoothed, of a line between its ends."""
+    """Errors in % of a centreline's length: by pixel steps, and smoothed as ours."""
     branches = trace_skeleton(rod(angle, WIDTH, HALF), 0).branches
     (smooth,) = branches
     pixels = np.argwhere(skeletonize(rod(angle, WIDTH, HALF), method="lee"))
@@ -74,7 +73,7 @@ def lengths(angle: float) -> tuple[float, float]:
 
 
 def calibres(angle: float, width: float) -> tuple[float, float]:
-    """Errors of the mean calibre in pixels: twice the distance transform, and ours."""
+    """Errors in pixels of the mean calibre: twice the distance transform, and ours."""
     mask = rod(angle, width, np.inf, tuple(RNG.uniform(-0.5, 0.5, 2)))
     inside = np.s_[20:-20, 20:-20]
     thin = skeletonize(mask, method="lee")[inside]
@@ -83,7 +82,7 @@ def calibres(angle: float, width: float) -> tuple[float, float]:
 
 
 def print_errors(name: str, errors: np.ndarray, angles: np.ndarray | None, unit: str) -> None:
-    """One line: mean and range; with angles also along the grid, and at 22.5 and 45 degrees."""
+    """Print mean and range; with `angles` also the errors at 0, 22.5 and 45 degrees."""
     line = f"{name:34s} mean {errors.mean():+5.2f}, {errors.min():+5.2f} to {errors.max():+5.2f}"
     if angles is not None:
         at = (f"{errors[np.abs(angles - np.deg2rad(d)).argmin()]:+.2f}" for d in (0, 22.5, 45))
@@ -92,7 +91,7 @@ def print_errors(name: str, errors: np.ndarray, angles: np.ndarray | None, unit:
 
 
 def print_discs() -> None:
-    """Our perimeter and circularity of discs, means over ten positions on the grid."""
+    """Print our perimeter and circularity of discs, means over ten positions on the grid."""
     for radius in (3, 4, 6, 12, 20, 40):
         centres = RNG.uniform(-0.5, 0.5, (10, 2))
         masks = [np.hypot(Y - y, X - x) <= radius for y, x in centres]
@@ -106,7 +105,7 @@ def print_discs() -> None:
 
 
 def print_crossings() -> None:
-    """How many crossings of two vessels have one branch point, by the angle between them."""
+    """Print how many crossings of two vessels have one branch point, by their angle."""
     for between in (40, 50, 60, 75, 90):
         ones = total = 0
         for width in (3, 4, 5, 6, 7, 8):
@@ -120,4 +119,4 @@ def print_crossings() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    leave(run_program(main))

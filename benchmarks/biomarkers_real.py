@@ -1,12 +1,11 @@
-"""The table of real masks in docs/biomarkers.md.
+"""Biomarkers of OCTA-500's expert masks: the table in docs/biomarkers.md.
 
     python -m benchmarks.biomarkers_real --real DIR
 
 DIR is a copy of OCTA-500 with both subsets. Measures the expert masks of its training and
-validation cases, without axial lengths, and prints mean ± standard deviation (range) over the eyes.
+validation cases, without axial lengths, and prints mean ± standard deviation (range) over cases.
 """
 
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,20 +15,22 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.command_line import parser, positive
-from parity.command import run
 from s2a_jax.biomarkers.measure import is_biomarker, measure
 from s2a_jax.data.cases import Case
 from s2a_jax.data.selection import select_cases
 from s2a_jax.machine import cores
+from s2a_jax.signals import leave, run_program
 
 SUBSETS = ("3M", "6M")
 
 
 def main() -> None:
-    """Prints the table, in Markdown, and the FAZ of each eye that has one."""
+    """Print the table in Markdown, and the FAZ of each case that has one."""
     flags = parser("benchmarks.biomarkers_real", __doc__)
-    flags.add_argument("--real", type=Path, required=True, metavar="DIR", help="OCTA-500")
-    flags.add_argument("--limit", type=positive, help="eyes of each split, for a try")
+    flags.add_argument("--real", type=Path, required=True, metavar="DIR", help="folder of OCTA-500")
+    flags.add_argument(
+        "--limit", type=positive, help="measure at most this many cases of each split"
+    )
     options = flags.parse_args()
     found = {subset: measured(options.real, subset, options.limit) for subset in SUBSETS}
     counts = (f"{subset} ({len(rows)} eyes)" for subset, rows in found.items())
@@ -45,7 +46,7 @@ def main() -> None:
 
 
 def measured(root: Path, subset: str, limit: int | None) -> list[dict[str, float]]:
-    """All numbers of every training and validation case."""
+    """Measure all training and validation cases."""
     cases, pitches = [], []
     for split in ("train", "val"):
         selection = select_cases(root, split, "octa500", subset, limit=limit)
@@ -58,12 +59,12 @@ def measured(root: Path, subset: str, limit: int | None) -> list[dict[str, float
 
 
 def measure_case(case: Case, um_per_px: float) -> dict[str, float]:
-    """All numbers of one case."""
+    """Measure one case."""
     return measure(case.rv, case.faz, um_per_px=um_per_px)
 
 
 def summary(values: list[float]) -> str:
-    """Mean ± standard deviation (range); empty unless all eyes have the number."""
+    """Format mean ± standard deviation (range); empty if a value is NaN."""
     mean, spread, low, high = np.mean(values), np.std(values, ddof=1), min(values), max(values)
     if np.isnan(mean):
         return ""
@@ -72,4 +73,4 @@ def summary(values: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    leave(run_program(main))

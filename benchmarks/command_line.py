@@ -1,13 +1,13 @@
-"""What the command lines of all benchmarks share: help and ranges of flags."""
+"""Parser and flag types of the benchmarks."""
 
 import argparse
 
 
 def parser(module: str, doc: str) -> argparse.ArgumentParser:
-    """A parser whose `--help` prints what the benchmark says of itself.
+    """Make a parser whose `--help` prints the benchmark's docstring.
 
     Args:
-        module: its name, benchmarks.<file>.
+        module: the benchmark's module, benchmarks.<file>.
         doc: its docstring.
     """
     return argparse.ArgumentParser(
@@ -18,7 +18,7 @@ def parser(module: str, doc: str) -> argparse.ArgumentParser:
 
 
 def positive(text: str) -> int:
-    """A flag's number of at least 1."""
+    """Parse a number of at least 1."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text}: expected at least 1")
@@ -26,7 +26,7 @@ def positive(text: str) -> int:
 
 
 def several(text: str) -> int:
-    """A flag's number of at least 2, for what is compared by its spread."""
+    """Parse a number of at least 2, where a spread is computed."""
     number = int(text)
     if number < 2:
         raise argparse.ArgumentTypeError(f"{text}: expected at least 2")

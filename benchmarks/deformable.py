@@ -1,12 +1,11 @@
-"""Joint-Seg's deformable 3x3 convolution against a plain one, forward and with gradients.
+"""Time of Joint-Seg's deformable 3x3 convolution and of a plain one.
 
     python -m benchmarks.deformable [--batch 1] [--repeats 5]
 
-at the four sizes that the full network has at 304x304. Prints milliseconds, the best of the
-repeats, and their ratio.
+Measures forward passes, without and with gradients, at the four sizes that the full network has at
+304x304. Prints milliseconds (the fastest repeat) and their ratio.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,18 +16,20 @@ import jax.numpy as jnp
 from jax import Array
 
 from benchmarks.command_line import parser, positive
-from parity.command import run
 from s2a_jax.models.deformable import DeformableConv3x3
 from s2a_jax.models.layers import Conv
+from s2a_jax.signals import leave, run_program
 
 SIZES = ((38, 128), (76, 64), (152, 32), (304, 16))  # (side in pixels, channels)
 
 
 def main() -> None:
-    """Prints the table."""
+    """Measure, and print the table."""
     flags = parser("benchmarks.deformable", __doc__)
-    flags.add_argument("--batch", type=positive, default=1, help="images; default 1")
-    flags.add_argument("--repeats", type=positive, default=5, help="of each call; default 5")
+    flags.add_argument("--batch", type=positive, default=1, help="batch size; default 1")
+    flags.add_argument(
+        "--repeats", type=positive, default=5, help="repeats of each call; default 5"
+    )
     options = flags.parse_args()
     print(f"{jax.devices()[0].device_kind}, batch {options.batch}, float32, milliseconds")
     print("  side channels   plain deformable ratio   plain+grad deformable+grad ratio")
@@ -49,9 +50,9 @@ def main() -> None:
 
 
 def measure(module: nn.Module, x: Array, with_gradient: bool, repeats: int) -> float:
-    """Seconds of one call, compiled, the best of `repeats`."""
+    """Seconds of the fastest of `repeats` calls, after compilation."""
     variables = module.init(jax.random.key(1), x)
-    # Offsets of about a pixel, as a trained network has; zero weights would make reads regular.
+    # Offsets of about a pixel, as in a trained network; with zero weights, reads would be regular.
     variables = jax.tree.map(
         lambda leaf: 0.1 * jax.random.normal(jax.random.key(2), leaf.shape), variables
     )
@@ -72,4 +73,4 @@ def measure(module: nn.Module, x: Array, with_gradient: bool, repeats: int) -> f
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    leave(run_program(main))

@@ -1,16 +1,15 @@
-"""What an evaluation costs beside the forward passes that it needs.
+"""Time of an evaluation relative to its forward passes.
 
     python -m benchmarks.evaluation [--images 100] [--size 400] [--variant small]
 
-An untrained network predicts every image, but what is scored are masks like those of a trained one:
-the probability of a synthetic eye's labels, blurred, shifted and noisy. Prints the time of the
-forward passes alone, of a whole evaluation (forward passes, every metric, files, pictures) without
-and with the biomarkers of predicted and true masks, their ratios to the first, and where the time
-of an image goes.
+An untrained network predicts each image, but the scored probabilities resemble a trained network's:
+the labels of a synthetic eye, blurred, shifted and noisy. Prints the time of the forward passes
+alone and of whole evaluations (forward passes, all metrics, files, pictures) without and with the
+biomarkers of predicted and true masks, their ratios to the forward passes, and the CPU time of each
+part.
 """
 
 import itertools
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +26,6 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks.command_line import parser, positive, several
-from parity.command import run
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.evaluation import scoring
 from s2a_jax.evaluation.biomarker_agreement import measure_both
@@ -38,16 +36,17 @@ from s2a_jax.evaluation.regions import Window, clean_faz
 from s2a_jax.evaluation.results import Subject, write_results
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.models.build import build_network, network_fields
+from s2a_jax.signals import leave, run_program
 
-_EYES = 12  # different ones; images beyond them repeat their anatomy with noise of their own
+_EYES = 12  # further images repeat their anatomy with other noise
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure, and print all times."""
     flags = parser("benchmarks.evaluation", __doc__)
-    flags.add_argument("--images", type=several, default=100, help="how many; default 100")
+    flags.add_argument("--images", type=several, default=100, help="number of images; default 100")
     flags.add_argument("--size", type=positive, default=400, help="side in pixels; default 400")
-    flags.add_argument("--variant", default="small", help="of S2A-Net; default small")
+    flags.add_argument("--variant", default="small", help="variant of S2A-Net; default small")
     options = flags.parse_args()
     fields = network_fields(
         {"name": "s2anet", "variant": options.variant, "dtype": "float32"}, options.size
@@ -68,7 +67,7 @@ def main() -> None:
     for name, chosen in (("metrics, files", bare), ("and biomarkers", cases)):
         taken = _timed(lambda chosen=chosen: _evaluate(model, chosen, settings, fields))
         _print(name, taken, forward, len(cases))
-    print("\nms of CPU an image, on one thread")
+    print("\nms of CPU per image, on one thread")
     for name, part in _parts(settings).items():
         few = cases[:_EYES]
         _, cpu = _timed(lambda part=part, few=few: [part(case) for case in few])
@@ -76,7 +75,7 @@ def main() -> None:
 
 
 def _timed(run: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds by the clock, and of CPU on all cores, which other programs disturb less."""
+    """Seconds by the clock, and of CPU on all cores, which other programs affect less."""
     start, start_cpu = time.perf_counter(), time.process_time()
     run()
     return time.perf_counter() - start, time.process_time() - start_cpu
@@ -86,7 +85,7 @@ def _print(name: str, taken: tuple, forward: tuple, images: int) -> None:
     clock, cpu = (1e3 * seconds / images for seconds in taken)
     ratio, ratio_cpu = (ours / theirs for ours, theirs in zip(taken, forward, strict=True))
     print(
-        f"{name:15s} {clock:7.1f} ms an image, ratio {ratio:.2f}   {cpu:7.1f} ms of CPU, "
+        f"{name:15s} {clock:7.1f} ms per image, ratio {ratio:.2f}   {cpu:7.1f} ms of CPU, "
         f"ratio {ratio_cpu:.2f}"
     )
 
@@ -108,7 +107,7 @@ def _cases(eyes: list, images: int) -> Iterator[scoring.Prediction]:
         probability = {}
         for task, mask in (("rv", rv), ("faz", faz)):
             soft = ndimage.shift(ndimage.gaussian_filter(mask.astype(float), 1), (1, 0.5), order=1)
-            # Smooth noise makes gaps and false vessels, fine noise ragged edges.
+            # Smooth noise makes gaps and false vessels; fine noise makes ragged edges.
             smooth = 8 * ndimage.gaussian_filter(rng.normal(size=mask.shape), 3)
             logit = 12 * soft - 5 + 2 * smooth + 0.5 * rng.normal(size=mask.shape)
             probability[task] = (1 / (1 + np.exp(-logit))).astype(np.float32)
@@ -124,7 +123,7 @@ def _predicted(model: Segmenter, cases: list) -> Iterator[scoring.Prediction]:
 
 
 def _parts(settings: scoring.Settings) -> dict[str, Callable[[scoring.Prediction], Any]]:
-    """What `score_case` calls, by name."""
+    """Display name -> a part of `score_case`."""
 
     def masks(case: scoring.Prediction) -> dict[str, np.ndarray]:
         return {task: case.probability[task] >= 0.5 for task in case.truth}
@@ -149,4 +148,4 @@ def _parts(settings: scoring.Settings) -> dict[str, Callable[[scoring.Prediction
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    leave(run_program(main))

@@ -1,14 +1,13 @@
-"""Whether the host keeps the device busy: images a second of each part of a training run.
+"""Images per second of each part of a training run: does the host keep the device busy?
 
     python -m benchmarks.input_pipeline --size 304 --batch 8
 
-prints what the cached host path delivers (order, slicing, stacking), how fast the device augments
-(geometry alone, and with everything photometric), and what the training step consumes.
+Prints the rate at which the host delivers batches of cached cases, at which the device augments
+(geometry alone, and with all photometry), and at which the training step consumes images.
 """
 
 import argparse
 import functools
-import sys
 import time
 from collections.abc import Callable
 
@@ -16,12 +15,12 @@ import jax
 import numpy as np
 
 from benchmarks.command_line import parser, positive
-from parity.command import run
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.pipeline import TrainStream
 from s2a_jax.machine import cores
 from s2a_jax.models.build import build_network, network_fields
 from s2a_jax.objectives.joint import Objective
+from s2a_jax.signals import leave, run_program
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
 from s2a_jax.training.setup import check_crop
@@ -31,19 +30,24 @@ from s2a_jax.training.step import train_step, unpack
 
 
 def main() -> None:
-    """Measures and prints the table."""
+    """Measure, and print the table."""
     flags = parser("benchmarks.input_pipeline", __doc__)
-    flags.add_argument("--variant", default="small", help="of S2A-Net; default small")
+    flags.add_argument("--variant", default="small", help="variant of S2A-Net; default small")
     flags.add_argument(
-        "--size", type=positive, default=304, help="of the cases, pixels; default 304"
+        "--size", type=positive, default=304, help="side of a case in pixels; default 304"
     )
     flags.add_argument(
-        "--crop", type=positive, default=192, help="of the crops, pixels; default 192"
+        "--crop", type=positive, default=192, help="side of a crop in pixels; default 192"
     )
-    flags.add_argument("--batch", type=positive, default=8, help="images of a step; default 8")
-    flags.add_argument("--cases", type=positive, default=140, help="in memory; default 140")
+    flags.add_argument("--batch", type=positive, default=8, help="batch size; default 8")
     flags.add_argument(
-        "--steps", type=positive, default=200, help="of the host, 1/20 on the device; default 200"
+        "--cases", type=positive, default=140, help="number of cases in memory; default 140"
+    )
+    flags.add_argument(
+        "--steps",
+        type=positive,
+        default=200,
+        help="batches of the host; a twentieth of them on the device; default 200",
     )
     options = flags.parse_args()
 
@@ -112,7 +116,7 @@ def _step(
 
 
 def _seconds(call: Callable[[], object], count: int) -> float:
-    """Mean time of a call after the first, which compiles."""
+    """Mean seconds of a call, after a first one that compiles."""
     jax.block_until_ready(call())
     start = time.perf_counter()
     for _ in range(count):
@@ -122,4 +126,4 @@ def _seconds(call: Callable[[], object], count: int) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    leave(run_program(main))

@@ -1,24 +1,21 @@
-"""A trained network on real eyes of two devices that it has never seen.
+"""Dice of a trained network on real images of two devices.
 
     python -m benchmarks.sim_to_real --weights runs/sim_to_real --octa500 DIR --octa25k DIR
 
-prints the mean Dice over images of the vessels on the val splits of OCTA-500 (at the images' own
-size), of the FAZ on every case of OCTA-500 with a FAZ mask, and of the FAZ on OCTA-25K
-({image,faz}/{superficial,deep}_<n>.png), each where there are such cases. OCTA-25K's images are
-resampled to `--octa25k-size` pixels before they are segmented, since their pixels are smaller than
-any that the networks are trained on.
+Prints the mean Dice over images: vessels on the val splits of OCTA-500 (at native size), FAZ on all
+cases of OCTA-500 with a FAZ mask, and FAZ on OCTA-25K ({image,faz}/{superficial,deep}_<n>.png).
+Sets without cases are left out. Images of OCTA-25K are resampled to `--octa25k-size` pixels before
+they are segmented, since their pixels are smaller than any that the networks are trained on.
 """
 
 import argparse
 import csv
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.command_line import parser, positive
-from parity.command import run
 from s2a_jax.data.cases import read_case
 from s2a_jax.data.layouts import existing_folder
 from s2a_jax.data.octa500 import list_octa500
@@ -28,27 +25,31 @@ from s2a_jax.evaluation.metrics import scores
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.images import binary_mask, read_image, resize_image
 from s2a_jax.inputs.names import images_in
+from s2a_jax.signals import leave, run_program
 
 Rows = list[tuple[str, float]]
-"""Case and Dice."""
+"""Pairs of case and Dice."""
 
 
 def main() -> None:
-    """Prints the table; writes one CSV row an image."""
+    """Print the table, and write one CSV row per image."""
     flags = parser("benchmarks.sim_to_real", __doc__)
     flags.add_argument(
-        "--weights", required=True, type=Path, help="workdir, checkpoint, file, or sim_to_real"
+        "--weights",
+        required=True,
+        type=Path,
+        help="workdir, checkpoint or weights file, or sim_to_real for the shipped network",
     )
     add_real_eyes(flags)
     flags.add_argument(
         "--out",
         type=Path,
         default=Path("runs/sim_to_real.csv"),
-        help="default runs/sim_to_real.csv",
+        help="CSV file to write; default runs/sim_to_real.csv",
     )
     options = flags.parse_args()
     check_real_eyes(options)
-    try:  # before all that is measured
+    try:  # fails before the long measurement, not after it
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.open("a").close()
     except OSError as error:
@@ -65,23 +66,27 @@ def main() -> None:
 
 
 def add_real_eyes(flags: argparse.ArgumentParser) -> None:
-    """Flags that tell where the real eyes are."""
+    """Add the flags for the folders of real images."""
     flags.add_argument("--octa500", required=True, type=Path, help="folder of OCTA-500, 3M and 6M")
-    flags.add_argument("--octa25k", type=Path, help="folder of OCTA-25K; default: without it")
-    flags.add_argument("--octa25k-size", type=positive, default=304, help="pixels; default 304")
+    flags.add_argument("--octa25k", type=Path, help="folder of OCTA-25K; default: leave it out")
+    flags.add_argument(
+        "--octa25k-size", type=positive, default=304, help="side in pixels; default 304"
+    )
 
 
 def check_real_eyes(options: argparse.Namespace) -> None:
-    """Looks for the files, before the long work whose networks are tried on them.
+    """Find the files of the real images, before long work that ends with them.
 
     Raises:
-        UserError: a folder is not that data set, or an image of OCTA-25K has no mask.
+        UserError: a folder does not hold its data set, or an image of OCTA-25K has no mask.
     """
     for subset in ("3M", "6M"):
         list_octa500(options.octa500, subset)
     if options.octa25k:
         images, masks = (
-            images_in(existing_folder(options.octa25k / name, "It is a part of --octa25k."))
+            images_in(
+                existing_folder(options.octa25k / name, "It belongs in the folder --octa25k.")
+            )
             for name in ("image", "faz")
         )
         if missing := sorted(images.keys() - masks.keys()):
@@ -89,14 +94,14 @@ def check_real_eyes(options: argparse.Namespace) -> None:
 
 
 def measure(model: Segmenter, options: argparse.Namespace) -> dict[str, Rows]:
-    """Dice of every image of each set.
+    """Measure the Dice of each image of each set.
 
     Args:
         model: the network.
-        options: with the flags of `add_real_eyes`.
+        options: the parsed flags of `add_real_eyes`.
 
     Returns:
-        Name -> rows; a set without cases is left out.
+        Display name of a set -> rows; sets without cases are left out.
     """
     cases = {subset: list_octa500(options.octa500, subset).cases for subset in ("3M", "6M")}
     sets = {}
@@ -139,4 +144,4 @@ def _dice(predicted: np.ndarray, truth: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    leave(run_program(main))

@@ -1,17 +1,16 @@
-"""What each part of the simulation gains on real eyes.
+"""Dice on real images without single parts of the simulation.
 
     python -m benchmarks.sim_to_real_ablation --octa500 DIR --octa25k DIR --out runs/ablation
 
-trains `--variant` once for each row of `ROWS` on as many eyes of the same seeds, for as many steps,
-and measures it as `benchmarks.sim_to_real` does. A row that is finished is not trained again:
-after Ctrl-C the same command goes on. Writes OUT/ablation.csv.
+Trains `--variant` once for each row of `ROWS`, with the same number of eyes, seeds and steps, and
+measures it as `benchmarks.sim_to_real` does. Writes OUT/ablation.csv. Run the same command again
+after Ctrl-C to resume: finished rows are not trained again.
 """
 
 import argparse
 import csv
 import dataclasses
 import shutil
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,6 @@ from rich.console import Console
 
 from benchmarks.command_line import parser, positive
 from benchmarks.sim_to_real import add_real_eyes, check_real_eyes, measure
-from parity.command import run
 from s2a_jax.config.load import load_config
 from s2a_jax.config.recipes import resolve
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
@@ -33,6 +31,7 @@ from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.images import FAZ_VALUE, RV_VALUE
 from s2a_jax.machine import cores
 from s2a_jax.runs.workdir import Workdir
+from s2a_jax.signals import leave, run_program
 from s2a_jax.training.loop import train
 
 _OFF = (0.0, 0.0)
@@ -56,33 +55,42 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, float]]] = {
     "without capillaries": ({"bed_signal": _OFF}, {}),
     "3 mm fields alone": ({"field_mm": 3.0}, {}),
 }
-"""Name -> what differs in the eyes' parameters, and in the augmentation."""
+"""Name -> changed parameters of the eyes, changed fields of config.augment."""
 
 _FIELDS_MM = (2.6, 6.3)
 
 
-def main() -> None:
-    """Trains, measures and prints every row; writes them to a CSV file."""
+def main() -> int:
+    """Train and measure each row; print and write the table.
+
+    Returns:
+        The exit code: not 0 if a signal stopped the training of a row.
+    """
     flags = parser("benchmarks.sim_to_real_ablation", __doc__)
     add_real_eyes(flags)
     flags.add_argument(
-        "--out", type=Path, default=Path("runs/ablation"), help="default runs/ablation"
+        "--out",
+        type=Path,
+        default=Path("runs/ablation"),
+        help="output folder; default runs/ablation",
     )
     flags.add_argument(
-        "--eyes", type=positive, default=96, help="to train on, in each row; default 96"
+        "--eyes", type=positive, default=96, help="training eyes of each row; default 96"
     )
-    flags.add_argument("--steps", type=positive, default=300, help="of each row; default 300")
-    flags.add_argument("--variant", default="tiny", help="of S2A-Net; default tiny")
+    flags.add_argument(
+        "--steps", type=positive, default=300, help="training steps of each row; default 300"
+    )
+    flags.add_argument("--variant", default="tiny", help="variant of S2A-Net; default tiny")
     options = flags.parse_args()
     check_real_eyes(options)
-    for number, (eyes, _) in enumerate(ROWS.values()):  # first: afterwards JAX runs its threads
+    for number, (eyes, _) in enumerate(ROWS.values()):  # forks, so before JAX has threads
         _make_eyes(options.out / f"{number}" / "eyes", options.eyes, eyes)
     table = []
     for number, (name, (_, augmentation)) in enumerate(ROWS.items()):
         folder = options.out / f"{number}"
         config = _config(folder / "eyes", options, augmentation)
         if code := train(resolve(config), Workdir(folder / "run"), Console(soft_wrap=True)):
-            sys.exit(code)  # stopped: what it has by now is no row of the table
+            return code  # stopped: an unfinished network is no row of the table
         sets = measure(Segmenter.load_from_checkpoint(folder / "run"), options)
         table.append(
             (name, {key: np.mean([dice for _, dice in rows]) for key, rows in sets.items()})
@@ -95,6 +103,7 @@ def main() -> None:
     for name, means in table:
         cells = (f"{value:.3f}".ljust(len(key)) for key, value in means.items())
         print(" | ".join((name.ljust(44), *cells)))
+    return 0
 
 
 def _config(root: Path, options: argparse.Namespace, augmentation: dict[str, float]) -> ConfigDict:
@@ -105,18 +114,18 @@ def _config(root: Path, options: argparse.Namespace, augmentation: dict[str, flo
     config.augment.crop = 144
     steps_per_epoch = max(1, round(options.eyes / 8))
     config.train.update({"batch_size": 8, "epochs": max(1, round(options.steps / steps_per_epoch))})
-    config.eval.every_epochs = config.train.epochs  # the last network, not the best one
+    config.eval.every_epochs = config.train.epochs  # the last network is measured, not the best one
     return config
 
 
 def _make_eyes(folder: Path, count: int, changes: dict[str, Any]) -> None:
-    """Writes {train,val}/{images,masks}; the same seeds whatever the changes."""
+    """Write synthetic eyes to {train,val}/{images,masks}, with the same seeds for all changes."""
     if folder.is_dir():
         if (found := len(list((folder / "train/images").iterdir()))) != count:
             raise UserError(f"{folder} has {found} eyes, not --eyes={count}; give another --out.")
         return
     partial_folder = folder.with_name("making")
-    shutil.rmtree(partial_folder, ignore_errors=True)  # of a run that was stopped
+    shutil.rmtree(partial_folder, ignore_errors=True)  # from a stopped run
     for split in ("train", "val"):
         for kind in ("images", "masks"):
             (partial_folder / split / kind).mkdir(parents=True, exist_ok=True)
@@ -139,4 +148,4 @@ def _write_eye(folder: Path, changes: dict[str, Any], job: tuple[str, int]) -> N
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    leave(run_program(main))

@@ -1,23 +1,22 @@
-"""Time and peak memory of a training step of S2A-Net on this machine.
+"""Time and peak memory of a training step of S2A-Net.
 
     python -m benchmarks.step_memory [--variant base] [--size 304] [--batch 2]
 
-Prints seconds of each step, the first with its compilation, and the largest memory of the process
-so far and, on an accelerator, of the device.
+Prints the seconds of each step (the first one includes compilation), and the peak memory of the
+process and, on an accelerator, of the device.
 """
 
 import functools
 import resource
-import sys
 import time
 
 import jax
 import numpy as np
 
 from benchmarks.command_line import parser, positive
-from parity.command import run
 from s2a_jax.models.build import build_network, network_fields
 from s2a_jax.objectives.joint import Objective
+from s2a_jax.signals import leave, run_program
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
 from s2a_jax.training.setup import check_crop
@@ -27,13 +26,13 @@ from s2a_jax.training.step import train_step
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure, and print times and memory."""
     flags = parser("benchmarks.step_memory", __doc__)
-    flags.add_argument("--variant", default="base", help="of S2A-Net; default base")
+    flags.add_argument("--variant", default="base", help="variant of S2A-Net; default base")
     flags.add_argument("--size", type=positive, default=304, help="side in pixels; default 304")
-    flags.add_argument("--batch", type=positive, default=2, help="images; default 2")
-    flags.add_argument("--dtype", default="float32", help="or bfloat16")
-    flags.add_argument("--steps", type=positive, default=2, help="after the first; default 2")
+    flags.add_argument("--batch", type=positive, default=2, help="batch size; default 2")
+    flags.add_argument("--dtype", default="float32", help="float32 (default) or bfloat16")
+    flags.add_argument("--steps", type=positive, default=2, help="steps after the first; default 2")
     options = flags.parse_args()
 
     check_crop(options.size, options.size)
@@ -80,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    leave(run_program(main))

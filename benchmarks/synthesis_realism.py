@@ -1,16 +1,14 @@
-"""How close synthetic eyes come to real ones, as a table and pictures.
+"""Compare synthetic with real eyes, in a table and pictures.
 
     python -m benchmarks.synthesis_realism --real DIR --subset 3M --out runs/realism
 
-DIR is a copy of OCTA-500. For real and synthetic eyes alike it measures: intensities, the radial
-power spectrum, the share, calibre and contrast of the labelled vessels, and the area and contrast
-of the FAZ where there are masks. Writes <subset>.csv, <subset>.png (real eyes above synthetic ones)
-and <subset>_charts.png.
+DIR is a copy of OCTA-500. Measures intensities, the radial power spectrum, the share, calibre and
+contrast of the labelled vessels, and, where there are masks, the area and contrast of the FAZ.
+Writes <subset>.csv, <subset>.png (real eyes above synthetic ones) and <subset>_charts.png.
 """
 
 import csv
 import dataclasses
-import sys
 from pathlib import Path
 
 import matplotlib
@@ -23,11 +21,11 @@ from scipy import ndimage
 from skimage.morphology import skeletonize
 
 from benchmarks.command_line import parser, positive
-from parity.command import run
 from s2a_jax.data.cases import load_cases
 from s2a_jax.data.dataset import NATIVE_SIZES
 from s2a_jax.data.octa500 import list_octa500
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
+from s2a_jax.signals import leave, run_program
 
 _FIELDS_MM = {"3M": 3.0, "6M": 6.0}
 _SHOWN = 4
@@ -35,7 +33,7 @@ _SHOWN = 4
 
 @dataclasses.dataclass(frozen=True)
 class _Sample:
-    """Images [N, S, S] uint8, vessel masks [N, S, S] bool, and FAZ masks, None where absent."""
+    """Images, uint8 [N, S, S], vessel masks, bool [N, S, S], and FAZ masks, None if missing."""
 
     images: np.ndarray
     rv: np.ndarray
@@ -43,14 +41,16 @@ class _Sample:
 
 
 def main() -> None:
-    """Measures, prints the table and draws the picture."""
+    """Measure, print and write the table, and draw the pictures."""
     flags = parser("benchmarks.synthesis_realism", __doc__)
     flags.add_argument("--real", required=True, type=Path, help="folder of OCTA-500")
-    flags.add_argument("--subset", choices=tuple(_FIELDS_MM), default="3M", help="default 3M")
-    flags.add_argument("--count", type=positive, default=40, help="eyes of each kind; default 40")
-    flags.add_argument("--seed", type=int, default=0, help="of synthetic eyes; default 0")
     flags.add_argument(
-        "--out", type=Path, default=Path("runs/realism"), help="default runs/realism"
+        "--subset", choices=tuple(_FIELDS_MM), default="3M", help="subset of OCTA-500; default 3M"
+    )
+    flags.add_argument("--count", type=positive, default=40, help="eyes of each kind; default 40")
+    flags.add_argument("--seed", type=int, default=0, help="seed of the synthetic eyes; default 0")
+    flags.add_argument(
+        "--out", type=Path, default=Path("runs/realism"), help="output folder; default runs/realism"
     )
     options = flags.parse_args()
     size = NATIVE_SIZES["octa500"][options.subset]
@@ -78,7 +78,7 @@ def main() -> None:
 
 def _real(root: Path, subset: str, count: int, size: int) -> _Sample:
     files = list_octa500(root, subset).cases
-    # Spread over the set, and every case that has a FAZ mask.
+    # All cases with a FAZ mask, and others spread over the set.
     with_faz = [case for case in files if case.faz is not None]
     others = [case for case in files if case.faz is None]
     step = max(1, len(others) // max(1, count - len(with_faz)))
@@ -98,7 +98,7 @@ def _synthetic(seed: int, count: int, size: int, field: float) -> _Sample:
 
 
 def _measure(sample: _Sample, pitch_mm: float) -> dict[str, tuple[float, float]]:
-    """Measure -> mean and standard deviation over the eyes that have what it needs."""
+    """Name of a measure -> mean and standard deviation over the eyes; the FAZ's over its masks."""
     values: dict[str, list[float]] = {}
 
     def add(name: str, value: float) -> None:
@@ -128,13 +128,13 @@ def _measure(sample: _Sample, pitch_mm: float) -> dict[str, tuple[float, float]]
 
 
 def _calibres_um(rv: np.ndarray, pitch_mm: float) -> np.ndarray:
-    """Calibre at every pixel of the skeleton, um."""
+    """Calibre in um at each pixel of the skeleton."""
     inside = ndimage.distance_transform_edt(rv)
     return 1e3 * pitch_mm * (2 * inside[skeletonize(rv)] - 1)
 
 
 def _spectrum(image: np.ndarray, pitch_mm: float) -> tuple[np.ndarray, np.ndarray]:
-    """Radially averaged power by frequency in cycles per mm."""
+    """Frequencies in cycles per mm, and the radially averaged power at each."""
     values = (image - image.mean()) / image.std()
     window = np.hanning(len(image))
     power = np.abs(np.fft.fft2(values * window[:, None] * window)) ** 2
@@ -178,4 +178,4 @@ def _draw(samples: dict[str, _Sample], pitch_mm: float, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    leave(run_program(main))

@@ -1,9 +1,9 @@
-"""Compares inference on both sides, stage by stage.
+"""Compare the inference of PyTorch and JAX, stage by stage.
 
     python -m parity.evaluate --network s2anet [--weights x.pth] --images DIR [--out DIR]
 
-prints, for each stage, the largest and the mean absolute difference over all images, and the Dice
-of both sides' masks against each other and against the truth, where there is one.
+Prints, for each stage, the largest and the mean absolute difference over all images, then the Dice
+of both sides' masks against each other and, where true masks are given, against those.
 """
 
 import argparse
@@ -20,7 +20,8 @@ from rich.progress import track
 from rich.table import Table
 
 from parity import images
-from parity.command import make_folder, need_torch, run
+from parity.command import make_folder, need_torch
+from s2a_jax.signals import leave, run_program
 
 if TYPE_CHECKING:
     from parity.stages import Difference
@@ -37,7 +38,7 @@ _HEADER = (
 
 
 def main() -> None:
-    """Parses the flags, compares, prints and writes.
+    """Run the comparison and print its tables.
 
     Raises:
         UserError: a flag or file that cannot be used.
@@ -51,9 +52,9 @@ def main() -> None:
     parser.add_argument(
         "--rounding",
         action="store_true",
-        help="also run PyTorch in double precision, to see how far rounding takes either side",
+        help="also run PyTorch in float64, to show how far each side's float32 is from it",
     )
-    parser.add_argument("--out", type=Path, help="folder for stages.csv and masks.csv")
+    parser.add_argument("--out", type=Path, help="write stages.csv and masks.csv to this folder")
     options = parser.parse_args()
     if options.out is not None:
         make_folder(options.out)
@@ -81,12 +82,13 @@ def main() -> None:
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:
-    """2 |A and B| / (|A| + |B|) of two bool masks; 1 if both are empty."""
+    """Dice of two bool masks, 2 |A and B| / (|A| + |B|); 1 if both are empty."""
     total = int(a.sum()) + int(b.sum())
     return 2 * int((a & b).sum()) / total if total else 1.0
 
 
 def _total(found: "list[Difference]") -> "Difference":
+    """Summary of one stage over all images."""
     return found[0]._replace(
         largest=max(d.largest for d in found),
         mean=float(np.mean([d.mean for d in found])),
@@ -97,7 +99,7 @@ def _total(found: "list[Difference]") -> "Difference":
 
 
 def _mask_row(case: images.Case, task: str, probability: dict[str, np.ndarray]) -> dict[str, Any]:
-    """One image and task: pixels that differ, and three Dice scores (empty without a truth)."""
+    """Row of masks.csv for one image and task; Dice against the truth is empty without one."""
     theirs, ours = probability[f"torch_{task}"] >= 0.5, probability[f"jax_{task}"] >= 0.5
     truth = case.truth.get(task)
     return {
@@ -152,4 +154,4 @@ def _write_csv(path: Path, header: tuple[str, ...], rows: list[tuple[Any, ...]])
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    leave(run_program(main))

@@ -1,18 +1,17 @@
-"""Compares the package with golden arrays of a PyTorch original, in one table.
-
-A golden file is an npz with `state/<name>` (a state dict under PyTorch's names), `input` or
-`input_0..2` (NCHW), and what the original computed from them: `eval/*` (inference), `train/*`
-(batch statistics), `stats/*` (running statistics after it); for S2A-Net also `target_*`,
-`train/losses`, `grad/*`, and `trajectory/*` (eight Adam updates).
+"""Compare the package with golden arrays that the original PyTorch code computed.
 
     python -m parity.golden s2anet.npz unet.npz ... [--double]
 
-prints the table for such files and fails if anything lies outside its tolerance. The file's name is
-the network's. This needs no PyTorch.
+Prints the largest difference and the tolerance of each array; the exit code is 1 if any lies
+outside. Runs without PyTorch.
+
+A golden file is named after its network. It holds `state/<name>` (a state dict under PyTorch's
+names), `input` or `input_0..2` (NCHW), and the original's results: `eval/*` (inference), `train/*`
+(training mode), `stats/*` (running statistics after that); for S2A-Net also `target_*`,
+`train/losses`, `grad/*`, and `trajectory/*` (eight updates of Adam).
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,22 +21,28 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from parity.command import run
 from s2a_jax.convert import from_torch, to_torch
 from s2a_jax.convert.files import read_npz
 from s2a_jax.objectives.joint import Objective
+from s2a_jax.signals import leave, run_program
 
 
 class Row(NamedTuple):
-    """One golden array: its name, the largest difference of ours, and what is allowed."""
+    """Comparison of one golden array with ours.
+
+    Attributes:
+        name: network and array.
+        difference: the largest absolute difference, or that relative to the largest golden value.
+        tolerance: the largest difference allowed.
+    """
 
     name: str
     difference: float
     tolerance: float
 
 
-def compare(network: str, golden: dict[str, np.ndarray], dtype: Any, **known: Any) -> Iterator[Row]:
-    """One row for each golden array: its difference from ours and what is allowed."""
+def compare(network: str, golden: dict[str, np.ndarray], dtype: Any) -> Iterator[Row]:
+    """Compare each golden array of a network with ours, computed in `dtype`."""
 
     def row(name: str, ours: Any, single_tolerance: float, relative: bool = False) -> Row:
         theirs = golden[name].astype(np.float64)
@@ -47,8 +52,8 @@ def compare(network: str, golden: dict[str, np.ndarray], dtype: Any, **known: An
         tolerance = 1e-6 if dtype == jnp.float64 else single_tolerance
         return Row(f"{network} {name}", float(difference), tolerance)
 
-    if network in ("s2anet", "transunet"):
-        known = {"num_heads": 4, "dropout_rate": 0.0} | known
+    hybrid = network in ("s2anet", "transunet")
+    known = {"num_heads": 4, "dropout_rate": 0.0} if hybrid else {}
     state = {k.removeprefix("state/"): v for k, v in golden.items() if k.startswith("state/")}
     module, variables = from_torch(network, state, dtype=dtype, **known)
     variables = jax.tree.map(lambda a: jnp.asarray(a, dtype), variables)
@@ -90,7 +95,7 @@ def compare(network: str, golden: dict[str, np.ndarray], dtype: Any, **known: An
 
 
 def _compare_training(network, golden, row, variables, train, dtype) -> Iterator[Row]:
-    """Losses, gradients and the trajectory of Adam."""
+    """Compare losses, gradients and the trajectory of Adam."""
     target = {t: jnp.asarray(_nhwc(golden[f"target_{t}"]), dtype) for t in ("rv", "faz")}
     present = {t: jnp.ones(len(target["rv"]), dtype) for t in ("rv", "faz")}
     objective = Objective(balance="dwb")
@@ -105,7 +110,7 @@ def _compare_training(network, golden, row, variables, train, dtype) -> Iterator
     grads, (parts, stats) = grad_fn(
         variables["params"], variables["batch_stats"], jnp.asarray(epoch / total, dtype)
     )
-    yield row("train/losses", _numbers(parts), 1e-6)
+    yield row("train/losses", _losses(parts), 1e-6)
     named = to_torch(network, {"params": grads, "batch_stats": stats})
     for name in (k for k in golden if k.startswith("grad/")):
         yield row(name, named[name.removeprefix("grad/")], 1e-3, relative=True)
@@ -118,7 +123,7 @@ def _compare_training(network, golden, row, variables, train, dtype) -> Iterator
     losses = []
     for i in range(int(steps)):
         grads, (parts, stats) = grad_fn(params, stats, jnp.asarray(i / steps, dtype))
-        losses.append(_numbers(parts))
+        losses.append(_losses(parts))
         updates, opt_state = update(grads, opt_state)
         params = optax.apply_updates(params, updates)
     differences = np.abs(np.array(losses) - golden["trajectory/losses"]).max(axis=1)
@@ -128,7 +133,7 @@ def _compare_training(network, golden, row, variables, train, dtype) -> Iterator
 
 
 def _outputs(golden, mode: str, outputs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """(name of a golden output, ours in its layout and form) for one mode."""
+    """Golden outputs of one mode: the name, and our output in the same form and layout."""
     both = jnp.concatenate([outputs["rv"], outputs["faz"]], axis=-1)
     forms = {"logits": both, "prob": jax.nn.sigmoid(both)}
     forms |= {k: v if k == "junction_grid" else jax.nn.sigmoid(v) for k, v in outputs.items()}
@@ -143,7 +148,7 @@ def _image(golden: dict[str, np.ndarray]) -> np.ndarray:
     return np.stack([_nhwc(golden[f"input_{i}"]) for i in range(3)], axis=3)
 
 
-def _numbers(parts: dict[str, Any]) -> np.ndarray:
+def _losses(parts: dict[str, Any]) -> np.ndarray:
     return np.array([parts[k] for k in ("loss_rv", "loss_faz", "alpha", "loss")])
 
 
@@ -155,11 +160,14 @@ def _nchw(array: Any) -> np.ndarray:
     return np.asarray(array).transpose(0, 3, 1, 2)
 
 
-def main() -> None:
-    """Prints the comparison with the files.
+def main() -> int:
+    """Compare all files, and print a table.
+
+    Returns:
+        The exit code: 1 if any array lies outside its tolerance.
 
     Raises:
-        UserError: a file that cannot be read, or that is not called like a network.
+        UserError: a file cannot be read, or is not named after a network.
     """
     parser = argparse.ArgumentParser(prog="python -m parity.golden", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
@@ -175,9 +183,8 @@ def main() -> None:
         mark = "  <-- outside" if row in outside else ""
         print(f"{row.name:85s} {row.difference:9.1e} <= {row.tolerance:.0e}{mark}")
     print(f"{len(rows)} arrays, {len(outside)} outside their tolerance")
-    if outside:
-        raise SystemExit(1)
+    return 1 if outside else 0
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    leave(run_program(main))

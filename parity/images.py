@@ -1,4 +1,4 @@
-"""The images that both sides are compared on: a user's own, or synthetic eyes."""
+"""Images that both sides are compared on: a user's own, or synthetic eyes."""
 
 import argparse
 from pathlib import Path
@@ -13,12 +13,12 @@ from s2a_jax.inputs.names import images_in
 
 
 class Case(NamedTuple):
-    """One image with the truth that there is.
+    """One image and its true masks.
 
     Attributes:
-        name: of the file.
+        name: the file name.
         image: float32 [H, W] in [0, 1], H and W multiples of 16.
-        truth: {"rv", "faz"} -> bool [H, W]; a task without a mask is not in it.
+        truth: task (rv, faz) -> bool [H, W]; tasks without a mask are left out.
     """
 
     name: str
@@ -27,21 +27,28 @@ class Case(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser, count: int) -> None:
-    """The flags that choose the images; `count` is their default number."""
+    """Add the flags that choose the images.
+
+    Args:
+        parser: the parser of a program.
+        count: the default of `--count`.
+    """
     parser.add_argument("--images", type=Path, help="folder of images; default: synthetic eyes")
     parser.add_argument("--rv", type=Path, help="folder of vessel masks named like the images")
     parser.add_argument("--faz", type=Path, help="folder of FAZ masks named like the images")
-    parser.add_argument("--count", type=int, default=count, help=f"images; default {count}")
+    parser.add_argument(
+        "--count", type=int, default=count, help=f"number of images; default {count}"
+    )
     parser.add_argument(
         "--size",
         type=int,
-        help="side in pixels that images are resized to, a multiple of 16; default: their own, "
-        "and 304 for synthetic eyes",
+        help="resize images to this side in pixels, a multiple of 16; default: their own size, "
+        "or 304 for synthetic eyes",
     )
 
 
 def load(options: argparse.Namespace) -> list[Case]:
-    """The cases that the flags of `add_arguments` choose.
+    """Read or synthesize the cases that the flags of `add_arguments` choose.
 
     Raises:
         UserError: a flag, folder or file that cannot be used.
@@ -52,7 +59,7 @@ def load(options: argparse.Namespace) -> list[Case]:
         raise UserError(f"--size={options.size}: expected a multiple of 16, 32 or more.")
     if options.images is None:
         if options.rv or options.faz:
-            raise UserError("--rv and --faz are masks of --images; give that folder, too.")
+            raise UserError("--rv and --faz are masks of --images: give --images, too.")
         return [_synthetic(seed, options.size or 304) for seed in range(options.count)]
     folders = {"rv": options.rv, "faz": options.faz}
     for flag, folder in {"images": options.images, **folders}.items():
@@ -60,11 +67,11 @@ def load(options: argparse.Namespace) -> list[Case]:
             raise UserError(f"--{flag}={folder}: no such folder.")
     files = images_in(options.images)
     if not files:
-        raise UserError(f"--images={options.images}: no images in it.")
+        raise UserError(f"--images={options.images}: the folder holds no images.")
     masks = {task: images_in(folder) for task, folder in folders.items()}
     for task, found in masks.items():
         if folders[task] is not None and not files.keys() & found.keys():
-            raise UserError(f"--{task}={folders[task]}: no mask has the name of an image.")
+            raise UserError(f"--{task}={folders[task]}: no mask is named like an image.")
     return [
         _read(path, {t: m[name] for t, m in masks.items() if name in m}, options.size)
         for name, path in list(files.items())[: options.count]
@@ -83,13 +90,14 @@ def _read(path: Path, masks: dict[str, Path], size: int | None) -> Case:
     for task, mask_path in masks.items():
         mask = binary_mask(mask_path)
         if mask.shape != image.shape:
-            raise UserError(f"{mask_path} is {mask.shape}, but {path} is {image.shape}.")
+            raise UserError(f"{mask_path} has shape {mask.shape}, but {path} has {image.shape}.")
         truth[task] = mask
     if size is not None:
         image = resize_image(image, (size, size))
         truth = {task: resize_mask(mask, (size, size)) for task, mask in truth.items()}
     if image.shape[0] % 16 or image.shape[1] % 16:
         raise UserError(
-            f"{path} is {image.shape[0]}x{image.shape[1]} pixels, no multiples of 16: give --size."
+            f"{path} has {image.shape[0]}x{image.shape[1]} pixels; expected multiples of 16: "
+            "give --size."
         )
     return Case(path.name, image, {task: mask > 0 for task, mask in truth.items()})

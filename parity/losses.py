@@ -1,4 +1,4 @@
-"""Soft Dice, the dynamic weight balancing (DWB) of two tasks, and the joint loss."""
+"""Soft Dice, dynamic weight balancing (DWB) of two tasks, and the joint loss."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ DICE_EPS = 1e-12
 
 
 def soft_dice(logits: Tensor, targets: Tensor) -> Tensor:
-    """Soft Dice loss per image, on probabilities that are not squared.
+    """Soft Dice loss of each image, without squares in the denominator.
 
     Args:
         logits: [B, 1, H, W].
@@ -28,7 +28,7 @@ def soft_dice(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy per image, averaged over the pixels.
+    """Binary cross-entropy of each image, averaged over the pixels.
 
     Args:
         logits: [B, 1, H, W].
@@ -42,9 +42,7 @@ def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def dwb_alpha(loss_rv: Tensor, loss_faz: Tensor, progress: float, *, older: bool = False) -> Tensor:
-    """Weight of the RV loss.
-
-    The gradient flows through it.
+    """Weight of the RV loss; gradients flow through it.
 
     Args:
         loss_rv: Scalar loss of the vessels.
@@ -79,7 +77,7 @@ def joint_loss(
         targets: `rv` and `faz`, each [B, 1, H, W], 0 or 1.
         epoch: Epoch, from 0.
         total_epochs: Number of epochs of the whole training.
-        bce_weight: Weight of the binary cross-entropy that is added to each task's Dice.
+        bce_weight: Weight of the binary cross-entropy added to each task's Dice loss.
         older: As for `dwb_alpha`.
 
     Returns:

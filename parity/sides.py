@@ -1,4 +1,4 @@
-"""One network on both sides with the same weights."""
+"""One network in PyTorch and in Flax, with the same weights."""
 
 import argparse
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import numpy as np
 import torch
-from s2a_jax.convert.command import parse_known
 
 from parity.networks import NETWORKS
+from s2a_jax.commands.convert import parse_known
 from s2a_jax.convert import from_torch
 from s2a_jax.convert.files import read_state_dict
 from s2a_jax.errors import UserError
-from s2a_jax.models.build import VARIANTS
+from s2a_jax.models.build import NETWORKS as FLAX_NETWORKS
 
 _HYBRID = ("width", "units", "groups", "hidden", "num_heads", "mlp_width", "dropout_rate", "grid")
 _DECODER = ("first_channels", "decoder_channels")
@@ -41,13 +41,13 @@ _TORCH_FIELDS: dict[str, dict[str, str]] = {
 
 
 class Sides(NamedTuple):
-    """A PyTorch module and a Linen module that compute the same.
+    """A PyTorch module and a Linen module that compute the same function.
 
     Attributes:
-        network: its name.
+        network: the name of the network.
         torch: the PyTorch module, in inference mode.
         module: the Linen module.
-        variables: {"params", "batch_stats"} of NumPy arrays for it.
+        variables: params and batch_stats of the Linen module, NumPy arrays.
     """
 
     network: str
@@ -57,36 +57,38 @@ class Sides(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags that choose network and weights."""
+    """Add the flags that choose network and weights."""
     parser.add_argument("--network", required=True, choices=sorted(NETWORKS))
     parser.add_argument(
         "--weights",
         type=Path,
-        help="state dict of PyTorch (.pth, .pt, .safetensors, .npz); default: random weights",
+        help="PyTorch state dict (.pth, .pt, .safetensors, .npz); default: random weights",
     )
     parser.add_argument(
         "--variant",
         help="size of a network with random weights: base (default), small or tiny",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random weights; default 0")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random weights; default 0")
     parser.add_argument(
         "--known",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a field that shapes of --weights do not tell: num_heads=4 (default 12)",
+        help="a field that the shapes in --weights do not determine, as num_heads=4 (default 12)",
     )
-    parser.add_argument("--threads", type=int, help="threads of PyTorch; default: its own")
+    parser.add_argument(
+        "--threads", type=int, help="number of PyTorch threads; default: PyTorch's choice"
+    )
 
 
 def build(options: argparse.Namespace, images: np.ndarray) -> Sides:
-    """Both sides as the flags of `add_arguments` ask; dropout is off, so that they can be compared.
+    """Build both sides from the flags of `add_arguments`, without dropout.
 
-    Random weights get the running statistics of one pass over the images, since those of a fresh
-    network would let hardly anything through to the logits.
+    With random weights, the running statistics are those of one pass over the images: with the
+    initial ones the logits would hardly depend on the image.
 
     Args:
-        options: parsed flags.
+        options: the parsed flags.
         images: float32 [B, H, W] in [0, 1].
 
     Raises:
@@ -98,19 +100,21 @@ def build(options: argparse.Namespace, images: np.ndarray) -> Sides:
     known = parse_known(options.known)
     if options.weights is not None:
         if options.variant is not None:
-            raise UserError("--variant is for random weights; --weights tell their own size.")
+            raise UserError(
+                "--variant is for random weights; --weights set the size: give one of the two."
+            )
         return from_state_dict(options.network, read_state_dict(options.weights), known)
     if known:
-        raise UserError("--known is for --weights; random weights follow --variant.")
-    variants, variant = VARIANTS[options.network], options.variant or "base"
+        raise UserError("--known is for --weights; for random weights, give --variant.")
+    variants, variant = FLAX_NETWORKS[options.network].variants, options.variant or "base"
     if variant not in variants:
         raise UserError(f"--variant={variant}: expected one of {', '.join(variants)}.")
     fields = dict(variants[variant])
     if options.network in ("s2anet", "transunet"):
         height, width = images.shape[1:]
         fields |= {"grid": (height // 16, width // 16), "dropout_rate": 0.0}
-        told = ("num_heads", "groups", "grid")  # what shapes do not tell, or not always
-        known = {name: fields[name] for name in told if name in fields}
+        not_in_shapes = ("num_heads", "groups", "grid")  # the grid is, if it is square
+        known = {name: fields[name] for name in not_in_shapes if name in fields}
     keywords = _TORCH_FIELDS[options.network]
     reference = NETWORKS[options.network](
         **{keywords[name]: value for name, value in fields.items() if name in keywords}
@@ -120,12 +124,12 @@ def build(options: argparse.Namespace, images: np.ndarray) -> Sides:
 
 
 def from_state_dict(network: str, state: Mapping[str, np.ndarray], known: dict[str, Any]) -> Sides:
-    """Both sides with the weights of a state dict.
+    """Build both sides with the weights of a PyTorch state dict.
 
     Raises:
         UserError: the weights are not those of the network.
     """
-    from_torch(network, state, **known)  # names what is missing, extra or unused
+    from_torch(network, state, **known)  # raises if a key is missing, extra or unused
     state = {name.removeprefix("module."): array for name, array in state.items()}
     shapes = {name: tuple(array.shape) for name, array in state.items()}
     reference = NETWORKS[network](
@@ -136,16 +140,16 @@ def from_state_dict(network: str, state: Mapping[str, np.ndarray], known: dict[s
 
 
 def inputs(network: str, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Arguments of a PyTorch network for grey images [B, H, W]: three channels, or three slabs."""
+    """Arguments of a PyTorch network for grey images [B, H, W]: one or three of [B, 3, H, W]."""
     rgb = images[:, None].expand(-1, 3, -1, -1)
     return (rgb, rgb, rgb) if network == "vaffnet" else (rgb,)
 
 
 def _fit_statistics(reference: torch.nn.Module, network: str, images: np.ndarray) -> None:
-    """One pass in training mode that leaves the batch's statistics as the running ones."""
+    """Set the running statistics to those of one batch, by a pass in training mode."""
     norms = [m for m in reference.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for norm in norms:
-        norm.momentum = None  # a cumulative average, from nothing
+        norm.momentum = None  # a cumulative average, which starts with this batch
     with torch.no_grad():
         reference.train()(*inputs(network, torch.from_numpy(images)))
     for norm in norms:
@@ -153,7 +157,7 @@ def _fit_statistics(reference: torch.nn.Module, network: str, images: np.ndarray
 
 
 def _pair(network: str, reference: torch.nn.Module, known: dict[str, Any]) -> Sides:
-    # Copies: a state dict shares its memory with the module, which may be trained.
+    # Copies, because a state dict shares memory with the module, which may be trained.
     state = {
         name: tensor.clone()
         for name, tensor in reference.state_dict().items()

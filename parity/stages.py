@@ -1,4 +1,4 @@
-"""Named stages of both sides: what each computes on one image, from the root to the logits."""
+"""Named stages of both sides: their outputs on one image, from the root to the logits."""
 
 import copy
 import functools
@@ -19,12 +19,12 @@ _HYBRID = "transformer.embeddings.hybrid_model."
 
 
 class Stage(NamedTuple):
-    """One place to compare.
+    """One intermediate output to compare.
 
     Attributes:
-        label: for people.
-        flax: path below `intermediates`.
-        torch: name of the submodule whose output is taken.
+        label: the display name.
+        flax: the path below `intermediates`.
+        torch: the name of the PyTorch submodule with the same output.
     """
 
     label: str
@@ -33,16 +33,16 @@ class Stage(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Of one stage.
+    """Difference between both sides at one stage.
 
     Attributes:
-        label: of the stage.
-        largest: largest absolute difference.
-        mean: mean absolute difference.
-        scale: largest absolute value on PyTorch's side.
-        torch_rounding: largest difference of PyTorch from PyTorch in double precision; NaN if that
-            was not asked for.
-        jax_rounding: the same of JAX.
+        label: the display name of the stage.
+        largest: the largest absolute difference.
+        mean: the mean absolute difference.
+        scale: the largest absolute value on PyTorch's side.
+        torch_rounding: the largest difference of PyTorch from PyTorch in float64; NaN without
+            `rounding`.
+        jax_rounding: the largest difference of JAX from PyTorch in float64; NaN likewise.
     """
 
     label: str
@@ -56,16 +56,16 @@ class Difference(NamedTuple):
 def compare(
     sides: Sides, image: np.ndarray, *, rounding: bool = False
 ) -> tuple[list[Difference], dict[str, np.ndarray]]:
-    """Runs both sides in inference mode on one image.
+    """Compare both sides in inference mode on one image.
 
     Args:
         sides: both networks.
         image: float32 [H, W] in [0, 1].
-        rounding: whether to run PyTorch in double precision, too.
+        rounding: also run PyTorch in float64.
 
     Returns:
-        The differences of all stages, the last being the outputs, and the probabilities:
-        `torch_rv`, `torch_faz`, `jax_rv`, `jax_faz`, each [H, W].
+        differences: of all stages; the logits come last.
+        probability: `torch_rv`, `torch_faz`, `jax_rv`, `jax_faz`, each [H, W].
     """
     stages = _stages(sides)
     names = [stage.torch for stage in stages]
@@ -96,7 +96,7 @@ def compare(
 def _run_torch(
     network: str, module: torch.nn.Module, image: np.ndarray, names: list[str]
 ) -> dict[str, list[np.ndarray]]:
-    """Outputs of the named submodules, one for each call, and of the network below `_OUT`."""
+    """Outputs of the named submodules, one per call, and those of the network under `_OUT`."""
     seen: dict[str, list[np.ndarray]] = {name: [] for name in names}
 
     def hook(name: str) -> Any:
@@ -116,7 +116,7 @@ def _run_torch(
 
 
 def _run_jax(sides: Sides, image: np.ndarray, wanted: set[str]) -> dict[str, list[np.ndarray]]:
-    """The wanted intermediates, one for each call, and the network's outputs below `_OUT`."""
+    """The wanted intermediates, one per call, and the outputs of the network under `_OUT`."""
     x = image[None, :, :, None]
     seen = jax.device_get(_apply(sides.variables, x, sides.module, frozenset(wanted)))
     return {path: list(values) for path, values in seen.items()}
@@ -143,7 +143,7 @@ def _at(tree: Any, path: str) -> Any:
 
 
 def _difference(label: str, ours: list[np.ndarray], theirs: list[np.ndarray]) -> Difference:
-    """Ours in NHWC (or tokens) against theirs in NCHW (or tokens)."""
+    """Difference of our maps in NHWC from theirs in NCHW; tokens have one layout."""
     theirs = [array.transpose(0, 2, 3, 1) if array.ndim == 4 else array for array in theirs]
     means = [np.abs(a.astype(np.float64) - b).mean() for a, b in zip(ours, theirs, strict=True)]
     return Difference(
@@ -166,7 +166,7 @@ def _sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def _stages(sides: Sides) -> list[Stage]:
-    """From the input to the last map before the outputs."""
+    """Stages of a network, from the input to the last map before the logits."""
     return list(_STAGES[sides.network](sides.module))
 
 
@@ -229,4 +229,4 @@ _STAGES = {
     "jointseg": _jointseg,
     "vaffnet": _vaffnet,
 }
-"""Network -> its stages."""
+"""Network -> its stages, given the Linen module."""

@@ -1,10 +1,10 @@
-"""Trains both sides from the same weights on the same batches and compares the losses.
+"""Train PyTorch and JAX from the same weights on the same batches, and compare the losses.
 
     python -m parity.train --network s2anet --steps 50 [--out DIR]
 
-Without augmentation and dropout, in float32; every step counts as an epoch, so that DWB and the
-polynomial decay run through their whole course. Prints the losses of every step, and writes
-losses.csv (as it goes) and losses.png.
+Trains in float32 without augmentation and dropout. Each step counts as an epoch, so that DWB and
+the polynomial decay run their whole course. Prints the losses of each step, and writes losses.csv
+(step by step) and losses.png.
 """
 
 import argparse
@@ -21,8 +21,9 @@ import numpy as np
 from rich.console import Console
 
 from parity import images
-from parity.command import make_folder, need_torch, run
+from parity.command import make_folder, need_torch
 from s2a_jax.errors import UserError
+from s2a_jax.signals import leave, run_program
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,7 @@ NUMBERS = ("loss", "loss_rv", "loss_faz", "alpha")
 
 
 def main() -> None:
-    """Parses the flags, trains, prints and writes.
+    """Run both trainings, print the losses and write them.
 
     Raises:
         UserError: a flag or file that cannot be used.
@@ -44,16 +45,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m parity.train", description=__doc__)
     sides.add_arguments(parser)
     images.add_arguments(parser, count=8)
-    parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--batch", type=int, default=2, help="images in a batch; default 2")
-    parser.add_argument("--learning-rate", type=float, default=1e-4, help="of Adam; default 1e-4")
+    parser.add_argument("--steps", type=int, default=50, help="updates of each side; default 50")
+    parser.add_argument("--batch", type=int, default=2, help="batch size; default 2")
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        default=1e-4,
+        help="initial learning rate of Adam; default 1e-4",
+    )
     parser.add_argument(
         "--control",
         action="store_true",
-        help="also train PyTorch from weights moved by one part in ten million, to see how far "
-        "rounding alone carries two runs apart",
+        help="also train PyTorch from weights changed by one part in ten million, to show how far "
+        "two runs diverge by rounding alone",
     )
-    parser.add_argument("--out", type=Path, default=Path("parity_train"), help="folder to write to")
+    parser.add_argument("--out", type=Path, default=Path("parity_train"), help="output folder")
     options = parser.parse_args()
     if options.steps < 1 or options.batch < 1:
         raise UserError("--steps and --batch: expected at least 1.")
@@ -62,7 +68,9 @@ def main() -> None:
     if len(shapes) > 1:
         raise UserError(f"The images have different sizes {sorted(shapes)}: give --size.")
     if incomplete := [case.name for case in cases if len(case.truth) < 2]:
-        raise UserError(f"{incomplete[0]} lacks a mask: give --rv and --faz for all --images.")
+        raise UserError(
+            f"{incomplete[0]} lacks a mask: give --rv and --faz with masks for all images."
+        )
     ((height, width),) = shapes
     make_folder(options.out)
     pair = sides.build(options, np.stack([case.image for case in cases[: options.batch]]))
@@ -109,7 +117,7 @@ def main() -> None:
 
 
 def move_weights(module: "torch.nn.Module", seed: int) -> None:
-    """Multiplies every parameter by 1 plus noise of 1e-7, about the last bit of a float32."""
+    """Multiply each parameter by 1 plus noise of 1e-7, about the last bit of a float32."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -121,7 +129,7 @@ def move_weights(module: "torch.nn.Module", seed: int) -> None:
 def train_torch(
     network: str, module: "torch.nn.Module", rate: float, steps: int
 ) -> Iterator[np.ndarray]:
-    """A generator that is sent batches and yields `NUMBERS` before each update of PyTorch."""
+    """Train with PyTorch: send a batch, get `NUMBERS` from before its update."""
     import torch
 
     from parity.losses import joint_loss
@@ -144,7 +152,7 @@ def train_torch(
 
 
 def train_jax(pair: "Sides", rate: float, steps: int) -> Iterator[np.ndarray]:
-    """The same with the training step of this package."""
+    """Train with the step of this package; a generator like `train_torch`."""
     import jax
 
     from s2a_jax.objectives.joint import Objective
@@ -196,7 +204,7 @@ def _batches(
 
 
 def plot(theirs: np.ndarray, ours: np.ndarray, path: Path) -> None:
-    """Both loss curves, and their difference below.  [steps, len(NUMBERS)] twice."""
+    """Plot the losses of both sides, each [steps, len(NUMBERS)], and their difference below."""
     import matplotlib
 
     matplotlib.use("Agg")  # a file, never a window
@@ -219,4 +227,4 @@ def plot(theirs: np.ndarray, ours: np.ndarray, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    leave(run_program(main))

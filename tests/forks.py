@@ -1,12 +1,12 @@
-"""Command lines in forks of one process that has imported everything.
+"""Run command lines in forks of one process that has imported everything.
 
-`python main.py` spends some three seconds on its imports, and most tests of command lines only
-want to see a flag refused. A fork is otherwise a process like any: its own memory, streams, exit
-code. Tests of runs that succeed start a few true processes besides, since a fork cannot tell
-whether a command imports all that it needs.
+Imports take about three seconds of `python main.py`, and most tests of command lines only check
+that a flag is refused. A fork has its own memory, streams and exit code like any process, but does
+not show whether a command imports all it needs; so tests of successful runs also start a few new
+processes.
 
-This file is also the server's program: it forks for each line of JSON on its standard input and
-answers with the exit code.
+This file is also the program of the server: it forks for each line of JSON on its standard input
+and answers with the exit code.
 """
 
 import gc
@@ -21,8 +21,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SECONDS = 280  # that a command may take
-# All that commands import, but nothing that runs as a program itself. None starts a device.
+SECONDS = 280  # time limit of a command
+# What the programs import, but no module that runs as a program. None of these starts a device.
 IMPORTED = (
     "parity.sides",
     "parity.stages",
@@ -39,15 +39,15 @@ IMPORTED = (
 
 
 class Forks:
-    """The server, which starts with the first command."""
+    """Client of the server, which starts with the first command."""
 
     def __init__(self, environment):
-        # A process with a single thread is forked safely; OpenBLAS would start more.
+        # Only a process with a single thread forks safely; OpenBLAS would start more.
         self.environment = environment | {"OPENBLAS_NUM_THREADS": "1"}
         self.server = None
 
     def run(self, *arguments):
-        """`python ARGUMENTS` in the root of the repository."""
+        """Run `python ARGUMENTS` in the root of the repository."""
         if self.server is None:
             self.server = subprocess.Popen(
                 [sys.executable, __file__], cwd=ROOT, env=self.environment, text=True,
@@ -65,18 +65,18 @@ class Forks:
             )
 
     def close(self):
-        """Ends the server."""
+        """End the server."""
         if self.server is not None:
-            self.server.kill()  # it has nothing to tidy up
+            self.server.kill()  # it has nothing to clean up
             self.server.communicate()
 
 
 def serve():
-    """Forks until standard input ends; in a fork, returns or raises as its program does."""
+    """Fork for each line of standard input; in a fork, return or raise as its program does."""
     sys.path[0] = str(ROOT)
     for name in IMPORTED:
         importlib.import_module(name)
-    gc.freeze()  # or every fork's collector would copy all of it
+    gc.freeze()  # keeps the forks' garbage collectors from copying all this memory
     for line in sys.stdin:
         child = os.fork()
         if not child:
@@ -85,12 +85,12 @@ def serve():
 
 
 def become(arguments, streams):
-    """Runs a program in this process."""
+    """Run a program in this process."""
     for number, name in enumerate((os.devnull, *streams)):
         file = os.open(name, os.O_RDWR | os.O_CREAT)
         os.dup2(file, number)
         os.close(file)
-    signal.alarm(SECONDS)  # ends the process
+    signal.alarm(SECONDS)  # its signal ends the process
     if arguments[0] == "-m":
         sys.argv = arguments[1:]
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)

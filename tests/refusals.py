@@ -1,8 +1,8 @@
-"""How a command refuses what it cannot use."""
+"""Check how a command refuses input that it cannot use."""
 
 
 def assert_refused(code, output, named):
-    """One sentence that names the file, field or flag, and exit code 2."""
+    """Assert exit code 2 and one sentence that names the file, field or flag."""
     assert code == 2, output
     assert named in output
     assert "Traceback" not in output

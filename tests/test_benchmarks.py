@@ -1,4 +1,4 @@
-"""Every benchmark tells what it does, and says a mistake in one sentence."""
+"""Help of the benchmarks, and mistakes refused in one sentence before any long work."""
 
 import importlib
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import sim_to_real, sim_to_real_ablation, synthesis_realism
-from parity.command import run
+from s2a_jax.signals import run_program
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "command_line")
@@ -20,30 +20,30 @@ def test_help(name, monkeypatch, capsys):
         program.main()
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    assert program.__doc__.strip() in text  # with its command, as it stands there
+    assert program.__doc__.strip() in text  # verbatim, with its command
     assert f"python -m benchmarks.{name}" in program.__doc__
 
 
 @pytest.mark.parametrize("program", [sim_to_real, sim_to_real_ablation, synthesis_realism])
-def test_a_folder_that_is_not_there(program, monkeypatch, capsys, tmp_path):
+def test_a_missing_folder_is_refused(program, monkeypatch, capsys, tmp_path):
     folder, out = tmp_path / "none", tmp_path / "out"
     flags = ["--real" if program is synthesis_realism else "--octa500", folder, "--out", out]
     if program is sim_to_real:
         flags += ["--weights", "sim_to_real"]
-    monkeypatch.setattr(sim_to_real_ablation, "_make_eyes", None)  # it must not come so far
+    monkeypatch.setattr(sim_to_real_ablation, "_make_eyes", None)  # must not be reached
     monkeypatch.setattr("sys.argv", ["x", *map(str, flags)])
-    assert run(program.main) == 2
+    assert run_program(program.main) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and str(folder) in error and error.count("\n") == 1
-    assert not out.exists()  # nothing is begun
+    assert not out.exists()
 
 
-def test_eyes_of_another_number_are_not_taken_for_these(monkeypatch, capsys, tmp_path):
+def test_another_number_of_eyes_in_the_folder_is_refused(monkeypatch, capsys, tmp_path):
     real, images = tmp_path / "real", tmp_path / "out/0/eyes/train/images"
     images.mkdir(parents=True)
     (images / "0000.png").touch()
     monkeypatch.setattr(sim_to_real_ablation, "check_real_eyes", lambda options: None)
     flags = ["x", "--octa500", str(real), "--out", str(tmp_path / "out"), "--eyes", "2"]
     monkeypatch.setattr("sys.argv", flags)
-    assert run(sim_to_real_ablation.main) == 2
+    assert run_program(sim_to_real_ablation.main) == 2
     assert "has 1 eyes, not --eyes=2" in capsys.readouterr().err

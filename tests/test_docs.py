@@ -1,4 +1,4 @@
-"""The example of docs/ runs, and is as short as it claims to be."""
+"""The example docs/own_encoder.py runs, and is as short as docs/parity.md says."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def test_an_encoder_of_ones_own(run_environment):
+def test_own_encoder_trains(run_environment):
     assert len((ROOT / "docs/own_encoder.py").read_text().splitlines()) < 40
     done = subprocess.run(
         [sys.executable, "-m", "docs.own_encoder"],

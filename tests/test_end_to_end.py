@@ -1,4 +1,4 @@
-"""Whole runs through the public commands, at their shortest."""
+"""Whole runs of the public commands, with the shortest trainings."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ PREDICT = ["-m", "s2a_jax", "predict"]
 
 @pytest.fixture(scope="session")
 def start(run_environment, shared):
-    """Starts a training in a process of its own."""
+    """Start a training in a new process."""
 
     def start(*arguments):
         arguments = (*TRAIN, f"--config.data.synthetic.root={shared / 'eyes'}", *arguments)
@@ -43,7 +43,7 @@ def start(run_environment, shared):
 
 @pytest.fixture(scope="session")
 def run(forked, shared):
-    """Runs a command; returns its exit code and what it printed."""
+    """Run a command; return its exit code and its output."""
 
     def run(*arguments):
         if arguments[0] == "main.py":
@@ -56,7 +56,7 @@ def run(forked, shared):
 
 @pytest.fixture(scope="session")
 def trained(start, shared):
-    """The workdir of a finished run."""
+    """Workdir of a finished run."""
     workdir = shared / "trained"
     process = start("--workdir", workdir)
     output, _ = process.communicate(timeout=280)
@@ -65,7 +65,7 @@ def trained(start, shared):
 
 
 def _rows(workdir):
-    """Of metrics.jsonl."""
+    """Read the rows of metrics.jsonl."""
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
@@ -92,7 +92,7 @@ def test_training_leaves_everything(trained):
 
 
 def test_the_command_evaluates_as_the_run_did(run, trained, shared, tmp_path):
-    (eyes,) = (shared / "eyes").glob("v*-96px-*-train1-*")  # that of the streamed run
+    (eyes,) = (shared / "eyes").glob("v*-96px-*-train1-*")  # the eyes of the streamed run
     code, output = run("-m", "s2a_jax", "evaluate", "--weights", trained, "--data", eyes,
                        "--out", tmp_path / "out")  # fmt: skip
     assert code == 0, output
@@ -107,7 +107,7 @@ def test_evaluation_of_a_workdir_gives_the_same_numbers(run, trained, shared):
     copy = shared / "copy"
     shutil.copytree(trained, copy)
     shutil.rmtree(copy / "results")
-    # Without --config: the run's own, but for the folder of the eyes that `run` gives.
+    # Without --config: the run's own configuration, except for the folder of the eyes from `run`.
     code, output = run("main.py", "--mode=evaluate", "--workdir", copy)
     assert code == 0, output
     name = "results/test.csv"
@@ -180,13 +180,13 @@ def test_prediction_from_workdir_checkpoint_and_export(run, trained, tmp_path):
     assert (masks[0] == masks[2]).all()
 
 
-# The same program for both tests that train with these, so that it is compiled once.
+# Both tests that train with these flags share one compiled program.
 THREE_SLABS = ["--config.data.size=64", "--config.train.epochs=1", "--config.train.batch_size=2",
                "--config.model.name=unet"]  # fmt: skip
 
 
 def _put(folder, stems, levels):
-    """Noise of the given grey levels."""
+    """Write noise images of the given grey levels."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     for stem in stems:
@@ -207,8 +207,8 @@ def test_three_slabs_of_octa500_and_a_mixture(run, tmp_path):
     assert code == 0, output
     (row,) = [row for row in _rows(tmp_path / "run") if "loss" in row]
     assert "loss_rv" in row
-    assert "loss_faz" not in row  # there is no FAZ mask
-    assert row["cases_octa500"] + row["cases_octa500+"] == 2  # of the one batch
+    assert "loss_faz" not in row  # no case has a FAZ mask
+    assert row["cases_octa500"] + row["cases_octa500+"] == 2  # in the only batch
     assert "3 slabs, in this order: FULL, OPL_BM, ILM_OPL" in output
     assert (tmp_path / "run/overlays/10441.png").is_file()
     with safe_open(tmp_path / "run/weights.safetensors", framework="np") as file:
@@ -221,7 +221,9 @@ def test_rose(run, tmp_path):
         for slab in ("WRCC", "DCC", "SCC"):
             _put(tmp_path / "ROSE-Z" / split / "img" / slab, stems, (0, 256))
         for kind in ("vessel", "FAZ"):
-            _put(tmp_path / "ROSE-Z" / split / "gt" / kind, stems, (0, 256))  # grey edges
+            _put(
+                tmp_path / "ROSE-Z" / split / "gt" / kind, stems, (0, 256)
+            )  # masks with grey edges
     code, output = run(
         "main.py", "--config", "configs/rose.py:smoke", *THREE_SLABS,
         f"--config.data.root={tmp_path}", "--config.data.slab=WRCC,DCC,SCC",
@@ -242,7 +244,7 @@ def test_a_workdir_of_another_run_is_refused(run, trained):
     assert (trained / "config.json").read_text() == before
 
 
-def test_predicting_on_what_is_no_image_is_refused(run, trained, tmp_path):
+def test_predicting_a_text_file_is_refused(run, trained, tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     out = tmp_path / "out"
     code, output = run(*PREDICT, "--weights", trained, "--out", out, tmp_path / "notes.txt")
@@ -251,14 +253,14 @@ def test_predicting_on_what_is_no_image_is_refused(run, trained, tmp_path):
 
 
 def test_a_diverged_run_says_where(run, tmp_path):
-    # A rate is part of the program, which is compiled for this test alone: a small one.
+    # The rate is part of the compiled program, which only this test uses: so a small network.
     code, output = run(
         *TRAIN, "--config.model.name=unet", "--config.optimizer.name=sgd",
         "--config.optimizer.schedule=poly_epoch", "--config.optimizer.learning_rate=1e38",
         "--config.optimizer.clip_norm=0", "--workdir", tmp_path / "run",
     )  # fmt: skip
     assert code == 1
-    assert "train00" in output  # names of the batch's cases
+    assert "train00" in output  # names the cases of the batch
     assert "Traceback" not in output
     environment = json.loads((tmp_path / "run/environment.json").read_text())
     assert environment["failed"].startswith("NonFiniteLossError: Step ")

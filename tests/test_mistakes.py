@@ -1,4 +1,4 @@
-"""Mistakes in data and configurations: one sentence from the public command, nothing written."""
+"""Mistakes in data and configurations end in one sentence, and nothing is written."""
 
 import shutil
 
@@ -12,7 +12,7 @@ SYNTHETIC = ["main.py", "--config", "configs/synthetic.py:smoke"]
 
 @pytest.fixture
 def run(forked, shared):
-    """Runs a command; returns its exit code and what it printed."""
+    """Run a command; return its exit code and its output."""
 
     def run(*arguments):
         done = forked(*arguments, f"--config.data.synthetic.root={shared / 'eyes'}")
@@ -22,7 +22,7 @@ def run(forked, shared):
 
 
 def _octa500(folder):
-    """A tiny tree of train and val folders."""
+    """Write a tiny tree of train and val folders."""
     for split in ("train", "val"):
         for kind in ("images", "masks"):
             (folder / split / kind).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Both notebooks run from top to bottom, at their shortest."""
+"""Both notebooks run from top to bottom, with the shortest trainings."""
 
 import subprocess
 import sys

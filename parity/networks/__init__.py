@@ -1,4 +1,4 @@
-"""PyTorch reference networks, with the parameter names of the original implementations."""
+"""PyTorch reference networks under the parameter names of the original implementations."""
 
 from torch import nn
 

@@ -13,7 +13,7 @@ from .vit import Encoder
 
 
 class Embeddings(nn.Module):
-    """Tokens of the CNN's features, with learned positions.
+    """Tokens from the CNN's features, with learned position embeddings.
 
     Args:
         width: Channels of the CNN's root.
@@ -84,7 +84,7 @@ class HybridTransformer(nn.Module):
         self.encoder = Encoder(layers, hidden, num_heads, mlp_width, dropout_rate)
 
     def forward(self, image: Tensor) -> tuple[dict[int, Tensor], list[Tensor]]:
-        """Map [B, 3, H, W] to the kept tokens, as `Encoder`, and the CNN's skips."""
+        """Map [B, 3, H, W] to the kept tokens, as `Encoder` does, and the CNN's skips."""
         tokens, skips = self.embeddings(image)
         return self.encoder(tokens), skips
 

@@ -82,7 +82,7 @@ class FeatureAlignment(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.lateral_conv = FeatureSelection(channels, channels)
-        # Despite its name it only fuses; the offsets come from `dcpack_L2.p_conv`.
+        # Despite its name this layer only fuses; the offsets come from `dcpack_L2.p_conv`.
         self.offset = nn.Conv2d(2 * channels, channels, 1, bias=False)
         self.dcpack_L2 = DeformConv2d(channels, channels)
 
@@ -107,7 +107,7 @@ class SpatialAttention(nn.Module):
     """Self-attention over pixels, with a learned weight that starts at zero.
 
     Args:
-        channels: Channels of the input and the output; queries and keys have an eighth.
+        channels: Channels of the input and the output; queries and keys have an eighth of them.
     """
 
     def __init__(self, channels: int) -> None:
@@ -180,8 +180,8 @@ class JointSeg(nn.Module):
     `conv1` .. `conv5` are the encoder's levels, finest first. In the decoders' names 9 .. 6 stand
     for the levels 1 .. 4. Both decoders share the output convolution `out`.
 
-    The released code gives the FAZ decoder's up-convolutions twice as many output channels, which
-    cannot run; halving to the width of the aligned features is the reading that fits.
+    The released code cannot run: its FAZ decoder's up-convolutions have twice as many output
+    channels as the layers after them expect. Here they have the width of the aligned features.
 
     Args:
         widths: Channels of the five levels, finest first.
@@ -203,7 +203,7 @@ class JointSeg(nn.Module):
             self.add_module(f"faz_conv{index}", DoubleConv(2 * half, width))
             self.add_module(f"rv_fsm{index}", FeatureSelection(width, half))
             if index > 6:
-                # The RV decoder carries half the width but for its last level.
+                # The RV decoder has half the width except at its last level.
                 self.add_module(f"rv_up{index}", UpConv(below // 2, half))
                 self.add_module(
                     f"rv_conv{index}", DoubleConv(2 * half, width if level == 1 else half)
@@ -219,7 +219,7 @@ class JointSeg(nn.Module):
 
         Args:
             shapes: Parameter name -> shape.
-            **known: Arguments that are taken as they are.
+            **known: Arguments to pass on unchanged.
 
         Returns:
             Keyword arguments of the constructor.

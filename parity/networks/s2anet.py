@@ -16,7 +16,7 @@ from .hybrid import (
 
 
 class Branch(nn.Module):
-    """One decoder, one level deeper in the names as in the original; arguments as `Decoder`."""
+    """A `Decoder` under one more level of names, as in the original; same arguments."""
 
     def __init__(self, **decoder: Any) -> None:
         super().__init__()
@@ -30,9 +30,8 @@ class Branch(nn.Module):
 class S2ANet(nn.Module):
     """S2A-Net.
 
-    The mapping of the paper's names is a reading of the released code: LCEM are the modules
-    `Multioutput_<i>`, GCEM the modules `Multioutput_<i>_faz`, i being the Transformer block that
-    feeds them.
+    The paper's names are mapped by reading the released code: the modules `Multioutput_<i>` are
+    LCEM and `Multioutput_<i>_faz` are GCEM, where i is the Transformer block that feeds them.
 
     Args:
         width: Channels of the CNN's root.
@@ -107,13 +106,13 @@ class S2ANet(nn.Module):
     ) -> dict[str, Any]:
         """Read the constructor's arguments off the shapes of a state dict.
 
-        A released checkpoint holds decoders that nothing uses. The head tells how many are used;
-        where there are more, LCEM are taken from block 0 and GCEM from block 1 on.
+        Released checkpoints hold unused decoders. The head's input channels give the number of
+        used ones; if there are more, LCEM start at block 0 and GCEM at block 1.
 
         Args:
             shapes: Parameter name -> shape.
-            **known: Arguments that are taken as they are: `num_heads`, `groups` and
-                `dropout_rate`, which no shape tells, and `grid` where it is not square.
+            **known: Arguments to pass on unchanged: `num_heads`, `groups` and `dropout_rate`,
+                which shapes do not determine, and `grid` where it is not square.
 
         Returns:
             Keyword arguments of the constructor.
@@ -139,7 +138,7 @@ class S2ANet(nn.Module):
         """Return the logits of both tasks.
 
         Args:
-            image: [B, 3, H, W] in [0, 1], H and W being 16 times the grid.
+            image: [B, 3, H, W] in [0, 1], H and W 16 times the grid.
 
         Returns:
             `rv` and `faz`, each [B, 1, H, W].

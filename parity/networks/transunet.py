@@ -76,8 +76,8 @@ class TransUNet(nn.Module):
 
         Args:
             shapes: Parameter name -> shape.
-            **known: Arguments that are taken as they are: `num_heads`, `groups` and
-                `dropout_rate`, which no shape tells, and `grid` where it is not square.
+            **known: Arguments to pass on unchanged: `num_heads`, `groups` and `dropout_rate`,
+                which shapes do not determine, and `grid` where it is not square.
 
         Returns:
             Keyword arguments of the constructor.
@@ -95,7 +95,7 @@ class TransUNet(nn.Module):
         """Return the logits of both tasks.
 
         Args:
-            image: [B, 3, H, W] in [0, 1], H and W being 16 times the grid.
+            image: [B, 3, H, W] in [0, 1], H and W 16 times the grid.
 
         Returns:
             `rv` and `faz`, each [B, 1, H, W].

@@ -87,7 +87,7 @@ class UNet(nn.Module):
 
         Args:
             shapes: Parameter name -> shape.
-            **known: Arguments that are taken as they are.
+            **known: Arguments to pass on unchanged.
 
         Returns:
             Keyword arguments of the constructor.

@@ -11,8 +11,7 @@ from .hybrid import indices
 
 IN_CHANNELS = 3
 NUM_SLABS = 3
-# Numbers that a cell of the junction grid holds.
-CELL_CHANNELS = 6
+CELL_CHANNELS = 6  # of the junction grid
 
 
 class Bottleneck(nn.Module):
@@ -137,7 +136,7 @@ class VAFFNet(nn.Module):
 
         Args:
             shapes: Parameter name -> shape.
-            **known: Arguments that are taken as they are.
+            **known: Arguments to pass on unchanged.
 
         Returns:
             Keyword arguments of the constructor.
@@ -178,9 +177,9 @@ class VAFFNet(nn.Module):
         return x, _resize_add(p, self.latlayer4(x))
 
     def forward(self, whole: Tensor, deep: Tensor, superficial: Tensor) -> dict[str, Tensor]:
-        """Return the outputs of the four heads before any activation.
+        """Return the logits of the four heads.
 
-        The same image three times stands for a case with a single slab.
+        For an image of a single slab, pass it three times.
 
         Args:
             whole: [B, 3, H, W] in [0, 1], H and W multiples of 16.

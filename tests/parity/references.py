@@ -1,11 +1,11 @@
-"""Small PyTorch networks with weights that leave nothing at a trivial value."""
+"""Small PyTorch networks in which no weight has a trivial value."""
 
 import torch
 
 from parity.networks import NETWORKS
 from s2a_jax.convert import from_torch
 
-# These networks are so small that further threads would only wait for each other, at full load.
+# For networks this small, more threads would only wait for each other, at full load.
 torch.set_num_threads(1)
 
 _HYBRID = {
@@ -44,20 +44,22 @@ KNOWN = {
 
 
 def reference(network, seed=0):
-    """A PyTorch network in double precision, in inference mode."""
+    """Make a PyTorch network in float64, in inference mode."""
     torch.manual_seed(seed)
     module = NETWORKS[network](**FIELDS[network]).double()
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
             if name.endswith("running_var"):
                 tensor.uniform_(0.5, 1.5)
-            elif tensor.is_floating_point():  # offsets, gammas and positions start at zero
+            elif (
+                tensor.is_floating_point()
+            ):  # offsets, gammas and position embeddings start at zero
                 tensor += 0.1 * torch.randn_like(tensor)
     return module.eval()
 
 
 def state_of(module):
-    """The state dict as arrays that the module does not share, without counters."""
+    """Copy the state dict to NumPy arrays, without counters."""
     return {
         name: tensor.numpy().copy()
         for name, tensor in module.state_dict().items()
@@ -66,5 +68,5 @@ def state_of(module):
 
 
 def converted(network, module, **more):
-    """Linen module and variables with the weights of a PyTorch module."""
+    """Make a Linen module and its variables from the weights of a PyTorch module."""
     return from_torch(network, state_of(module), **KNOWN[network] | more)

@@ -1,4 +1,4 @@
-"""The five networks against PyTorch in double precision: both modes, ten updates, the way back."""
+"""Five networks against PyTorch in float64: both modes, ten updates, conversion both ways."""
 
 import jax
 import jax.numpy as jnp
@@ -69,7 +69,7 @@ def test_ten_updates_agree(network, batch):
             np.testing.assert_allclose(final[name], array, atol=1e-6, err_msg=name)
 
 
-def test_the_way_back_is_exact(network):
+def test_conversion_both_ways_is_exact(network):
     state = state_of(reference(network))
     _, variables = from_torch(network, state, **KNOWN[network])
     back = to_torch(network, variables)
@@ -83,7 +83,7 @@ def test_the_way_back_is_exact(network):
 
 
 def _train_torch(network, module, batch):
-    """Both tasks' losses before each update, and the first gradients by name."""
+    """Train with PyTorch; return the tasks' losses before each update, and the first gradients."""
     optimizer = torch.optim.Adam(module.train().parameters(), lr=RATE)
     target = {task: torch.from_numpy(nchw(batch[task])) for task in ("rv", "faz")}
     losses, first = [], None
@@ -101,8 +101,8 @@ def _train_torch(network, module, batch):
 
 
 def _train_jax(module, variables, batch):
-    """The same, and the variables at the end."""
-    # Flattened, because Adam on hundreds of small arrays takes most of the compilation.
+    """Train with JAX; return losses, first gradients, and the final variables."""
+    # Flattened, because Adam on hundreds of small arrays would dominate compilation.
     optimizer, objective = optax.flatten(optax.adam(RATE)), Objective()
     target = {task: batch[task] for task in ("rv", "faz")}
     present = {task: np.ones(2) for task in ("rv", "faz")}

@@ -1,4 +1,4 @@
-"""`python -m parity.evaluate`, `parity.train` and `parity.golden` as users call them, small."""
+"""`python -m parity.evaluate`, `parity.train` and `parity.golden` on small networks."""
 
 import csv
 
