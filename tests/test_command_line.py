@@ -92,9 +92,9 @@ def test_a_run_is_evaluated_with_fields_of_its_own_changed(workdir):
 
 def test_a_truncated_configuration_is_named(workdir):
     workdir.config.write_text(workdir.config.read_text()[:100])
-    with pytest.raises(UserError, match=r"run/config\.json cannot be read"):
+    with pytest.raises(UserError, match=r"run/config\.json cannot be used"):
         _evaluate(workdir)
-    with pytest.raises(UserError, match=r"run/config\.json cannot be read"):
+    with pytest.raises(UserError, match=r"run/config\.json cannot be used"):
         workdir.check(load_config("default"))
 
 

@@ -10,7 +10,8 @@ from typing import TypeVar
 import numpy as np
 
 from s2a_jax.errors import UserError
-from s2a_jax.runs.files import count_parameters, read_metrics, read_object
+from s2a_jax.runs.files import count_parameters, read_object
+from s2a_jax.runs.metrics import read_metrics
 
 SPLITS = ("val", "test")
 TASKS = ("rv", "faz")

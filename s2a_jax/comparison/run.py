@@ -23,6 +23,7 @@ from s2a_jax.config.values import to_json
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
 from s2a_jax.runs.files import read_object
+from s2a_jax.runs.metrics import parse_row
 from s2a_jax.signals import Interrupt
 
 _POLL = 0.3  # seconds
@@ -182,12 +183,11 @@ def _share_done(run: Run) -> float:
         return 0.0
     with run.workdir.metrics.open("rb") as file:
         file.seek(max(0, run.workdir.metrics.stat().st_size - 4096))
-        lines = file.read().decode(errors="ignore").splitlines()
+        lines = file.read().splitlines()
     for line in reversed(lines):
-        try:
-            return (json.loads(line)["epoch"] + 1) / run.config.train.epochs
-        except (json.JSONDecodeError, KeyError):  # a cut line, or a row of a validation
-            continue
+        row = parse_row(line)
+        if row is not None and "epoch" in row:  # rows of a validation have none
+            return (row["epoch"] + 1) / run.config.train.epochs
     return 0.0
 
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from s2a_jax.errors import UserError
 from s2a_jax.report.labels import TASKS
-from s2a_jax.runs.files import count_parameters, read_metrics, read_object
+from s2a_jax.runs.files import count_parameters, read_object
+from s2a_jax.runs.metrics import read_metrics
 
 _Content = TypeVar("_Content")
 

@@ -1,8 +1,8 @@
 """Where and when a run was computed: versions, devices, hardware, commit, times.
 
-`environment.json` of a workdir is what `describe_environment` returned when the run began, with
-`ended` and `failed` filled in later, and under `resumed` one such description for each time it went
-on.
+`environment.json` of a workdir holds what `describe_environment` returned when the run began, with
+`ended` and `failed` filled in later. Each time the run resumes, a description of the same kind is
+appended to its list `resumed`.
 """
 
 import contextlib
@@ -19,24 +19,25 @@ from pathlib import Path
 from typing import Any
 
 from s2a_jax.errors import UserError
+from s2a_jax.files import written_whole
 from s2a_jax.machine import cores
+from s2a_jax.runs.files import read_object
 
 _PACKAGES = ("s2a-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
-_ROOT = Path(__file__).parents[2]  # of the checkout, if the package is run from one
+_ROOT = Path(__file__).parents[2]  # the checkout; site-packages where the package is installed
 
 
 def describe_environment() -> dict[str, Any]:
-    """What computes now, as JSON values.
+    """Describes the machine, the software and the command of this process, as JSON values.
 
-    The host's and the user's names are left out, since reports are passed on.
+    The names of host and user are left out, since reports are passed on.
 
     Returns:
         `started` (ISO 8601 with the offset from UTC), `ended` and `failed` (None), `command` (list
-        of words), `commit` (hash of git, or None where the package is no checkout),
-        `uncommitted_changes` (bool, None without a commit), `versions` (name -> version, packages
-        that are installed), `devices` (list of `kind`, `platform`, `count` over all processes),
-        `processes`, `hardware` (`processor`, `cores` that this process may use, `memory_gib` or
-        None, `system`).
+        of words), `commit` (git hash, or None outside a checkout), `uncommitted_changes` (bool, or
+        None without a commit), `versions` (installed package -> version), `devices` (list of
+        `kind`, `platform`, `count` over all processes), `processes`, `hardware` (`processor`,
+        `cores` that this process may use, `memory_gib` or None, `system`).
     """
     import jax
 
@@ -66,55 +67,50 @@ def describe_environment() -> dict[str, Any]:
 
 
 def record_start(path: Path) -> None:
-    """Notes in `path` (environment.json) that a run begins, or goes on, here and now.
+    """Notes in `path` (environment.json) that a run begins or resumes, here and now.
 
     Raises:
-        UserError: the file that is there already is not one of ours.
+        UserError: the file is damaged or cannot be written.
     """
     now = describe_environment()
     if path.is_file():
-        try:
-            first = json.loads(path.read_text())
-            now = first | {"resumed": [*first.get("resumed", []), now]}
-        except (ValueError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{path} is not as a run writes it ({error}); delete it, the run does without."
-            ) from error
+        first = _read(path)
+        now = first | {"resumed": [*first.get("resumed", []), now]}
     _write(path, now)
 
 
 def record_end(
     path: Path, warn: Callable[[str], object], error: BaseException | None = None
 ) -> None:
-    """Fills in when the newest entry of `path` ended and, if it has failed, why: one line.
+    """Fills in when the newest entry of `path` ended and, if it failed, why, in one line.
 
     Args:
         path: environment.json, as `record_start` wrote it.
-        warn: is told if that cannot be noted.
-        error: what ended it, if it did not finish; Ctrl-C is no failure.
+        warn: called with a sentence if the end cannot be noted.
+        error: the exception that ended the run, if any; Ctrl-C is no failure.
     """
     failed = None
     if isinstance(error, Exception):
         lines = str(error).strip().splitlines() or ["no message"]
         failed = f"{type(error).__name__}: {lines[0]}"
     try:
-        first = json.loads(path.read_text())
+        first = _read(path)
         [first, *first.get("resumed", [])][-1].update({"ended": _now(), "failed": failed})
         _write(path, first)
-    except (OSError, ValueError, TypeError, AttributeError) as mistake:
-        warn(f"The end of the run could not be noted in {path}: {mistake}.")
+    except UserError as mistake:
+        warn(f"The end of the run could not be noted in {path}: {mistake}")
 
 
 @contextlib.contextmanager
 def recorded(path: Path, warn: Callable[[str], object]) -> Iterator[None]:
-    """Notes in `path` when what runs within this context begins and ends, and whether it fails.
+    """Notes in `path` when the block within begins and ends, and whether it fails.
 
     Args:
         path: environment.json.
-        warn: is told if the end cannot be noted, for which no run should fail.
+        warn: called with a sentence if the end cannot be noted; no run should fail for that.
 
     Raises:
-        UserError: as `record_start`.
+        UserError: the file is damaged or cannot be written when the block begins.
     """
     record_start(path)
     try:
@@ -125,10 +121,20 @@ def recorded(path: Path, warn: Callable[[str], object]) -> Iterator[None]:
     record_end(path, warn)
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        first = read_object(path)
+        resumed = first.get("resumed", [])
+        if not isinstance(resumed, list) or not all(isinstance(one, dict) for one in resumed):
+            raise ValueError("has a field `resumed` that is no list of objects")
+    except ValueError as error:
+        raise UserError(f"{path} {error}; delete it, the run does without.") from error
+    return first
+
+
 def _write(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def _now() -> str:
@@ -136,8 +142,8 @@ def _now() -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git prints about the checkout; None without git, or if the package is in no checkout."""
-    if not (_ROOT / ".git").exists():  # else git would tell of a repository further up
+    """Output of a git command about the checkout; None without git or without a checkout."""
+    if not (_ROOT / ".git").exists():  # git would answer for a repository further up
         return None
     command = ["git", "-C", str(_ROOT), *arguments]
     try:
@@ -153,12 +159,12 @@ def _versions() -> dict[str, str]:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            continue  # s2a-jax itself is not installed where it is run from a checkout
+            continue  # a checkout need not be installed
     return versions
 
 
 def _processor() -> str:
-    """The processor's name; Linux keeps it where `platform` does not look."""
+    """Name of the processor; on Linux `platform` does not know it, /proc/cpuinfo does."""
     file = Path("/proc/cpuinfo")
     if file.is_file():
         for line in file.read_text().splitlines():
@@ -170,6 +176,6 @@ def _processor() -> str:
 def _memory_gib() -> float | None:
     try:
         pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # not on Windows
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
         return None
     return round(pages * size / 2**30, 1)

@@ -1,4 +1,4 @@
-"""The folder of a run: what lies where in it, and whether a configuration belongs to it."""
+"""The folder of a run: its files, its lock, and the configuration that it belongs to."""
 
 import contextlib
 import json
@@ -11,13 +11,14 @@ from ml_collections import ConfigDict
 from s2a_jax.config.values import flatten, from_json, to_json
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
+from s2a_jax.runs.files import read_object
 
 _MAY_CHANGE = ("data.root", "data.synthetic.root", "data.incomplete", "eval.", "log.", "mesh.")
-"""Fields that a resumed run may have otherwise: they do not change what it computes."""
+"""Beginnings of the fields that may change when a run resumes: they do not change its weights."""
 
 
 class Workdir:
-    """Paths below one run's folder.
+    """Paths in the folder of one run.
 
     Args:
         path: the folder; it need not exist yet.
@@ -41,7 +42,7 @@ class Workdir:
         self.weights = self.path / "weights.safetensors"
 
     def load_config(self) -> ConfigDict:
-        """The configuration that the run was started with.
+        """Reads the configuration that the run was started with.
 
         Raises:
             UserError: there is no run here, or its config.json is damaged.
@@ -49,25 +50,24 @@ class Workdir:
         if not self.config.is_file():
             raise UserError(f"No run in {self.path}: it has no config.json. Train one first.")
         try:
-            values = json.loads(self.config.read_text())
-            return from_json(values)
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+            return from_json(read_object(self.config))
+        except ValueError as error:
             raise UserError(
-                f"The run's configuration {self.config} cannot be read ({error}); put back a copy "
-                "of it, or train in another --workdir."
+                f"The run's configuration {self.config} cannot be used: it {error}; put back a "
+                "copy of it, or train in another --workdir."
             ) from error
 
     def has_checkpoint(self) -> bool:
-        """Whether a run has saved anything to go on from."""
+        """Whether there is a checkpoint to resume from."""
         steps = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
         return any(step.name.isdecimal() for step in steps)  # unfinished ones have other names
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps every other run out of the folder, which is made, as long as this one writes to it.
+        """Makes the folder and keeps every other run out of it while this one writes to it.
 
-        The operating system frees the lock, `.lock`, when its process ends, in whatever way; only
-        on a file system without locks the file of a killed run stays.
+        The operating system frees the lock, `.lock`, when the process ends, however it ends. Only
+        on a file system without locks the file of a killed run stays behind.
 
         Raises:
             UserError: a run is at work here, or the folder cannot be written to.
@@ -78,8 +78,8 @@ class Workdir:
             lock.acquire(timeout=0)
         except Timeout as error:
             raise UserError(
-                f"Another run is at work in --workdir={self.path}; wait until it has ended, or "
-                f"give another folder. (If none is, delete {lock.lock_file}.)"
+                f"Another run is at work in --workdir={self.path}; wait for its end, or give "
+                f"another folder. (If there is no such run, delete {lock.lock_file}.)"
             ) from error
         except OSError as error:
             raise UserError(f"Cannot write to --workdir={self.path}: {error}.") from error
@@ -89,23 +89,24 @@ class Workdir:
             lock.release()
 
     def claim(self, config: ConfigDict, defaults: ConfigDict) -> None:
-        """Writes the configuration, or checks that the run here has the same.
+        """Writes the configuration, or checks that the run here has the same one.
 
         Args:
-            config: resolved.
+            config: a resolved configuration.
             defaults: the configuration of this network and variant with nothing else chosen; the
-                report shows what differs from it.
+                report shows how `config` differs from it.
 
         Raises:
-            UserError: as `check`; the run's checkpoints are gone but not what was made of them,
-                which another run would overwrite; or the folder cannot be written to.
+            UserError: `check` refuses the configuration; the run's checkpoints are gone while its
+                results or weights are there, which another run would overwrite; or the folder
+                cannot be written to.
         """
         if self._is_taken():
             self.check(config)
             if not self.has_checkpoint():
                 raise UserError(
                     f"{self.path} holds results or weights of a run, but none of its checkpoints "
-                    "to go on from; give another --workdir, or move those away."
+                    "to resume from; give another --workdir, or move those away."
                 )
             return
         for path, content in ((self.defaults, defaults), (self.config, config)):
@@ -113,7 +114,7 @@ class Workdir:
                 partial.write_text(json.dumps(to_json(content), indent=2) + "\n")
 
     def check(self, config: ConfigDict) -> None:
-        """Checks that `config` may go on with the run here.
+        """Checks that `config` may continue the run here.
 
         A run that ended before it saved anything does not count: any configuration may start anew.
 
@@ -131,9 +132,9 @@ class Workdir:
                 )
 
     def _is_taken(self) -> bool:
-        """Whether something here belongs to a configuration: a checkpoint, or what is made of one.
+        """Whether a run left a checkpoint, results or weights here.
 
-        Who keeps the weights may have deleted the checkpoints.
+        Users may delete the checkpoints of a finished run and keep its weights.
         """
-        made = self.weights.exists() or self.results.exists() or self.has_checkpoint()
-        return made and self.config.is_file()
+        has_output = self.weights.exists() or self.results.exists() or self.has_checkpoint()
+        return has_output and self.config.is_file()

@@ -1,23 +1,23 @@
-"""Checkpoints with orbax: written in the background, the latest and the best are kept.
+"""Checkpoints with orbax: written in the background; the latest and the best are kept.
 
-This is the one file that knows orbax; its v0 `CheckpointManager` goes with orbax 1.0.
+This is the only file that knows orbax, whose v0 `CheckpointManager` goes away with orbax 1.0.
 """
 
-import dataclasses
 import json
 import logging
 from pathlib import Path
 from typing import Any
 
-import jax
 import orbax.checkpoint as ocp
+import tensorstore as ts
+from flax.traverse_util import unflatten_dict
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from s2a_jax.errors import UserError
-from s2a_jax.training.quiet import DamageError, read_quietly
+from s2a_jax.training.state import TrainState
 
-# Orbax warns of what is as it should be here: a state saved without a score, a part of a checkpoint
-# that has no metadata of its own.
+# Orbax warns about two things that are normal here: a state saved without a score, and a part of a
+# checkpoint without metadata of its own.
 _IDLE = ("Requested `tracked_metric`", "Metadata file does not exist")
 logging.getLogger("absl").addFilter(lambda record: not str(record.msg).startswith(_IDLE))
 
@@ -25,16 +25,16 @@ logging.getLogger("absl").addFilter(lambda record: not str(record.msg).startswit
 class Checkpoints:
     """Numbered checkpoints below one folder.
 
-    Each holds `state` (the arrays) and `meta` (JSON: the run's configuration and more), and the
-    score of the validation that it was saved with, if there was one.
+    Each holds `state` (the arrays), `meta` (a JSON object that describes the network) and, if it
+    was validated, its score.
 
     Raises:
         UserError: a score cannot be read.
     """
 
     def __init__(self, folder: Path):
-        self._folder = folder.absolute()
-        _check_scores(self._folder)
+        self.folder = folder.absolute()
+        _check_scores(self.folder)
         policy = preservation_policy.AnyPreservationPolicy(
             [
                 preservation_policy.LatestN(1),
@@ -47,7 +47,7 @@ class Checkpoints:
             best_fn=_score, best_mode="max", preservation_policy=policy
         )
         self._manager = ocp.CheckpointManager(
-            self._folder, options=options, item_names=("state", "meta")
+            self.folder, options=options, item_names=("state", "meta")
         )
 
     @property
@@ -58,38 +58,45 @@ class Checkpoints:
     @property
     def best(self) -> tuple[int, float] | None:
         """Step and score of the best validated checkpoint."""
-        self._manager.wait_until_finished()  # the score of a checkpoint lies on disk
+        self._manager.wait_until_finished()  # the score is read back from disk
         step = self._manager.best_step()
         metrics = None if step is None else self._manager.metrics(step)
         return None if metrics is None else (step, metrics["score"])
 
-    def save(self, step: int, state: Any, meta: dict[str, Any], score: float | None) -> None:
-        """Starts to write a checkpoint; returns before it is on disk. Does nothing twice."""
+    def save(self, step: int, state: TrainState, meta: dict[str, Any], score: float | None) -> None:
+        """Starts to write a checkpoint and returns before it is on disk.
+
+        A step that is saved already is not saved again.
+        """
         if step == self.latest_step:
             return
-        args = ocp.args.Composite(
-            state=ocp.args.StandardSave(_stored(state)), meta=ocp.args.JsonSave(meta)
-        )
+        args = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
         self._manager.save(step, args=args, metrics=None if score is None else {"score": score})
 
-    def restore(self, step: int, target: Any) -> Any:
-        """The state of one checkpoint, laid out as `target` (shapes with shardings) asks.
+    def restore(self, step: int, abstract: TrainState) -> TrainState:
+        """Reads the state of one checkpoint.
+
+        Args:
+            step: number of the checkpoint.
+            abstract: shapes, types and shardings of the state.
 
         Raises:
-            UserError: its files are damaged.
+            UserError: the checkpoint's files are damaged or cannot be read.
         """
-        args = ocp.args.Composite(state=ocp.args.StandardRestore(_stored(target)))
+        folder = self.folder / str(step)
         try:
-            state = read_quietly(lambda: self._manager.restore(step, args=args)["state"])
-        except DamageError as error:
+            for array in _open_arrays(folder / "state").values():
+                array.read().result()  # finds damage before orbax does
+        except (OSError, ValueError) as error:
             others = [other for other in self._manager.all_steps() if other != step]
             remedy = "it is the only one: train in another --workdir"
             if others:
-                remedy = f"move that folder away to go on from step {max(others)}"
+                remedy = f"move that folder away to resume from step {max(others)}"
             raise UserError(
-                f"The checkpoint {self._folder / str(step)} cannot be read ({error}); {remedy}."
+                f"The checkpoint {folder} cannot be read ({_damage(error)}); {remedy}."
             ) from error
-        return target.replace(**state)
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+        return self._manager.restore(step, args=args)["state"]
 
     def close(self) -> None:
         """Waits until everything is on disk."""
@@ -97,43 +104,15 @@ class Checkpoints:
         self._manager.close()
 
 
-def _stored(state: Any) -> dict[str, Any]:
-    """The state's fields, without the balancer's memory where it has none.
-
-    So most checkpoints are as they were before balancers had memories, and old ones still restore.
-    """
-    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
-    if not fields["balance"]:
-        del fields["balance"]
-    return fields
-
-
-def _check_scores(folder: Path) -> None:
-    """Raises a UserError if the score of a checkpoint is not JSON; orbax would not say whose."""
-    for file in folder.glob("*/metrics/metrics"):
-        step = file.parts[-3]
-        if step.isdecimal():  # others are not finished, and deleted by orbax
-            try:
-                json.loads(file.read_text())
-            except (OSError, ValueError) as error:
-                raise UserError(
-                    f"The score of a checkpoint, {file}, cannot be read ({error}); move the "
-                    f"folder {folder / step} away to go on with the others."
-                ) from error
-
-
-def _score(metrics: Any) -> float:
-    return metrics["score"]
-
-
 def restore_variables(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Meta data and the network's variables of one checkpoint, without knowing its shapes.
+    """Reads the network's variables of one checkpoint without knowing their shapes.
 
     Args:
         folder: one numbered checkpoint.
 
     Returns:
-        `meta`, and {"params", "batch_stats"} of NumPy arrays: the averaged parameters where kept.
+        `meta`, and {"params", "batch_stats"} of NumPy arrays; the parameters are the averaged ones
+        if the run kept an average.
 
     Raises:
         UserError: the folder is no checkpoint of this package, or is damaged.
@@ -144,34 +123,99 @@ def restore_variables(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             "meta/ in it. Give a workdir, one of its checkpoints/<step>, or a .safetensors file."
         )
     try:
-        return read_quietly(lambda: _read(folder))
-    except DamageError as error:
+        return _read_variables(folder.absolute())
+    except (OSError, ValueError) as error:
         raise UserError(
-            f"The checkpoint {folder} cannot be read ({error}), it is damaged or incomplete. Pass "
-            f"{_others(folder)}."
+            f"The checkpoint {folder} cannot be read ({_damage(error)}), it is damaged or "
+            f"incomplete. Pass {_others(folder)}."
         ) from error
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """As `restore_variables`, of files that are whole."""
+def _read_variables(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Does the work of `restore_variables`; raises OSError or ValueError for a damaged file."""
     meta = json.loads((folder / "meta" / "metadata").read_text())
-    with ocp.StandardCheckpointer() as checkpointer:
-        metadata = checkpointer.metadata((folder / "state").absolute())
-        sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        target = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-            metadata.item_metadata.tree,
-        )
-        state = checkpointer.restore((folder / "state").absolute(), target)
-    params = state.get("ema_params") or state["params"]
-    return meta, jax.device_get({"params": params, "batch_stats": state["batch_stats"]})
+    arrays = _open_arrays(folder / "state")
+    tree = unflatten_dict(
+        {
+            name: array.read().result()
+            for name, array in arrays.items()
+            if name.startswith(("params.", "ema_params.", "batch_stats."))
+        },
+        sep=".",
+    )
+    if "params" not in tree:
+        raise ValueError("it holds no parameters of a network")
+    params = tree.get("ema_params", tree["params"])
+    return meta, {"params": params, "batch_stats": tree.get("batch_stats", {})}
+
+
+def _open_arrays(folder: Path) -> dict[str, ts.TensorStore]:
+    """Opens the arrays of a state one after the other, to be read one after the other.
+
+    Orbax reads all arrays at once, and when one fails, the reads under way print tracebacks from
+    threads of their own, where nobody can catch them.
+
+    Args:
+        folder: the folder `state` of a checkpoint.
+
+    Returns:
+        Name, such as `params.encoder.conv.kernel`, -> array.
+
+    Raises:
+        OSError, ValueError: a file is damaged, missing or cannot be read; reading an array may
+            raise a ValueError as well.
+    """
+    json.loads((folder / "_METADATA").read_text())
+    database = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/"}}
+    keys = [key.decode() for key in ts.KvStore.open(database).result().list().result()]
+    names = [key.removesuffix("/.zarray") for key in keys if key.endswith("/.zarray")]
+    if not names:
+        raise ValueError("it holds no arrays")
+    return {
+        name: ts.open({"driver": "zarr", "kvstore": database | {"path": f"{name}/"}}).result()
+        for name in names
+    }
+
+
+def _damage(error: OSError | ValueError) -> str:
+    """One line about a damaged file.
+
+    Raises:
+        UserError: the file may not be read.
+        ValueError: `error` itself, if the machine lacks memory.
+    """
+    text = str(error)
+    line = (text.strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, PermissionError) or "PERMISSION_DENIED" in text:
+        raise UserError(f"A checkpoint may not be read: {line}.") from error
+    if "RESOURCE_EXHAUSTED" in text:
+        raise error
+    return line[:200]
 
 
 def _others(folder: Path) -> str:
-    """What may be passed instead of a damaged checkpoint."""
+    """What a user may pass instead of a damaged checkpoint."""
     home = folder.absolute().parent
     names = {path.name for path in home.iterdir()} - {folder.name}
     steps = sorted((name for name in names if name.isdecimal()), key=int)
     if steps:
         return f"another one, {' or '.join(str(home / step) for step in steps)}"
     return "another checkpoints/<step>, or the weights.safetensors of a finished run"
+
+
+def _check_scores(folder: Path) -> None:
+    """Raises a UserError if a checkpoint's score is not JSON; orbax would not name the file."""
+    for file in folder.glob("*/metrics/metrics"):
+        step = file.parts[-3]
+        if step.isdecimal():  # orbax deletes unfinished checkpoints, which have other names
+            try:
+                json.loads(file.read_text())
+            except (OSError, ValueError) as error:
+                raise UserError(
+                    f"The score of a checkpoint, {file}, cannot be read ({error}); move the "
+                    f"folder {folder / step} away to continue with the others."
+                ) from error
+
+
+def _score(metrics: Any) -> float:
+    return metrics["score"]

@@ -1,4 +1,4 @@
-"""What environment.json says of how a run ended."""
+"""How a run ended, as environment.json has it."""
 
 import json
 
@@ -21,12 +21,12 @@ def test_how_a_run_ended(tmp_path):
 
 
 def test_a_note_that_cannot_be_written_fails_no_run(tmp_path):
-    path, told = tmp_path / "environment.json", []
-    with pytest.raises(RuntimeError, match="the real one"), recorded(path, told.append):
+    path, warnings = tmp_path / "environment.json", []
+    with pytest.raises(RuntimeError, match="the real one"), recorded(path, warnings.append):
         path.write_text("{")
         raise RuntimeError("the real one")
     path.unlink()
-    with recorded(path, told.append):
+    with recorded(path, warnings.append):
         path.unlink()
-    assert len(told) == 2
-    assert all(f"could not be noted in {path}" in text for text in told)
+    assert len(warnings) == 2
+    assert all(f"could not be noted in {path}" in text for text in warnings)

@@ -1,12 +1,9 @@
-"""The folder of a run and the configuration that belongs to it."""
-
-import json
+"""The folder of a run, and the configuration that belongs to it."""
 
 import pytest
 
 from s2a_jax.config.load import load_config
 from s2a_jax.errors import UserError
-from s2a_jax.runs.metrics import MetricWriter
 from s2a_jax.runs.workdir import Workdir
 
 
@@ -36,13 +33,3 @@ def test_one_run_at_a_time(tmp_path):
             pass
     with Workdir(tmp_path).alone():
         pass
-
-
-def test_a_run_from_the_first_step_has_rows_of_its_own_alone(tmp_path):
-    for step in (3, 2):
-        writer = MetricWriter(tmp_path / "metrics.jsonl", tmp_path / "tensorboard", 0)
-        writer.write(step, {"loss": 1.0})
-        writer.close()
-        events = [path.name for path in (tmp_path / "tensorboard").iterdir()]
-        assert len(events) == 1
-    assert json.loads((tmp_path / "metrics.jsonl").read_text())["step"] == 2

@@ -1,9 +1,8 @@
-"""What balancers carry: through checkpoints, from epoch to epoch, under the step."""
+"""What balancers remember, from epoch to epoch and through a checkpoint."""
 
 import functools
 
 import flax.linen as nn
-import flax.struct
 import jax
 import numpy as np
 import optax
@@ -11,7 +10,7 @@ import pytest
 
 from s2a_jax.models.layers import BatchNorm
 from s2a_jax.objectives.joint import Objective
-from s2a_jax.training.checkpoint import Checkpoints, ocp
+from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.sharding import batch_sharding, make_mesh, put_batch, replicated
 from s2a_jax.training.state import abstract_state, create_state
 from s2a_jax.training.step import train_step
@@ -27,7 +26,7 @@ class Small(nn.Module):
 
 
 def make(balance):
-    """The jitted step, the function that makes the first state, and its shapes."""
+    """The mesh, the jitted step, the function that makes the first state, and its shapes."""
     mesh, optimizer, objective = make_mesh(fsdp=4), optax.adam(0.1), Objective(balance)
     parts = {"module": Small(), "optimizer": optimizer, "objective": objective}
     init, abstract = abstract_state(
@@ -54,7 +53,7 @@ def batch(mesh, i):
 
 
 @pytest.mark.parametrize("balance", ["dwa", "uncertainty"])
-def test_a_restored_run_goes_on_as_if_never_stopped(balance, tmp_path):
+def test_a_resumed_run_computes_what_an_unbroken_one_does(balance, tmp_path):
     mesh, step, init, abstract = make(balance)
     state, rows = create_state(init, abstract, {}), []
     checkpoints = Checkpoints(tmp_path)
@@ -72,7 +71,7 @@ def test_a_restored_run_goes_on_as_if_never_stopped(balance, tmp_path):
 
     alpha = [float(row["alpha"]) for row in rows]
     if balance == "uncertainty":
-        # The first step of Adam is the rate against the gradient's sign, which is that of 0.5 - L.
+        # Adam's first step is the learning rate against the sign of the gradient, here 0.5 - L.
         first = [float(rows[0][f"loss_{task}"]) for task in ("rv", "faz")]
         assert alpha[0] == 0.5
         weights = np.exp(0.1 * np.sign(0.5 - np.array(first)))
@@ -89,29 +88,3 @@ def test_a_restored_run_goes_on_as_if_never_stopped(balance, tmp_path):
         weights = np.exp(np.array(means[1]) / np.array(means[0]) / 2)
         np.testing.assert_allclose(alpha[EPOCH * e : EPOCH * e + EPOCH], weights[0] / weights.sum(),
                                    rtol=1e-5)  # fmt: skip
-
-
-class OldState(flax.struct.PyTreeNode):
-    """As it was saved before there was `balance`."""
-
-    step: jax.Array
-    params: dict
-    batch_stats: dict
-    opt_state: tuple
-    ema_params: dict
-    key: jax.Array
-
-
-def test_a_checkpoint_from_before_balancers_had_memories_restores(tmp_path):
-    _, _, init, abstract = make("dwb")
-    state = create_state(init, abstract, {})
-    old = OldState(*(getattr(state, name) for name in OldState.__annotations__))
-    manager = ocp.CheckpointManager(tmp_path, item_names=("state", "meta"))
-    args = {"state": ocp.args.StandardSave(old), "meta": ocp.args.JsonSave({})}
-    manager.save(3, args=ocp.args.Composite(**args))
-    manager.close()
-    checkpoints = Checkpoints(tmp_path)
-    restored = checkpoints.restore(3, abstract)
-    checkpoints.close()
-    assert restored.balance == {}
-    jax.tree.map(np.testing.assert_array_equal, restored, state)

@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged: one sentence that names the folder and what to do instead."""
+"""Damaged checkpoints: one sentence that names the folder and the remedy."""
 
 import shutil
 
@@ -9,8 +9,8 @@ import pytest
 
 from s2a_jax.errors import UserError
 from s2a_jax.inference.segmenter import Segmenter
+from s2a_jax.training import checkpoint
 from s2a_jax.training.checkpoint import Checkpoints, restore_variables
-from s2a_jax.training.quiet import DamageError, read_quietly
 from s2a_jax.training.sharding import make_mesh, replicated
 from s2a_jax.training.state import TrainState
 
@@ -28,7 +28,7 @@ def state():
 
 @pytest.fixture(scope="module")
 def saved(state, tmp_path_factory):
-    """Two checkpoints: the best, and the newest, which has no score."""
+    """Two checkpoints: the best one and the newest one, which has no score."""
     folder = tmp_path_factory.mktemp("run") / "checkpoints"
     checkpoints = Checkpoints(folder)
     checkpoints.save(2, state, {"network": "unet"}, score=1.0)
@@ -50,7 +50,6 @@ def cut(file):
     ("files", "spoil", "has_state"),
     [
         ("meta/metadata", cut, True),
-        ("state/_sharding", cut, True),
         ("state/_METADATA", cut, False),
         (ARRAYS, cut, False),
         (ARRAYS, lambda file: file.unlink(), False),
@@ -71,15 +70,15 @@ def test_a_damaged_checkpoint_is_one_sentence(state, folder, capfd, files, spoil
         assert f"{folder}/2 cannot be read (" in line
         assert line.endswith(f"Pass another one, {folder}/3.")
     checkpoints = Checkpoints(folder)
-    if not has_state:  # which is all that training goes on from
+    if not has_state:  # a run resumes from its state alone
         with pytest.raises(UserError) as raised:
             checkpoints.restore(2, state)
         (line,) = str(raised.value).splitlines()
         assert f"{folder}/2 cannot be read (" in line
-        assert line.endswith("move that folder away to go on from step 3.")
+        assert line.endswith("move that folder away to resume from step 3.")
     jax.tree.map(np.testing.assert_array_equal, checkpoints.restore(3, state), state)
     checkpoints.close()
-    assert capfd.readouterr() == ("", "")  # nor a warning of orbax, from saving on
+    assert capfd.readouterr() == ("", "")  # no warning of orbax either
 
 
 def test_a_whole_checkpoint_is_read_without_its_shapes(state, folder):
@@ -97,13 +96,25 @@ def test_a_damaged_score_is_named(folder):
             load(path)
 
 
-def test_what_the_machine_lacks_is_no_damage():
-    def read(error):
-        raise error
+def test_a_damaged_note_on_shardings_matters_to_nobody(state, folder):
+    cut(folder / "2/state/_sharding")
+    _, variables = restore_variables(folder / "2")
+    jax.tree.map(np.testing.assert_array_equal, variables["params"], state.params)
 
-    with pytest.raises(DamageError, match=r"^cut short$"):
-        read_quietly(lambda: read(ValueError("cut short. See full log")))
+
+def test_a_lack_of_memory_or_rights_is_no_damage(monkeypatch, folder):
+    def fail(error):
+        def open_arrays(_):
+            raise error
+
+        monkeypatch.setattr(checkpoint, "_open_arrays", open_arrays)
+        restore_variables(folder / "2")
+
+    with pytest.raises(UserError, match=r"cannot be read \(cut short\)"):
+        fail(ValueError("cut short\nand more"))
     with pytest.raises(UserError, match="may not be read: denied"):
-        read_quietly(lambda: read(PermissionError("denied")))
-    with pytest.raises(ValueError, match="RESOURCE_EXHAUSTED"):
-        read_quietly(lambda: read(ValueError("RESOURCE_EXHAUSTED: out of memory")))
+        fail(PermissionError("denied"))
+    for error in (ValueError("RESOURCE_EXHAUSTED: out of memory"), MemoryError()):
+        with pytest.raises(type(error)) as raised:
+            fail(error)
+        assert raised.value is error
