@@ -1,4 +1,4 @@
-"""`convert`: weights files from PyTorch's names to ours and back."""
+"""`convert`: weights files from PyTorch to this package and back."""
 
 import argparse
 import json
@@ -8,17 +8,18 @@ from typing import Any
 
 from s2a_jax.convert.files import SUFFIXES, read_state_dict, write_state_dict
 from s2a_jax.convert.torch_weights import from_torch, to_torch
-from s2a_jax.convert.weights import is_ours, load_weights, module_fields, save_weights
+from s2a_jax.convert.weights import is_ours, module_fields, read_weights, save_weights
 from s2a_jax.errors import UserError
+from s2a_jax.models.build import NETWORKS
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     parser.description = (
-        "Reads a state dict of PyTorch (.pth, .pt, .safetensors, .npz) and writes this "
-        "package's weights (.safetensors), or the other way round."
+        "Convert a PyTorch state dict (.pth, .pt, .safetensors, .npz) to this package's weights "
+        "(.safetensors), or the other way round."
     )
-    parser.add_argument("--network", help="s2anet, unet, transunet, jointseg or vaffnet")
+    parser.add_argument("--network", help=f"one of {', '.join(NETWORKS)}")
     parser.add_argument("--from", required=True, type=Path, dest="source", metavar="FILE")
     parser.add_argument("--to", required=True, type=Path, dest="target", metavar="FILE")
     parser.add_argument(
@@ -26,8 +27,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a field that shapes do not tell: num_heads=4 (default 12), groups=8 (default 32), "
-        """slabs='["FULL", "OPL_BM"]' (default: one slab as three equal channels)""",
+        help="a field that shapes do not determine: num_heads=4 (default 12), groups=8 "
+        """(default 32), slabs='["FULL", "OPL_BM"]' (default: one slab as three equal channels)""",
     )
 
 
@@ -35,46 +36,52 @@ def run(options: argparse.Namespace) -> None:
     """Converts one file.
 
     Raises:
-        UserError: a file, name or flag that cannot be used; nothing is written then.
+        UserError: a file, name or flag that cannot be used; nothing is written.
     """
     known = parse_known(options.known)
     print(convert(options.network, options.source, options.target, known))
 
 
 def convert(network: str | None, source: Path, target: Path, known: Mapping[str, Any]) -> str:
-    """Converts one file; the direction is told by what `source` is.
+    """Converts one file, from PyTorch unless this package wrote `source`.
 
     Args:
-        network: its name; needed only for files of PyTorch, which do not tell it.
-        source: a weights file of this package, or a state dict of PyTorch (.pth, .pt,
-            .safetensors, .npz).
-        target: the file to write: ours (.safetensors) from PyTorch; any of the formats from ours.
-        known: fields that shapes do not tell, see `from_torch`.
+        network: its name; needed for PyTorch's files only, which do not hold it.
+        source: a weights file of this package, or a PyTorch state dict (.pth, .pt, .safetensors,
+            .npz).
+        target: the file to write: .safetensors from PyTorch, any of the four suffixes to PyTorch.
+        known: fields that shapes do not determine, see `from_torch`.
 
     Returns:
-        A sentence about what was written.
+        A sentence about the file written.
 
     Raises:
-        UserError: a file or name that cannot be used; nothing is written then.
+        UserError: a file or name that cannot be used; nothing is written.
     """
     if not source.is_file():
-        what = "is a folder; give a file in it" if source.is_dir() else "no such file"
+        what = "is a folder; pass a file in it" if source.is_dir() else "no such file"
         raise UserError(f"--from={source}: {what}.")
     if target.suffix.lower() not in SUFFIXES:
         raise UserError(f"--to={target}: expected a file that ends in {', '.join(SUFFIXES)}.")
     if is_ours(source):
-        name, _, variables = load_weights(source)
-        if network not in (None, name):
-            raise UserError(f"--network={network}, but {source} holds weights of {name}.")
+        described, variables = read_weights(source)
+        if network not in (None, described.network):
+            raise UserError(
+                f"--network={network}: {source} holds weights of {described.network}; "
+                "omit the flag."
+            )
         if known:
-            raise UserError("--known is for files of PyTorch; this one tells its fields itself.")
-        state = to_torch(name, variables)
+            raise UserError(f"--known is for PyTorch's files; {source} holds its fields.")
+        state = to_torch(described.network, variables)
         write_state_dict(target, state)
-        return f"{name}: {len(state)} arrays under PyTorch's names -> {target}"
+        return f"{described.network}: {len(state)} arrays under PyTorch's names -> {target}"
     if network is None:
-        raise UserError("--network is missing: files of PyTorch do not tell which network it is.")
+        raise UserError(
+            f"--network is missing: PyTorch's files do not name theirs; set one of "
+            f"{', '.join(NETWORKS)}."
+        )
     if target.suffix.lower() != ".safetensors":
-        raise UserError(f"--to={target}: this package's weights are .safetensors files.")
+        raise UserError(f"--to={target}: expected .safetensors, as this package's weights are.")
     module, variables = from_torch(network, read_state_dict(source), **known)
     fields = module_fields(module)
     save_weights(target, network, fields, variables)
@@ -85,16 +92,14 @@ def parse_known(pairs: Sequence[str]) -> dict[str, Any]:
     """`["num_heads=4", "grid=[2, 3]"]` -> {"num_heads": 4, "grid": (2, 3)}.
 
     Raises:
-        UserError: something that is not NAME=VALUE with a JSON value.
+        UserError: an entry is not NAME=VALUE with a JSON value.
     """
     known = {}
     for pair in pairs:
-        name, equals, text = pair.partition("=")
+        name, _, text = pair.partition("=")
         try:
             value = json.loads(text)
-        except ValueError as error:
-            raise UserError(f"--known {pair}: expected NAME=VALUE, as num_heads=4.") from error
-        if not equals:
-            raise UserError(f"--known {pair}: expected NAME=VALUE, as num_heads=4.")
+        except ValueError as error:  # also without an equals sign: the text is empty then
+            raise UserError(f"--known {pair}: expected NAME=VALUE, like num_heads=4.") from error
         known[name] = tuple(value) if isinstance(value, list) else value
     return known

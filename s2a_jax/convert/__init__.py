@@ -1,4 +1,4 @@
-"""Weights from PyTorch and back: `from_torch(network, state_dict, **known)`, `to_torch`."""
+"""Weights from PyTorch and back, and on disk."""
 
 from s2a_jax.convert.torch_weights import from_torch, to_torch
 

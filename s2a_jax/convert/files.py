@@ -1,7 +1,7 @@
 """Weights on disk under PyTorch's names: .pth, .pt, .safetensors and .npz.
 
-No file can run code: PyTorch's are read by its loader for tensors and plain containers alone
-(`weights_only=True`), npz without pickle.
+No file can run code: PyTorch's loader reads only tensors and plain containers
+(`weights_only=True`), NumPy's reads no pickles.
 """
 
 import zipfile
@@ -19,31 +19,28 @@ from s2a_jax.files import written_whole
 SUFFIXES = (".pth", ".pt", ".safetensors", ".npz")
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
-"""Keys that training scripts commonly save a state dict under, beside other things."""
+"""Keys under which training scripts commonly save a state dict beside other objects."""
 
-_PICKLED = """{path} holds a pickled module or other objects, not a state dict, and loading it \
-would run whatever code is in it. Where its classes are defined, re-save it:
+_PICKLED = """{path} holds a pickled module or other objects, not a state dict; loading it would \
+run any code in it. Where its classes are defined, re-save it:
     import torch
     model = torch.load({name!r}, map_location='cpu', weights_only=False)
     torch.save(model.state_dict(), 'state_{stem}.pth')"""
 
 
 def read_state_dict(path: Path) -> dict[str, np.ndarray]:
-    """Reads PyTorch's name -> array.
+    """Reads a state dict: PyTorch's name -> array.
 
     Raises:
-        UserError: no such file, not one of these formats, or not a state dict.
+        UserError: no such file, another format, or not a state dict.
     """
     if not path.is_file():
-        raise UserError(f"No file {path}.")
+        raise UserError(f"There is no file {path}.")
     match path.suffix.lower():
         case ".pth" | ".pt":
             return _read_torch(path)
         case ".safetensors":
-            try:
-                return {name: to_numpy(array) for name, array in load_file(path).items()}
-            except (SafetensorError, OSError, TypeError, KeyError) as error:
-                raise UserError(f"{path} is no readable safetensors file: {error}.") from error
+            return {name: to_numpy(array) for name, array in _load_safetensors(path).items()}
         case ".npz":
             return read_npz(path)
         case _:
@@ -54,7 +51,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Reads an npz file without unpickling.
 
     Raises:
-        UserError: no such file, damaged, or with pickled objects in it.
+        UserError: the file is missing, damaged, or holds pickled objects.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -64,12 +61,12 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def write_state_dict(path: Path, state: Mapping[str, np.ndarray]) -> None:
-    """Writes a state dict in the format that the file's ending asks for.
+    """Writes a state dict in the format of the file's suffix.
 
     The file appears only when it is complete.
 
     Raises:
-        UserError: an unknown ending, or a folder that cannot be written to.
+        UserError: an unknown suffix, or a folder that cannot be written to.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -85,11 +82,8 @@ def write_state_dict(path: Path, state: Mapping[str, np.ndarray]) -> None:
 
 
 def to_numpy(tensor: Any) -> np.ndarray:
-    """A tensor of PyTorch (told by `detach`, without importing it) or an array, as an array.
-
-    16-bit floats become float32: the parameters here are, whatever the file held.
-    """
-    if hasattr(tensor, "detach"):
+    """Converts a PyTorch tensor or an array; 16-bit floats become float32, as parameters are."""
+    if hasattr(tensor, "detach"):  # a tensor, recognised without importing PyTorch
         tensor = tensor.detach().cpu()
         if tensor.is_floating_point() and tensor.element_size() < 4:
             tensor = tensor.float()  # NumPy has no bfloat16
@@ -98,15 +92,22 @@ def to_numpy(tensor: Any) -> np.ndarray:
     return array.astype(np.float32) if array.dtype.name in ("float16", "bfloat16") else array
 
 
+def _load_safetensors(path: Path) -> dict[str, np.ndarray]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, TypeError, KeyError) as error:  # or a type that NumPy lacks
+        raise UserError(f"{path} is no readable safetensors file: {error}.") from error
+
+
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
     torch = _import_torch(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what is no file of PyTorch makes its loader raise almost anything
+    except Exception as error:  # PyTorch's loader raises almost anything at a foreign file
         if "Unsupported global" in str(error):
             raise UserError(_PICKLED.format(path=path, name=path.name, stem=path.stem)) from error
         reason = (str(error) or type(error).__name__).splitlines()[-1]
-        raise UserError(f"{path} is no readable file of PyTorch: {reason}") from error
+        raise UserError(f"{path} is no readable PyTorch file: {reason}") from error
     for key in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -114,8 +115,8 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         isinstance(name, str) and torch.is_tensor(tensor) for name, tensor in content.items()
     ):
         raise UserError(
-            f"{path} is no state dict: expected a mapping from names to tensors, or one under the "
-            f"key {', '.join(_WRAPPERS)}."
+            f"{path} is no state dict: expected a mapping from names to tensors, alone or under "
+            f"one of the keys {', '.join(_WRAPPERS)}."
         )
     return {name: to_numpy(tensor) for name, tensor in content.items()}
 
@@ -125,7 +126,7 @@ def _import_torch(path: Path) -> Any:
         import torch
     except ImportError as error:
         raise UserError(
-            f"{path.suffix} files need PyTorch: pip install 's2a_jax[parity]', or "
-            "pip install torch. Files in .safetensors or .npz do without."
+            f"{path}: {path.suffix} files need PyTorch: pip install torch. Files in .safetensors "
+            "or .npz need none."
         ) from error
     return torch

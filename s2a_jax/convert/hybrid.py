@@ -1,4 +1,4 @@
-"""Names and shapes of the hybrid encoder and of its decoders, for S2A-Net and TransUNet."""
+"""PyTorch's names and shapes of the hybrid encoder and its decoders (S2A-Net, TransUNet)."""
 
 import re
 from collections.abc import Mapping
@@ -30,22 +30,22 @@ DECODER: tuple[Rule, ...] = (
 
 
 def encoder_fields(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of the encoder that shapes tell, and the number of heads.
+    """Reads the encoder's fields off the shapes; 12 heads are assumed for the published width.
 
     Raises:
-        UserError: the number of heads is neither known nor that of the published width, or the
-            number of tokens is no square and no `grid` is known.
+        UserError: `num_heads` is missing for another width, or `grid` for a number of tokens that
+            is no square.
     """
     tokens, hidden = shapes[_EMBEDDINGS + "position_embeddings"][1:]
     side = round(tokens**0.5)
     if side * side != tokens and "grid" not in known:
         raise UserError(
-            f"The checkpoint has {tokens} tokens, which is no square: give grid=[h, w]."
+            f"The checkpoint has {tokens} tokens, which is no square number: set grid=[h, w]."
         )
     if hidden != 768 and "num_heads" not in known:
         raise UserError(
-            f"Tokens are {hidden} wide, not the published 768 with 12 heads: give num_heads=, "
-            "which shapes do not tell."
+            f"Tokens are {hidden} wide, not 768 with 12 heads as published: set num_heads=, which "
+            "the shapes do not determine."
         )
     body = re.escape(_BODY)
     units = (shapes.indices(body + rf"block{i}\.unit(\d+)\.") for i in (1, 2, 3))
@@ -60,7 +60,7 @@ def encoder_fields(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def decoder_fields(shapes: Shapes, prefix: str) -> tuple[int, tuple[int, ...]]:
-    """Channels of the first convolution and of the blocks of the decoder below `prefix`."""
+    """Reads channels of the first convolution and of the blocks of the decoder below `prefix`."""
     blocks = shapes.indices(re.escape(prefix) + r"blocks\.(\d+)\.")
     channels = tuple(shapes[f"{prefix}blocks.{i}.conv2.0.weight"][0] for i in blocks)
     return shapes[prefix + "conv_more.0.weight"][0], channels

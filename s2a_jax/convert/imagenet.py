@@ -2,7 +2,7 @@
 
 The file is `R50+ViT-B_16.npz` of Google Research's Vision Transformer (Apache 2.0):
 https://storage.googleapis.com/vit_models/imagenet21k/R50+ViT-B_16.npz
-Its arrays have the layout of Flax, and the names of the original implementation in JAX.
+Its arrays have Flax's layout and the names of the original JAX implementation.
 """
 
 import logging
@@ -41,10 +41,10 @@ logger = logging.getLogger(__name__)
 def pretrained_encoder(
     path: Path, shapes: Mapping[str, tuple[int, ...]], grid: tuple[int, int], num_heads: int
 ) -> dict[str, np.ndarray]:
-    """Values for all parameters of a hybrid encoder.
+    """Reads values for all parameters of a hybrid encoder.
 
-    Position embeddings lose the class token's and are resized bilinearly. What the file has beyond
-    the encoder (its classifier, blocks that are not built) is left out, with a log message.
+    The class token's position embedding is dropped, the others are resized bilinearly. Arrays
+    beyond the encoder (the classifier, blocks that are not built) are left out with a log message.
 
     Args:
         path: the npz file.
@@ -57,7 +57,7 @@ def pretrained_encoder(
         The same paths -> float32 arrays.
 
     Raises:
-        UserError: the file cannot be read, or lacks an array, or has it in another size.
+        UserError: the file cannot be read, lacks an array or has it in another shape.
     """
     # Both spellings are in circulation: block1/unit1 and block1/unit01.
     arrays = {re.sub(r"/unit0+", "/unit", name): array for name, array in read_npz(path).items()}
@@ -74,7 +74,7 @@ def pretrained_encoder(
         array = arrays.pop(theirs).astype(np.float32)
         if name.endswith("position_embedding"):
             array = _positions(array, grid, path)
-        # Heads are an axis of their own there, and scales of group norms have the rank of images.
+        # In the file heads have their own axis, and scales of group norms have an image's rank.
         is_projection = "/attention/" in name and name.endswith("/kernel")
         has_other_heads = is_projection and array.shape[0 if "/out/" in name else 1] != num_heads
         if array.size != np.prod(shape) or has_other_heads:
@@ -95,15 +95,15 @@ def _positions(array: np.ndarray, grid: tuple[int, int], path: Path) -> np.ndarr
     side = round((array.shape[1] - 1) ** 0.5)
     if array.ndim != 3 or side * side + 1 != array.shape[1]:
         raise UserError(
-            f"config.model.pretrained={path}: position embeddings of shape {array.shape} are no "
-            "square grid and a class token."
+            f"config.model.pretrained={path}: position embeddings of shape {array.shape} are not a "
+            "class token and a square grid."
         )
-    # On the CPU, and not under a mesh: this happens once, before there is a state.
+    # On the CPU and outside the mesh: this runs once, before there is a state.
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         return np.asarray(resize_positions(jnp.asarray(array[:, 1:]), (side, side), grid))
 
 
 def encoder_shapes(params: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Path below `encoder` -> shape, of a network's parameters or their shapes."""
+    """Path below `encoder` -> shape, from a network's parameters or their shapes."""
     leaves = jax.tree_util.tree_leaves_with_path(params["encoder"])
     return {"/".join(key.key for key in path): leaf.shape for path, leaf in leaves}

@@ -1,17 +1,15 @@
 """Names and shapes of Joint-Seg's PyTorch checkpoint.
 
-The reference counts its levels downwards from 9: level 4 of the encoder is 6 there.
+The reference numbers the decoders' levels 4, 3, 2, 1 as 6, 7, 8, 9.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from s2a_jax.convert.names import DOUBLE_CONV, NUM_BATCHES, Rule, Shapes
+from s2a_jax.convert.names import DOUBLE_CONV, NUM_BATCHES, Names, Rule, Shapes
 
-UNUSED = re.compile(rf"faz_fsm5\.|{NUM_BATCHES}")
-
-RULES: tuple[Rule, ...] = (
+_RULES: tuple[Rule, ...] = (
     (r"^level(\d)/", r"conv\1."),
     *((rf"^(faz|rv){level}_(up|fsm|fam|conv)", rf"\1_\g<2>{10 - level}") for level in (4, 3, 2, 1)),
     (r"(_up\d)_bn/", r"\1.up.1."),
@@ -34,7 +32,9 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def fields_from_shapes(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of the network that a checkpoint's shapes describe."""
-    del known  # shapes tell everything
+def _fields(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
+    del known  # the shapes determine all fields
     return {"widths": tuple(shapes[f"conv{level}.conv.0.weight"][0] for level in range(1, 6))}
+
+
+NAMES = Names(_RULES, _fields, unused=re.compile(rf"faz_fsm5\.|{NUM_BATCHES}"))

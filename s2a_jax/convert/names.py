@@ -1,7 +1,9 @@
-"""What every network's table of names needs: PyTorch's shapes, and names by regular expressions."""
+"""PyTorch's names for a network's arrays, as regular expressions on Flax paths."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from s2a_jax.errors import UserError
 
@@ -21,7 +23,7 @@ DOUBLE_CONV: tuple[Rule, ...] = (
 
 
 class Shapes(dict[str, tuple[int, ...]]):
-    """PyTorch's name -> shape; a name that is not there is a user's mistake."""
+    """PyTorch's name -> shape; a missing name is a user's mistake."""
 
     def __missing__(self, name: str) -> tuple[int, ...]:
         raise UserError(f"The checkpoint has no key {name!r}: is it one of this network?")
@@ -32,8 +34,45 @@ class Shapes(dict[str, tuple[int, ...]]):
         return tuple(sorted(found))
 
 
-def rename(path: str, rules: Iterable[Rule]) -> str:
-    """Applies all rules in order; what is left of the slashes becomes dots."""
-    for pattern, replacement in rules:
-        path = re.sub(pattern, replacement, path)
-    return path.replace("/", ".")
+def refuse_context_heads(params: Mapping[str, Any]) -> None:
+    """Checks that a network other than S2A-Net has no LCEM and GCEM.
+
+    Raises:
+        UserError: it has.
+    """
+    if "heads" in params:
+        raise UserError(
+            "PyTorch has no names for a network with heads=context, which only this package has."
+        )
+
+
+class Names(NamedTuple):
+    """One network's names and shapes in PyTorch.
+
+    Attributes:
+        rules: from Flax paths to PyTorch's names, applied in order.
+        fields: (shapes, known fields) -> fields of the network; raises a UserError where the shapes
+            do not determine them.
+        unused: keys that checkpoints of the network hold although it never uses them.
+        aliases: prefix of a name -> prefixes of copies of the same arrays.
+        check: raises a UserError for params that have no names in PyTorch.
+    """
+
+    rules: tuple[Rule, ...]
+    fields: Callable[[Shapes, Mapping[str, Any]], dict[str, Any]]
+    unused: re.Pattern[str] = re.compile(NUM_BATCHES)
+    aliases: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    check: Callable[[Mapping[str, Any]], None] = refuse_context_heads
+
+    def torch_name(self, path: str) -> str:
+        """Applies the rules to a Flax path below its collection; remaining slashes become dots."""
+        for pattern, replacement in self.rules:
+            path = re.sub(pattern, replacement, path)
+        return path.replace("/", ".")
+
+    def copies(self, name: str) -> list[str]:
+        """A PyTorch name, and the names of the copies of its array."""
+        for prefix, others in self.aliases.items():
+            if name.startswith(prefix):
+                return [name, *(name.replace(prefix, other) for other in others)]
+        return [name]

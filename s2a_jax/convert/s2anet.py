@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from s2a_jax.convert.hybrid import DECODER, ENCODER, decoder_fields, encoder_fields
-from s2a_jax.convert.names import NUM_BATCHES, Rule, Shapes
+from s2a_jax.convert.names import NUM_BATCHES, Names, Rule, Shapes
 from s2a_jax.errors import UserError
 
-UNUSED = re.compile(
+_UNUSED = re.compile(
     r"Multioutput_(?:[1-9]|1[01])\.|Multioutput_(?:0|[6-9]|1[01])_faz\.|Multioutput_\d+(?:_faz)?"
     r"\.segmentation_head\.|decoder\.|segmentation_head\.|segmentation_head_faz\."
     rf"|transformer\.encoder\.layer\.6\.|{NUM_BATCHES}"
 )
 """Keys that the released network holds (24 decoders) and never uses."""
 
-RULES: tuple[Rule, ...] = (
+_RULES: tuple[Rule, ...] = (
     *ENCODER,
     (r"^heads/lcem/head/", "segmentation_head_2.0."),
     (r"^heads/gcem/head/", "segmentation_head_faz_2.0."),
@@ -25,30 +25,28 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def check_layers(heads: Mapping[str, Any]) -> None:
-    """Checks that the parameters of `heads` are of blocks for which the released code has names.
+def _check_layers(params: Mapping[str, Any]) -> None:
+    """Checks that the released code has names for all decoders.
 
-    Its checkpoints hold one decoder for vessels, of block 0, and the FAZ's of blocks 1 to 5, in
-    this order; any other could be written but not told from what it never uses.
+    It uses the vessels' decoder of block 0 and the FAZ's of blocks 1 to 5. A reader of the
+    checkpoint would take any other for one of the decoders that it never uses.
 
     Raises:
-        UserError: blocks that are not these.
+        UserError: other blocks are decoded.
     """
     for name, blocks in (("lcem", (0,)), ("gcem", (1, 2, 3, 4, 5))):
-        built = [int(key.split("_")[1]) for key in heads[name] if key.startswith("decoder_")]
+        built = [
+            int(key.split("_")[1]) for key in params["heads"][name] if key.startswith("decoder_")
+        ]
         if not set(built) <= set(blocks):
             raise UserError(
                 f"{name}_layers={tuple(sorted(built))}: PyTorch's S2A-Net has names only for "
-                f"blocks {', '.join(map(str, blocks))}. Keep such weights as .safetensors of ours."
+                f"blocks {', '.join(map(str, blocks))}. Keep these weights in this package's "
+                ".safetensors."
             )
 
 
-def fields_from_shapes(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of the network that a checkpoint's shapes describe.
-
-    Raises:
-        UserError: this is no S2A-Net, or shapes do not tell enough.
-    """
+def _fields(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
     rv_layers = shapes.indices(r"Multioutput_(\d+)\.decoder\.")
     faz_layers = shapes.indices(r"Multioutput_(\d+)_faz\.decoder\.")
     if not rv_layers or not faz_layers:
@@ -66,3 +64,6 @@ def fields_from_shapes(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, An
         "lcem_layers": rv_layers,
         "gcem_layers": faz_layers,
     }
+
+
+NAMES = Names(_RULES, _fields, unused=_UNUSED, check=_check_layers)

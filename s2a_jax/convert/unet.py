@@ -1,23 +1,23 @@
 """Names and shapes of U-Net's PyTorch checkpoint."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from s2a_jax.convert.names import DOUBLE_CONV, NUM_BATCHES, Rule, Shapes
-
-UNUSED = re.compile(NUM_BATCHES)
-
-RULES: tuple[Rule, ...] = (
-    (r"^encoder/level(\d)/", r"Conv\1."),
-    *((rf"^decoder/up{level}/", f"Up{level + 1}.up.0.") for level in (4, 3, 2, 1)),
-    *((rf"^decoder/level{level}/", f"Up_conv{level + 1}.") for level in (4, 3, 2, 1)),
-    (r"^head/", "Conv_1x1."),
-    *DOUBLE_CONV,
-)
+from s2a_jax.convert.names import DOUBLE_CONV, Names, Shapes
 
 
-def fields_from_shapes(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of the network that a checkpoint's shapes describe."""
-    del known  # shapes tell everything
+def _fields(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
+    del known  # the shapes determine all fields
     return {"widths": tuple(shapes[f"Conv{level}.conv.0.weight"][0] for level in range(1, 6))}
+
+
+NAMES = Names(
+    rules=(
+        (r"^encoder/level(\d)/", r"Conv\1."),
+        *((rf"^decoder/up{level}/", f"Up{level + 1}.up.0.") for level in (4, 3, 2, 1)),
+        *((rf"^decoder/level{level}/", f"Up_conv{level + 1}.") for level in (4, 3, 2, 1)),
+        (r"^head/", "Conv_1x1."),
+        *DOUBLE_CONV,
+    ),
+    fields=_fields,
+)

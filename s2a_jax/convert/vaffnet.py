@@ -4,16 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from s2a_jax.convert.names import NUM_BATCHES, Rule, Shapes
-
-UNUSED = re.compile(rf"cat_conv|{NUM_BATCHES}")
-
-ALIASES = {"firstbn_1.": ("firstbn_2.", "firstbn_3.")}
-"""One batch norm serves the three slabs; the checkpoint holds it three times."""
+from s2a_jax.convert.names import NUM_BATCHES, Names, Rule, Shapes
 
 _HEADS = {"faz": "", "rv": "_v", "junction_map": "_map", "junction_grid": "_d"}
 
-RULES: tuple[Rule, ...] = (
+_RULES: tuple[Rule, ...] = (
     (r"^first_bn/", "firstbn_1."),
     (r"^first_conv(\d)/", r"firstconv_\1."),
     (r"^downsample(\d)/", r"firstdownsample_\1."),
@@ -36,9 +31,8 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def fields_from_shapes(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of the network that a checkpoint's shapes describe."""
-    del known  # shapes tell everything
+def _fields(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
+    del known  # the shapes determine all fields
     fields = {
         "width": shapes["firstconv_1.weight"][0],
         "units": tuple(len(shapes.indices(rf"encoder{i}\.(\d+)\.")) for i in (1, 2, 3, 4)),
@@ -53,3 +47,12 @@ def fields_from_shapes(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, An
             "grid_features": shapes["finaldeconv1_d.weight"][0],
         }
     return fields
+
+
+NAMES = Names(
+    _RULES,
+    _fields,
+    unused=re.compile(rf"cat_conv|{NUM_BATCHES}"),
+    # One batch norm serves the three slabs; the checkpoint holds it three times.
+    aliases={"firstbn_1.": ("firstbn_2.", "firstbn_3.")},
+)

@@ -1,6 +1,5 @@
 """Exported weights: one safetensors file that describes its own network."""
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,18 +14,19 @@ from safetensors.numpy import save_file
 
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
+from s2a_jax.models.fields import field_defaults
 
-_KEY = "s2a_jax"  # of the file's metadata: JSON with the fields of `Description`
+_KEY = "s2a_jax"  # entry of the file's metadata: JSON with the fields of `Description`
 
 
 class Description(NamedTuple):
-    """What rebuilds a network, beside its weights.
+    """What rebuilds a network, besides its weights.
 
     Attributes:
         network: its name.
         fields: its hyper-parameters.
-        slab: of a network of one slab, that which it was trained on, as `config.data.slab`; None:
-            the data set's first, or not known, as in older files. Several slabs are in `fields`.
+        slab: the slab that a network of one slab was trained on, as in `config.data.slab`; None for
+            the data set's first, or if unknown. `fields` names several slabs.
     """
 
     network: str
@@ -35,11 +35,11 @@ class Description(NamedTuple):
 
 
 def parse_description(values: Any, owner: Path) -> Description:
-    """Reads a description that was stored as JSON.
+    """Checks a description that was stored as JSON.
 
     Args:
-        values: what was stored.
-        owner: the file or folder that it was stored in.
+        values: the stored value.
+        owner: the file or folder that holds it.
 
     Raises:
         UserError: it does not name a network and its fields.
@@ -50,8 +50,8 @@ def parse_description(values: Any, owner: Path) -> Description:
     is_text = isinstance(network, str) and isinstance(slab, str | None)
     if not is_text or not isinstance(fields, dict):
         raise UserError(
-            f"{owner} does not name its network and the fields of it, so it is damaged or none of "
-            "s2a_jax; copy it again, or pass another."
+            f"{owner} does not name its network and fields: it is damaged, or s2a_jax did not "
+            "write it; copy it again, or pass another."
         )
     return Description(network, fields, slab)
 
@@ -65,7 +65,7 @@ def save_weights(
     slab: str | None = None,
     half: bool = False,
 ) -> None:
-    """Writes variables and what is needed to rebuild the network.
+    """Writes variables together with the description that rebuilds their network.
 
     Args:
         path: file to write, `.safetensors`; it appears only when it is complete.
@@ -73,7 +73,7 @@ def save_weights(
         fields: its hyper-parameters, JSON values.
         variables: {"params", "batch_stats"}.
         slab: as in `Description`.
-        half: store float16, in half the space; values are rounded to 11 bits.
+        half: store float16, which halves the file; values are rounded to 11 bits.
 
     Raises:
         UserError: the file cannot be written.
@@ -88,17 +88,13 @@ def save_weights(
 
 
 def module_fields(module: nn.Module) -> dict[str, Any]:
-    """The hyper-parameters of a network as JSON values, as `save_weights` takes them."""
-    fields = {
-        field.name: getattr(module, field.name)
-        for field in dataclasses.fields(module)
-        if field.name not in ("parent", "name")
-    }
+    """Hyper-parameters of a network as JSON values, as `save_weights` takes them."""
+    fields = {name: getattr(module, name) for name in field_defaults(module)}
     return fields | {"dtype": jnp.dtype(fields["dtype"]).name}
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file was written by `save_weights`."""
+    """Whether `save_weights` wrote a file."""
     if path.suffix.lower() != ".safetensors":
         return False
     try:
@@ -109,14 +105,13 @@ def is_ours(path: Path) -> bool:
 
 
 def read_weights(path: Path) -> tuple[Description, dict[str, Any]]:
-    """Reads what `save_weights` wrote.
+    """Reads a file of `save_weights`.
 
     Returns:
-        The description, and {"params", "batch_stats"} of NumPy arrays; float16 is widened to
-        float32.
+        The description, and {"params", "batch_stats"} of NumPy arrays; float16 becomes float32.
 
     Raises:
-        UserError: the file is damaged or was not written by this package.
+        UserError: the file is damaged, or this package did not write it.
     """
     try:
         with safe_open(path, framework="np") as file:
@@ -126,8 +121,8 @@ def read_weights(path: Path) -> tuple[Description, dict[str, Any]]:
         raise UserError(f"{path} is no readable safetensors file: {error}.") from error
     if description is None:
         raise UserError(
-            f"{path} was not written by s2a_jax: its metadata has no entry {_KEY!r}. Use the "
-            "weights.safetensors of a workdir, or bring PyTorch's weights in with "
+            f"s2a_jax did not write {path}: its metadata has no entry {_KEY!r}. Use the "
+            "weights.safetensors of a workdir, or convert PyTorch's weights with "
             f"python -m s2a_jax convert --network NAME --from {path} --to FILE.safetensors."
         )
     try:
@@ -135,12 +130,6 @@ def read_weights(path: Path) -> tuple[Description, dict[str, Any]]:
     except ValueError:
         values = None
     return parse_description(values, path), unflatten_dict(arrays, sep="/")
-
-
-def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """The network's name, its fields, and its variables; otherwise as `read_weights`."""
-    described, variables = read_weights(path)
-    return described.network, described.fields, variables
 
 
 def _widened(array: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A trained network behind two methods: `predict` and `predict_proba`."""
+"""A trained network with `predict` and `predict_proba`."""
 
 import functools
 from pathlib import Path
@@ -12,29 +12,29 @@ from s2a_jax.convert.weights import Description, parse_description, read_weights
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.images import to_unit_float
 from s2a_jax.inputs.slabs import slabs_to_unit_float
-from s2a_jax.models.build import build_network, check_fields
+from s2a_jax.models.build import build_network
 from s2a_jax.training.checkpoint import Checkpoints, restore_variables
 from s2a_jax.training.step import predict_step
 
 SHIPPED = {"sim_to_real": Path(__file__).parent / "weights/sim_to_real.safetensors"}
-"""Names of networks that come with the package; docs/data.md tells what each was trained on."""
+"""Name -> weights that come with the package; docs/data.md describes their training data."""
 
-_SMALLEST_SIDE = 32  # pixels; below it the network's coarsest map has a single token
+_SMALLEST_SIDE = 32  # pixels; smaller images give a single token
 
 
 class Segmenter:
-    """Vessels and the foveal avascular zone of en-face OCTA images.
+    """A trained network that segments vessels and the FAZ in en-face OCTA images.
 
-    Make one with `load_from_checkpoint`. The Linen module itself is `s2a_jax.models.s2anet.S2ANet`.
+    `load_from_checkpoint` makes one. The package exports this class as `S2ANet`; the Linen module
+    of that name is `s2a_jax.models.s2anet.S2ANet`.
 
     Attributes:
         network: name of the network.
         fields: its hyper-parameters.
         variables: {"params", "batch_stats"}.
-        slabs: names of the several slabs of an eye that it was trained on, in their order; () for
-            a network of one slab.
-        slab: as `config.data.slab`, what it was trained on: `slabs` with commas between, or the
-            one slab; None where that is the data set's first, or not known.
+        slabs: names of the slabs that it takes as channels, in order; () for a network of one slab.
+        slab: what it was trained on, as in `config.data.slab`: `slabs` joined by commas, or the one
+            slab; None for the data set's first, or if unknown.
     """
 
     def __init__(
@@ -46,9 +46,7 @@ class Segmenter:
     ):
         self.network, self.fields, self.variables = network, fields, variables
         module = build_network(network, fields)
-        own = {field: getattr(module, field) for field in type(module).__dataclass_fields__}
-        check_fields(network, own, prefix="its field ")
-        self.slabs: tuple[str, ...] = module.slabs  # none in the fields of older weights
+        self.slabs: tuple[str, ...] = module.slabs
         self.slab: str | None = ",".join(self.slabs) or slab
         _check_variables(module, variables, network)
         self._predict = jax.jit(functools.partial(predict_step, module=module))
@@ -58,12 +56,11 @@ class Segmenter:
         """Loads a trained network.
 
         Args:
-            path: a workdir (its best checkpoint is taken), one of its `checkpoints/<step>`,
-                exported weights (`.safetensors`), or a name in `SHIPPED`, unless a file or folder
-                is called so.
+            path: a workdir (its best checkpoint), one of its `checkpoints/<step>`, exported weights
+                (`.safetensors`), or a name in `SHIPPED` unless a file or folder has that name.
 
         Raises:
-            UserError: there is nothing of this kind at `path`, or it is damaged.
+            UserError: `path` is none of these, or is damaged.
         """
         path = Path(path).expanduser()
         if not path.exists():
@@ -74,7 +71,7 @@ class Segmenter:
         if not path.is_dir():
             raise UserError(
                 f"No weights at {path}: expected a workdir, one of its checkpoints/<step>, a "
-                f".safetensors file, or a network that comes along ({', '.join(SHIPPED)})."
+                f".safetensors file, or weights that come with s2a_jax ({', '.join(SHIPPED)})."
             )
         if (path / "checkpoints").is_dir():
             path = path / "checkpoints" / str(_best_step(path))
@@ -95,7 +92,7 @@ class Segmenter:
 
         Args:
             path: the file.
-            half: store float16, in half the space.
+            half: store float16, which halves the file.
         """
         variables = jax.device_get(self.variables)
         slab = None if self.slabs else self.slab
@@ -104,30 +101,29 @@ class Segmenter:
     def predict(
         self, image: np.ndarray, *, threshold: float = 0.5
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Masks of the vessels and of the avascular zone.
+        """Segments vessels and avascular zone.
 
         Args:
             image: [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] of any size; uint8, uint16, or float
                 in [0, 1]. Colours are averaged to luminance. A network of C > 1 `slabs` takes
-                [H, W, C] instead, one slab a channel: what [H, W, 3] means is decided by what the
-                network was trained on.
-            threshold: a pixel belongs to a mask from this probability on, in [0, 1].
+                [H, W, C] instead, one slab a channel.
+            threshold: smallest probability of a mask's pixels, in [0, 1].
 
         Returns:
             `rv_mask` and `faz_mask`, bool [H, W].
 
         Raises:
-            UserError: `image` is no such array.
+            UserError: `image` is not such an array.
         """
         probability = self.predict_proba(image)
         return probability["rv"] >= threshold, probability["faz"] >= threshold
 
     def predict_proba(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Probabilities.
+        """Computes the probabilities of both tasks.
 
-        The image is padded by reflection to multiples of 16 and the result cropped again, so it is
-        computed at the image's own resolution: pixels should be about as large as in training
-        (9.9 um for OCTA-500 3M).
+        The image is padded by reflection to multiples of 16 and the result is cropped, so the
+        image keeps its resolution: its pixels should be about as large as in training (9.9 um for
+        OCTA-500 3M).
 
         Args:
             image: as for `predict`.
@@ -136,7 +132,7 @@ class Segmenter:
             {"rv", "faz"}: float32 [H, W] in [0, 1].
 
         Raises:
-            UserError: `image` is no such array, or the weights are damaged.
+            UserError: `image` is not such an array, or the weights are damaged.
         """
         intensity = slabs_to_unit_float(image, self.slabs) if self.slabs else to_unit_float(image)
         height, width = intensity.shape[:2]
@@ -146,7 +142,7 @@ class Segmenter:
         probability = jax.device_get(self._predict(self.variables, padded[None]))
         if not all(np.isfinite(p).all() for p in probability.values()):
             raise UserError(
-                f"The network {self.network} gives values that are no numbers (NaN), so its "
+                f"The network {self.network} returns values that are not numbers (NaN), so its "
                 "weights are damaged; pass others."
             )
         return {task: p[0, :height, :width] for task, p in probability.items()}
@@ -157,7 +153,7 @@ def _padded_side(side: int) -> int:
 
 
 def _best_step(workdir: Path) -> int:
-    """The best validated checkpoint of a workdir, or its newest if none was validated."""
+    """Step of the best validated checkpoint of a workdir, or of the newest if none is validated."""
     checkpoints = Checkpoints(workdir / "checkpoints")
     best, latest = checkpoints.best, checkpoints.latest_step
     checkpoints.close()
@@ -169,17 +165,14 @@ def _best_step(workdir: Path) -> int:
 
 
 def _check_variables(module: Any, variables: dict[str, Any], network: str) -> None:
-    """Raises a UserError unless the variables are this network's."""
+    """Raises a UserError unless the variables have this network's names and shapes."""
     image = jax.ShapeDtypeStruct((1, 64, 64, len(module.slabs) or 1), np.float32)
-    try:
-        expected = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), image)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"The network {network} cannot be built of its fields: {error}") from error
+    expected = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), image)
     shapes = {k: v.shape for k, v in flatten_dict(expected, sep="/").items()}
     found = {k: v.shape for k, v in flatten_dict(variables, sep="/").items()}
     for name in sorted(shapes.keys() | found.keys()):
         if shapes.get(name) != found.get(name):
             raise UserError(
-                f"These weights are not those of the network {network} that they name: {name} is "
+                f"These weights are not those of the network {network} they name: {name} is "
                 f"{found.get(name, 'missing')}, expected {shapes.get(name, 'no such array')}."
             )

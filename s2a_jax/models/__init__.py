@@ -1,1 +1,1 @@
-"""Networks as pure-functional Flax (Linen) modules; they import nothing else of this package."""
+"""Networks as pure Flax (Linen) modules; of this package they import only `s2a_jax.errors`."""

@@ -1,6 +1,6 @@
 """LCEM and GCEM: the local and the global context module, on the features of any encoder.
 
-The released code of S2A-Net has no modules of these names. Our reading of it: LCEM decodes an early
+The released code of S2A-Net has no modules of these names. We read it so: LCEM decodes an early
 Transformer block, whose tokens still carry local detail, into the vessels; GCEM decodes later
 blocks, whose tokens have seen the whole image, and fuses them into the avascular zone.
 """
@@ -13,16 +13,17 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from s2a_jax.models.decoder import Decoder
+from s2a_jax.models.fields import check_length, require
 from s2a_jax.models.layers import Conv, to_logits
 
 
 class Features(TypedDict):
-    """What an encoder hands to the context modules.
+    """What an encoder hands to the context modules: any module that returns this dict is one.
 
-    `blocks`: maps to choose from, early to late, each [B, H/16, W/16, D]; `skips`: maps at 1/8,
-    1/4, 1/2 and, if there is one, 1/1 of the image's size, coarse to fine: [B, H/8, W/8, C8],
-    [B, H/4, W/4, C4], [B, H/2, W/2, C2], [B, H, W, C1]. An encoder for `ContextHeads` is any module
-    that maps an image to such a dict.
+    Attributes:
+        blocks: maps to choose from, early to late, each [B, H/16, W/16, D].
+        skips: maps at 1/8, 1/4, 1/2 and optionally 1/1 of the image's size, coarse to fine:
+            [B, H/8, W/8, C8], [B, H/4, W/4, C4], [B, H/2, W/2, C2], [B, H, W, C1].
     """
 
     blocks: tuple[Array, ...]
@@ -30,7 +31,7 @@ class Features(TypedDict):
 
 
 class ContextModule(nn.Module):
-    """Decodes chosen blocks, each with a decoder of its own, and fuses them.  -> [B, H, W, 1].
+    """Decodes chosen blocks, one decoder each, and fuses them.  `Features` -> [B, H, W, 1].
 
     Attributes:
         layers: indices of the blocks that are decoded.
@@ -50,8 +51,8 @@ class ContextModule(nn.Module):
     def __call__(self, features: Features, *, train: bool) -> Array:
         decoded = [
             Decoder(
-                self.first_channels,
-                self.channels,
+                first_channels=self.first_channels,
+                channels=self.channels,
                 remat=self.remat,
                 dtype=self.dtype,
                 name=f"decoder_{layer}",
@@ -75,7 +76,7 @@ class GCEM(ContextModule):
 
 
 class ContextHeads(nn.Module):
-    """LCEM and GCEM side by side on one encoder's features: the logits of both tasks.
+    """LCEM and GCEM side by side on one encoder's features.  `Features` -> logits of both tasks.
 
     Attributes:
         lcem_layers: blocks that LCEM decodes, for the vessels.
@@ -100,19 +101,32 @@ class ContextHeads(nn.Module):
     @nn.compact
     def __call__(self, features: Features, *, train: bool) -> dict[str, Array]:
         rv = LCEM(
-            self.lcem_layers,
-            self.first_channels,
-            self.decoder_channels,
+            layers=self.lcem_layers,
+            first_channels=self.first_channels,
+            channels=self.decoder_channels,
             remat=self.remat,
             dtype=self.dtype,
             name="lcem",
         )(features, train=train)
         faz = GCEM(
-            self.gcem_layers,
-            self.gcem_first_channels or self.first_channels,
-            self.gcem_decoder_channels or self.decoder_channels,
+            layers=self.gcem_layers,
+            first_channels=self.gcem_first_channels or self.first_channels,
+            channels=self.gcem_decoder_channels or self.decoder_channels,
             remat=self.remat,
             dtype=self.dtype,
             name="gcem",
         )(features, train=train)
         return to_logits(rv, faz)
+
+
+def check_doublings(network: nn.Module, name: str) -> None:
+    """Requires as many decoder channels as lead from 1/16 to the image's size."""
+    check_length(network, name, 4, "one for each doubling from 1/16 of the image's size")
+
+
+def check_layers(network: nn.Module) -> None:
+    """Requires that `lcem_layers` and `gcem_layers` ascend."""
+    for name in ("lcem_layers", "gcem_layers"):
+        layers = getattr(network, name)
+        ascending = bool(layers) and layers == tuple(sorted(set(layers)))
+        require(ascending, network, name, "blocks' indices >= 0, at least one, ascending")

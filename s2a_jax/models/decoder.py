@@ -1,4 +1,4 @@
-"""The cascaded upsampling decoder of TransUNet (arXiv:2102.04306), one for every branch."""
+"""The cascaded upsampling decoder of TransUNet (arXiv:2102.04306)."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from s2a_jax.models.layers import ConvBNReLU, upsample2x_align_corners
 
 
 class DecoderBlock(nn.Module):
-    """Doubles H and W, joins the skip, two 3x3 convolutions.  [B, H, W, C] -> [B, 2H, 2W, F]."""
+    """Doubling of H and W, the skip, two 3x3 convolutions.  [B, H, W, C] -> [B, 2H, 2W, F]."""
 
     features: int
     dtype: DTypeLike = jnp.float32
@@ -28,7 +28,7 @@ class Decoder(nn.Module):
 
     Attributes:
         first_channels: channels of the convolution on the coarsest map.
-        channels: channels after each doubling; every block with a skip left takes one.
+        channels: channels after each doubling; the first blocks take one skip each.
         remat: recompute each block in the backward pass instead of storing it.
         dtype: type of the computation.
     """
@@ -45,6 +45,6 @@ class Decoder(nn.Module):
         x = ConvBNReLU(self.first_channels, dtype=self.dtype, name="conv_more")(x, train=train)
         for i, features in enumerate(self.channels):
             skip = skips[i] if i < len(skips) else None
-            x = block(features, self.dtype, name=f"block_{i}")(x, skip, train)
+            x = block(features, dtype=self.dtype, name=f"block_{i}")(x, skip, train)
         self.sow("intermediates", "output", x)
         return x

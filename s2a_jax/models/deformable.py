@@ -1,4 +1,4 @@
-"""Deformable 3x3 convolution (arXiv:1703.06211), its samples as gathers of whole pixels."""
+"""Deformable 3x3 convolution (arXiv:1703.06211) that gathers whole pixels."""
 
 import flax.linen as nn
 import jax
@@ -61,15 +61,15 @@ def sample_taps(x: Array, offsets: Array) -> Array:
         [B, H, W, 9, C], taps in row-major order.
     """
     batch, height, width, channels = x.shape
-    # One pixel more at the bottom and the right for the second neighbour of the last position.
+    # The last position has a second neighbour: one more pixel at the bottom and the right.
     padded = jnp.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)))
     stride, pixels = width + 3, (height + 3) * (width + 3)
     flat = padded.reshape(batch, pixels, channels)
 
-    exact = jnp.promote_types(x.dtype, jnp.float32)  # bfloat16 could not tell pixels apart
+    exact = jnp.promote_types(x.dtype, jnp.float32)  # bfloat16 cannot count as many pixels
     offsets = offsets.astype(exact)
     taps = jnp.asarray(_TAPS, exact)
-    rows = jnp.arange(1, height + 1, dtype=exact)[:, None, None] + taps[:, 0]  # of the padded map
+    rows = jnp.arange(1, height + 1, dtype=exact)[:, None, None] + taps[:, 0]  # in the padded map
     columns = jnp.arange(1, width + 1, dtype=exact)[None, :, None] + taps[:, 1]
     rows = jnp.clip(rows + offsets[..., :9], 0, height + 1)  # [B, H, W, 9]
     columns = jnp.clip(columns + offsets[..., 9:], 0, width + 1)

@@ -6,12 +6,13 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from s2a_jax.models.context import Features
+from s2a_jax.models.fields import check_divisor, check_length, require
 from s2a_jax.models.resnet import ResNetV2
 from s2a_jax.models.vit import Transformer
 
 
 class HybridEncoder(nn.Module):
-    """CNN and Transformer in a row.  [B, H, W, 3] -> every block's tokens as maps, three skips.
+    """CNN, then Transformer.  [B, H, W, C] -> every block's tokens as maps, and three skips.
 
     Attributes:
         width: channels of the CNN's root; its stages have 4, 8 and 16 times as many.
@@ -42,17 +43,33 @@ class HybridEncoder(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Features:
         x, skips = ResNetV2(
-            self.width, self.units, self.groups, remat=self.remat, dtype=self.dtype, name="resnet"
+            width=self.width,
+            units=self.units,
+            groups=self.groups,
+            remat=self.remat,
+            dtype=self.dtype,
+            name="resnet",
         )(x)
         blocks = Transformer(
-            self.hidden,
-            self.num_blocks,
-            self.num_heads,
-            self.mlp_width,
-            self.dropout_rate,
-            self.grid,
+            hidden=self.hidden,
+            num_blocks=self.num_blocks,
+            num_heads=self.num_heads,
+            mlp_width=self.mlp_width,
+            dropout_rate=self.dropout_rate,
+            grid=self.grid,
             remat=self.remat,
             dtype=self.dtype,
             name="transformer",
         )(x, train=train)
         return Features(blocks=blocks, skips=skips)
+
+
+def check_encoder(network: nn.Module) -> None:
+    """Checks the fields that a network hands on to `HybridEncoder`; their types are right."""
+    check_length(network, "units", 3, "one for each CNN stage")
+    check_divisor(network, "groups", whole="width")
+    check_divisor(network, "num_heads", whole="hidden")
+    check_length(network, "grid", 2, "rows and columns of tokens")
+    rate = network.dropout_rate
+    fits = isinstance(rate, int | float) and 0 <= rate < 1
+    require(fits, network, "dropout_rate", "a share in [0, 1)")

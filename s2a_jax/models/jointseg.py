@@ -4,9 +4,8 @@ Hu et al., Joint-Seg: Treat foveal avascular zone and retinal vessel segmentatio
 a joint task (IEEE TIM 2022), in its full form.
 """
 
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -15,6 +14,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from s2a_jax.models.deformable import DeformableConv3x3
+from s2a_jax.models.fields import Variants, check_length, check_types, require
 from s2a_jax.models.layers import (
     BatchNorm,
     Conv,
@@ -45,8 +45,8 @@ class FeatureSelection(nn.Module):
 class FeatureAlignment(nn.Module):
     """FAM: aligns the upper feature with the lateral one.  [B, H, W, C] twice -> [B, H, W, C].
 
-    The reference resizes `upper` where the sizes differ; with sides that are multiples of 16 they
-    never do.
+    The reference resizes `upper` where the sizes differ; they never do here, because sides are
+    multiples of 16.
     """
 
     dtype: DTypeLike = jnp.float32
@@ -133,12 +133,12 @@ class MultiScaleFusion(nn.Module):
 class JointSeg(nn.Module):
     """Joint-Seg ("full"). The defaults have 9.4 M parameters.
 
-    The released code's up-convolutions of the avascular zone's path have twice the channels that
-    its other shapes allow and cannot run; here they halve, which is the only reading that fits.
+    In the released code the up-convolutions of the avascular zone's path have twice the channels
+    that its other shapes allow, so it cannot run; here they halve, the only reading that fits.
 
     Attributes:
         widths: channels of the encoder's five levels, fine to coarse; the fourth a multiple of 16.
-        slabs: names of the several slabs that are the channels of x; (): one slab.
+        slabs: names of the slabs in the channels of x; (): one slab.
         dtype: type of the computation; parameters, statistics and logits are float32.
 
     Call: `apply(variables, x, train=False)` with x [B, H, W, 1 or 3], or [B, H, W, len(slabs)]
@@ -151,6 +151,14 @@ class JointSeg(nn.Module):
     widths: tuple[int, ...] = (32, 64, 128, 256, 512)
     slabs: tuple[str, ...] = ()
     dtype: DTypeLike = jnp.float32
+
+    variants: ClassVar[Variants] = MappingProxyType(
+        {
+            "base": {},
+            "small": {"widths": (16, 32, 48, 64, 96)},
+            "tiny": {"widths": (8, 12, 16, 32, 48)},
+        }
+    )
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> dict[str, Array]:
@@ -191,12 +199,10 @@ class JointSeg(nn.Module):
         head = Conv(1, 3, padding=1, dtype=self.dtype, name="head")  # shared by both paths
         return to_logits(head(rv), head(faz))
 
-
-VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "base": {},
-        "small": {"widths": (16, 32, 48, 64, 96)},
-        "tiny": {"widths": (8, 12, 16, 32, 48)},
-    }
-)
-"""Fields of `JointSeg` by variant: the published widths, and two sizes for a CPU."""
+    def check_fields(self) -> None:
+        """Raises a FieldError unless these fields make a network."""
+        check_types(self)
+        check_length(self, "widths", 5, "one for each level")
+        # Feature selection halves the fourth level, and its attention takes an eighth of that.
+        fits = self.widths[3] % 16 == 0
+        require(fits, self, "widths", "a fourth number that is a multiple of 16")

@@ -1,6 +1,6 @@
-"""Layers whose arithmetic and initial values are PyTorch's, in NHWC.
+"""Layers with PyTorch's arithmetic and initial values, in NHWC.
 
-Where a convention differs from Flax's own the class or function says so: explicit paddings,
+Each class or function says where it differs from Flax's own: explicit paddings,
 BatchNorm's unbiased running variance, bilinear interpolation with aligned corners, and the uniform
 initial values of `torch.nn.Conv2d` and `torch.nn.Linear`.
 """
@@ -19,7 +19,7 @@ KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 def uniform_init(fan_in: int) -> Callable[..., Array]:
-    """Init of biases in PyTorch's convolutions and linear layers: uniform in ±1/sqrt(fan_in)."""
+    """Bias init of PyTorch's convolutions and linear layers: uniform in ±1/sqrt(fan_in)."""
     bound = 1 / math.sqrt(fan_in)
 
     def init(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
@@ -35,14 +35,14 @@ class Conv(nn.Module):
         features: output channels F.
         kernel_size: (height, width) of the kernel in pixels, or its side.
         strides: step in pixels, the same in both directions.
-        padding: (vertical, horizontal) zero pixels on either side, or one number for both;
+        padding: (vertical, horizontal) zero pixels on each side, or one number for both;
             H' = (H + 2 * padding - dilation * (kernel_size - 1) - 1) // strides + 1.
         dilation: distance in pixels between the kernel's taps.
         use_bias: whether to add a bias.
-        standardize: weight standardisation (Qiao et al., 2019): each output filter is brought to
+        standardize: weight standardisation (Qiao et al., 2019): each output filter is scaled to
             zero mean and unit (biased) variance, eps 1e-5, before it is applied.
         kernel_init: initial kernel; PyTorch's default unless given.
-        dtype: type of the computation; parameters stay float32 and are standardised in it.
+        dtype: type of the computation; parameters stay, and are standardised, in float32.
     """
 
     features: int
@@ -124,8 +124,8 @@ class Dense(nn.Module):
 class BatchNorm(nn.Module):
     """`torch.nn.BatchNorm2d`: eps 1e-5, running update 0.1, **unbiased** running variance.
 
-    Flax's own keeps the biased variance. Statistics are computed in float32 over the whole (global)
-    batch: under `jax.jit` with a sharded batch no axis name is needed.
+    Flax's own keeps the biased variance. Statistics are computed in float32 over the global batch,
+    so a batch that is sharded under `jax.jit` needs no axis name.
 
     Variables: params `scale`, `bias`; batch_stats `mean`, `var`; each [C].
     """
@@ -153,7 +153,7 @@ class BatchNorm(nn.Module):
         else:
             mean, var = running_mean.value, running_var.value
         factor = scale * lax.rsqrt(var + self.epsilon)
-        # One fused multiply-add per pixel whatever the mode: the statistics are folded first.
+        # The statistics are folded first, so each pixel takes one fused multiply-add in both modes.
         return (x * factor + (bias - mean * factor)).astype(self.dtype)
 
 
@@ -174,7 +174,7 @@ class ConvBNReLU(nn.Module):
 
 
 class DoubleConv(nn.Module):
-    """Twice a 3x3 convolution with bias, batch norm, ReLU.  [B, H, W, C] -> [B, H, W, features]."""
+    """3x3 convolution with bias, batch norm, ReLU, twice.  [B, H, W, C] -> [B, H, W, features]."""
 
     features: int
     dtype: DTypeLike = jnp.float32
@@ -188,17 +188,17 @@ class DoubleConv(nn.Module):
 
 
 def to_channels(x: Array, slabs: Sequence[str] = ()) -> Array:
-    """Checks an image; a single slab is repeated as the three colours of grey.
+    """Checks an image's shape; repeats a single grey slab as three colours.
 
     Args:
-        x: [..., H, W, C], with C = 1 or 3 for one slab, and one channel for each of several.
+        x: [..., H, W, C]; C is 1 or 3 for one slab, else one channel a slab.
         slabs: names of several slabs; fewer than two names mean one slab.
 
     Returns:
-        [..., H, W, 3] of one slab, and `x` of several.
+        [..., H, W, 3] for one slab, `x` itself for several.
 
     Raises:
-        ValueError: H or W is no multiple of 16, or there is another number of channels.
+        ValueError: H or W is no multiple of 16, or C does not fit.
     """
     height, width, channels = x.shape[-3:]
     if height % 16 or width % 16:
@@ -227,10 +227,10 @@ def upsample2x_align_corners(x: Array) -> Array:
 
 
 def _double_axis(x: Array, axis: int) -> Array:
-    """Doubles one axis of n pixels: the output pixel i lies at i * (n - 1) / (2n - 1).
+    """Doubles one axis of n pixels: output pixel i lies at i * (n - 1) / (2n - 1).
 
-    That is between k - 1 and k for i = 2k, and between k and k + 1 for i = 2k + 1, so two shifted
-    copies and a fixed ramp of weights do it, where a gather would need a scatter as its gradient.
+    That is between k - 1 and k for i = 2k, and between k and k + 1 for i = 2k + 1. So two shifted
+    copies and a fixed ramp of weights suffice; the gradient of a gather would be a scatter.
     """
     n = x.shape[axis]
     shape = [1] * x.ndim

@@ -12,7 +12,7 @@ from s2a_jax.models.layers import Conv
 
 
 def group_norm(groups: int, epsilon: float, dtype: DTypeLike, name: str) -> nn.GroupNorm:
-    """Group norm with the variance as the mean squared deviation, which float32 needs here."""
+    """Group norm; its variance is the mean squared deviation, which float32 needs here."""
     return nn.GroupNorm(groups, epsilon=epsilon, dtype=dtype, use_fast_variance=False, name=name)
 
 
@@ -63,8 +63,8 @@ class Bottleneck(nn.Module):
 class ResNetV2(nn.Module):
     """Root and three stages.  [B, H, W, C] -> [B, H/16, W/16, 16 * width] and three skips.
 
-    The max-pool has no padding, so the map at 1/4 is a pixel short; the next stage takes it as it
-    is, and only the skip is zero-padded at the bottom and the right.
+    The max-pool has no padding, so the map at 1/4 is one pixel short. The next stage takes it so;
+    only the skip is zero-padded, at the bottom and the right.
 
     Attributes:
         width: channels of the root; stages end with 4, 8 and 16 times that.

@@ -1,15 +1,15 @@
 """U-Net (arXiv:1505.04597) with batch norm, for both tasks at once."""
 
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from s2a_jax.models.context import ContextHeads, Features
+from s2a_jax.models.context import ContextHeads, Features, check_doublings
+from s2a_jax.models.fields import Variants, check_choice, check_length, check_types
 from s2a_jax.models.layers import (
     Conv,
     ConvTranspose2x2,
@@ -20,7 +20,7 @@ from s2a_jax.models.layers import (
 
 
 class UNetEncoder(nn.Module):
-    """Five levels, a max-pool between each two.  [B, H, W, 3] -> their maps as `Features`.
+    """Five levels with max-pools between them.  [B, H, W, C] -> their maps as `Features`.
 
     Attributes:
         widths: channels of the five levels, fine to coarse.
@@ -46,9 +46,11 @@ class UNetEncoder(nn.Module):
 
 
 class UNetDecoder(nn.Module):
-    """Transposed convolutions and the skips, coarse to fine.  -> [B, H, W, widths[0]].
+    """Transposed convolutions and skips, coarse to fine.  `Features` -> [B, H, W, widths[0]].
 
-    Attributes: as `UNetEncoder`.
+    Attributes:
+        widths: channels of the five levels, fine to coarse.
+        dtype: type of the computation.
     """
 
     widths: tuple[int, ...]
@@ -66,17 +68,17 @@ class UNetDecoder(nn.Module):
 
 
 class UNet(nn.Module):
-    """U-Net with one output channel for each task, or with S2A-Net's LCEM and GCEM in its place.
+    """U-Net with one output channel for each task, or its encoder with S2A-Net's LCEM and GCEM.
 
     The defaults have 31.0 M parameters.
 
     Attributes:
         widths: channels of the five levels, fine to coarse.
         heads: `own`: U-Net's decoder for both tasks. `context`: LCEM and GCEM on the encoder's
-            coarsest map, and the fields below hold (`s2a_jax.models.context.ContextHeads`).
+            coarsest map, with the next two fields (`s2a_jax.models.context.ContextHeads`).
         first_channels: channels of each context decoder's first convolution.
         decoder_channels: channels after each doubling of a context decoder.
-        slabs: names of the several slabs that are the channels of x; (): one slab.
+        slabs: names of the slabs in the channels of x; (): one slab.
         dtype: type of the computation; parameters, statistics and logits are float32.
 
     Call: `apply(variables, x, train=False)` with x [B, H, W, 1 or 3], or [B, H, W, len(slabs)]
@@ -92,6 +94,22 @@ class UNet(nn.Module):
     decoder_channels: tuple[int, ...] = (256, 128, 64, 16)
     slabs: tuple[str, ...] = ()
     dtype: DTypeLike = jnp.float32
+
+    variants: ClassVar[Variants] = MappingProxyType(
+        {
+            "base": {},
+            "small": {
+                "widths": (16, 32, 64, 128, 256),
+                "first_channels": 96,
+                "decoder_channels": (64, 48, 32, 16),
+            },
+            "tiny": {
+                "widths": (8, 16, 32, 64, 128),
+                "first_channels": 32,
+                "decoder_channels": (24, 16, 12, 8),
+            },
+        }
+    )
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> dict[str, Array]:
@@ -110,20 +128,9 @@ class UNet(nn.Module):
         logits = Conv(2, 1, dtype=self.dtype, name="head")(x)
         return to_logits(logits[..., 0:1], logits[..., 1:2])
 
-
-VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "base": {},
-        "small": {
-            "widths": (16, 32, 64, 128, 256),
-            "first_channels": 96,
-            "decoder_channels": (64, 48, 32, 16),
-        },
-        "tiny": {
-            "widths": (8, 16, 32, 64, 128),
-            "first_channels": 32,
-            "decoder_channels": (24, 16, 12, 8),
-        },
-    }
-)
-"""Fields of `UNet` by variant: the published widths, and two sizes for a CPU."""
+    def check_fields(self) -> None:
+        """Raises a FieldError unless these fields make a network."""
+        check_types(self)
+        check_length(self, "widths", 5, "one for each level")
+        check_choice(self, "heads", ("own", "context"))
+        check_doublings(self, "decoder_channels")

@@ -4,15 +4,15 @@ Hao et al., Retinal Structure Detection in OCTA Image via Voting-based Multi-tas
 (arXiv:2208.10745).
 """
 
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
+from s2a_jax.models.fields import Variants, check_length, check_types, require
 from s2a_jax.models.layers import (
     BatchNorm,
     Conv,
@@ -55,8 +55,8 @@ class Bottleneck(nn.Module):
 class Pyramid(nn.Module):
     """ResNet stages and a feature pyramid on one slab.
 
-    One instance serves all slabs: in training each slab has its own batch statistics, and each call
-    updates the running ones.
+    One instance serves all slabs. In training each call normalises with the batch statistics of its
+    own slab and updates the shared running ones.
 
     Attributes:
         width: channels of `x`, and of the first stage's inner convolutions.
@@ -91,7 +91,7 @@ class Pyramid(nn.Module):
 
 
 class VotingGate(nn.Module):
-    """Weights of the three slabs for one task, per pixel.  [B, H, W, C] -> [B, H, W, 3] in (0, 1).
+    """Per-pixel weights of the three slabs for one task.  [B, H, W, C] -> [B, H, W, 3] in (0, 1).
 
     Attributes:
         features: channels of the three 3x3 convolutions.
@@ -134,7 +134,8 @@ class VAFFNet(nn.Module):
     """VAFF-Net. The defaults have 28.7 M parameters, 31.4 M with the junctions.
 
     Attributes:
-        width: channels of each slab's first convolution; 4, 8, 16, 32 times that end the stages.
+        width: channels of each slab's first convolution; the stages end with 4, 8, 16 and 32 times
+            as many.
         units: bottlenecks in each of the four ResNet stages.
         pyramid_features: channels of the feature pyramid.
         gate_features: channels of the voting gates' 3x3 convolutions.
@@ -142,7 +143,7 @@ class VAFFNet(nn.Module):
         junctions: whether to build the two heads that find vessel junctions.
         map_features: channels of the junction heatmap's head.
         grid_features: channels of the junction grid's head.
-        slabs: names of the three slabs that are the channels of x; (): one slab.
+        slabs: names of the three slabs in the channels of x; (): one slab.
         dtype: type of the computation; parameters, statistics and logits are float32.
 
     Call: `apply(variables, x, train=False)` with x in [0, 1], H and W multiples of 16:
@@ -165,6 +166,30 @@ class VAFFNet(nn.Module):
     slabs: tuple[str, ...] = ()
     dtype: DTypeLike = jnp.float32
 
+    variants: ClassVar[Variants] = MappingProxyType(
+        {
+            "base": {},
+            "small": {
+                "width": 12,
+                "units": (1, 1, 2, 1),
+                "pyramid_features": 32,
+                "gate_features": (16, 16, 8),
+                "head_features": 32,
+                "map_features": 16,
+                "grid_features": 32,
+            },
+            "tiny": {
+                "width": 8,
+                "units": (1, 1, 1, 1),
+                "pyramid_features": 16,
+                "gate_features": (8, 8, 8),
+                "head_features": 16,
+                "map_features": 8,
+                "grid_features": 16,
+            },
+        }
+    )
+
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> dict[str, Array]:
         if x.ndim == 5 and x.shape[3] != 3:
@@ -175,7 +200,11 @@ class VAFFNet(nn.Module):
 
         first_bn = BatchNorm(dtype=self.dtype, name="first_bn")
         pyramid = Pyramid(
-            self.width, self.units, self.pyramid_features, dtype=self.dtype, name="pyramid"
+            width=self.width,
+            units=self.units,
+            features=self.pyramid_features,
+            dtype=self.dtype,
+            name="pyramid",
         )
         maps, pyramids = [], []
         for i, slab in enumerate(slabs, start=1):
@@ -184,7 +213,13 @@ class VAFFNet(nn.Module):
             )(to_channels(slab))
             y = nn.relu(first_bn(y, train=train))
             downsampled = Conv(
-                self.width, 7, 2, 3, use_bias=False, dtype=self.dtype, name=f"downsample{i}"
+                self.width,
+                7,
+                strides=2,
+                padding=3,
+                use_bias=False,
+                dtype=self.dtype,
+                name=f"downsample{i}",
             )(y)
             maps.append(y)
             pyramids.append(pyramid(y, downsampled, train=train))
@@ -213,28 +248,14 @@ class VAFFNet(nn.Module):
             }
         return outputs
 
-
-VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "base": {},
-        "small": {
-            "width": 12,
-            "units": (1, 1, 2, 1),
-            "pyramid_features": 32,
-            "gate_features": (16, 16, 8),
-            "head_features": 32,
-            "map_features": 16,
-            "grid_features": 32,
-        },
-        "tiny": {
-            "width": 8,
-            "units": (1, 1, 1, 1),
-            "pyramid_features": 16,
-            "gate_features": (8, 8, 8),
-            "head_features": 16,
-            "map_features": 8,
-            "grid_features": 16,
-        },
-    }
-)
-"""Fields of `VAFFNet` by variant: the published size, and two sizes for a CPU."""
+    def check_fields(self) -> None:
+        """Raises a FieldError unless these fields make a network."""
+        check_types(self)
+        check_length(self, "units", 4, "one for each ResNet stage")
+        require(
+            len(self.slabs) in (0, 3),
+            self,
+            "slabs",
+            "one slab, or three in the order whole, deep, superficial (FULL,OPL_BM,ILM_OPL of "
+            "octa500, WRCC,DCC,SCC of rose)",
+        )

@@ -1,4 +1,4 @@
-"""The Transformer part of the hybrid encoder: pre-norm blocks whose every output is kept.
+"""The Transformer of the hybrid encoder: pre-norm blocks that all return their output.
 
 Dosovitskiy et al., An Image is Worth 16x16 Words (arXiv:2010.11929), as in TransUNet.
 """
@@ -75,17 +75,16 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Tokens of a feature map through pre-norm blocks.  [B, h, w, C] -> one [B, h, w, D] a block.
 
-    One layer norm, shared by all blocks, makes the copies that are returned; the next block is fed
-    the output before that norm.
+    All blocks share one layer norm for the copies that are returned; the next block takes the
+    output before that norm.
 
     Attributes:
         hidden: width D of the tokens.
         num_blocks: blocks to build.
         num_heads: attention heads; must divide `hidden`.
         mlp_width: width of the MLPs' hidden layer.
-        dropout_rate: after the position embedding and in the MLPs; none in the attention.
-        grid: (h, w) for which the position embeddings are stored; on any other grid they are
-            resized bilinearly.
+        dropout_rate: after the position embedding and in the MLPs; the attention has none.
+        grid: (h, w) of the stored position embeddings; they are resized bilinearly to any other.
         remat: recompute each block in the backward pass instead of storing it.
         dtype: type of the computation.
     """
@@ -117,7 +116,11 @@ class Transformer(nn.Module):
         outputs = []
         for i in range(self.num_blocks):
             x = block(
-                self.num_heads, self.mlp_width, self.dropout_rate, self.dtype, name=f"block_{i}"
+                num_heads=self.num_heads,
+                mlp_width=self.mlp_width,
+                dropout_rate=self.dropout_rate,
+                dtype=self.dtype,
+                name=f"block_{i}",
             )(x, train)
             normed = shared_norm(x)
             self.sow("intermediates", f"tokens_{i}", normed)

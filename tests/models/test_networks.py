@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from s2a_jax.errors import UserError
-from s2a_jax.models.build import NETWORKS, VARIANTS, build_network, network_fields
+from s2a_jax.models.build import NETWORKS, build_network, network_fields
 from s2a_jax.models.vaffnet import VAFFNet
 
 MILLIONS = {
@@ -83,7 +83,7 @@ def test_values_that_make_no_network_are_refused(network, field, value):
 
 
 def test_a_single_slab_is_fed_three_times():
-    module = VAFFNet(**VARIANTS["vaffnet"]["tiny"], junctions=True)
+    module = VAFFNet(**VAFFNet.variants["tiny"], junctions=True)
     slab = jax.random.uniform(jax.random.key(0), (1, 32, 32, 1))
     variables = jax.jit(lambda: module.init(jax.random.key(1), slab, train=False))()
     apply = jax.jit(lambda x: module.apply(variables, x, train=False))
@@ -114,7 +114,7 @@ def test_several_slabs_are_channels(network):
     with pytest.raises(ValueError, match=r"expected 3 channels \(a, b, c\), got 1"):
         shapes_of(three, 32)
     if network == "vaffnet":
-        with pytest.raises(UserError, match=r"names 2 slabs: vaffnet takes one, or three"):
+        with pytest.raises(UserError, match=r"slab=a,b: vaffnet expects one slab, or three"):
             network_fields(config, 32, ("a", "b"))
     else:
         two = build_network(network, network_fields(config, 32, ("a", "b")))

@@ -7,9 +7,9 @@ import pytest
 
 from s2a_jax.models.context import GCEM, LCEM
 from s2a_jax.models.layers import BatchNorm, upsample2x_align_corners
-from s2a_jax.models.s2anet import VARIANTS, S2ANet
+from s2a_jax.models.s2anet import S2ANet
 
-TINY = VARIANTS["tiny"] | {"grid": (2, 2)}
+TINY = S2ANet.variants["tiny"] | {"grid": (2, 2)}
 
 
 @pytest.fixture(scope="module")
