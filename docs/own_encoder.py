@@ -1,4 +1,4 @@
-"""LCEM, GCEM and DWB on an encoder of your own: python -m docs.own_encoder"""
+"""Train LCEM, GCEM and DWB on an encoder of your own: python -m docs.own_encoder"""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Draws docs/images/synthetic_eyes.jpg: `python -m docs.synthetic_eyes`."""
+"""Draw docs/images/synthetic_eyes.jpg: `python -m docs.synthetic_eyes`."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ ARTERY, VEIN, FAZ = (255, 70, 70), (90, 90, 255), (70, 170, 255)
 
 
 def panels(eye: Eye) -> np.ndarray:
-    """Superficial slab, deep slab, labels, and radius on the axes side by side."""
+    """Superficial slab, deep slab, labels and radius on the axes, side by side: [H, 4 W, 3]."""
     superficial, deep = (np.repeat(x[..., None], 3, axis=-1) for x in (eye.image, eye.deep))
     labels = superficial // 3
     for where, colour in (
