@@ -83,6 +83,7 @@ class Checkpoints:
         Raises:
             UserError: the checkpoint's files are damaged or cannot be read.
         """
+        self._manager.wait_until_finished()  # it may still be being written
         folder = self.folder / str(step)
         try:
             for array in _open_arrays(folder / "state").values():

@@ -1,4 +1,4 @@
-"""How long a run will take on a CPU, before it starts, and what it waits for."""
+"""Warnings about slow runs: the length of a run on a CPU, and waiting for synthetic eyes."""
 
 import time
 from typing import Any
@@ -7,45 +7,45 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from s2a_jax.training.setup import Setup
+from s2a_jax.training.setup import Training
 
-_LONG = 2 * 3600  # seconds; a run that takes longer deserves a warning
-_MUCH_WAITING = 0.2  # of the time
+_LONG = 2 * 3600  # seconds; a longer run deserves a warning
+_MUCH_WAITING = 0.2  # share of the time
 
 
-def warn_if_slow(setup: Setup, batch: dict[str, Any], steps: int) -> str | None:
-    """A sentence about the run's length if it is long and there is no accelerator.
+def warn_if_slow(training: Training, batch: dict[str, Any], steps: int) -> str | None:
+    """Estimates the length of a run without an accelerator; returns a sentence if it is long.
 
-    The operations of a step are counted from its program, and a convolution with its gradients is
-    timed on this machine; the true time is commonly within a factor of two.
+    The operations of a step are counted in its program, and a convolution with its gradients is
+    timed on this machine. The true time is commonly within a factor of two.
 
     Args:
-        setup: the run.
-        batch: one batch, for its shapes.
+        training: the run.
+        batch: any batch; only its shapes matter.
         steps: updates still to make.
     """
     if jax.default_backend() != "cpu":
         return None
-    cost = setup.train_step.lower(setup.abstract, batch).cost_analysis()
+    operations = training.step.lower(training.abstract, batch).cost_analysis()["flops"]
     rate = _operations_per_second()
-    seconds = steps * cost["flops"] / rate
+    seconds = steps * operations / rate
     if seconds < _LONG:
         return None
     hours = seconds / 3600
     duration = f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
     return (
-        f"No accelerator: {steps} steps of {cost['flops'] / 1e9:.0f} GFLOP will take about "
+        f"No accelerator: {steps} steps of {operations / 1e9:.0f} GFLOP will take about "
         f"{duration} at the {rate / 1e9:.0f} GFLOP/s measured here. "
         "--config.model.variant=small is meant for a CPU."
     )
 
 
-def warn_of_waiting(eyes_per_second: float = 0.0, waiting_for_eyes: float = 0.0) -> str | None:
-    """A sentence if the network waits for synthetic eyes much of the time.
+def warn_of_waiting(eyes_per_second: float, waiting_for_eyes: float) -> str | None:
+    """Returns a sentence if steps wait for synthetic eyes much of the time.
 
     Args:
-        eyes_per_second: that can be made.
-        waiting_for_eyes: share of the time.
+        eyes_per_second: how many this machine can make.
+        waiting_for_eyes: share of the time, in [0, 1].
     """
     if waiting_for_eyes < _MUCH_WAITING:
         return None
@@ -57,7 +57,7 @@ def warn_of_waiting(eyes_per_second: float = 0.0, waiting_for_eyes: float = 0.0)
 
 
 def _operations_per_second() -> float:
-    """Floating-point operations per second of a 3x3 convolution and its gradients, measured."""
+    """Measures floating-point operations per second of a 3x3 convolution and its gradients."""
     side, channels = 76, 64
     x = jnp.ones((2, side, side, channels))
     kernel = jnp.ones((3, 3, channels, channels))

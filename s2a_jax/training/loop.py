@@ -1,12 +1,19 @@
 """The training loop.
 
-Order of a run: restore; then for every step: next batch, update, log (numbers are fetched one
-interval late, so that the devices never wait); at the end of an evaluated epoch: evaluate, save. A
-checkpoint of step k is all that is needed to go on: batch k depends on the seed and k alone.
+A run keeps this order:
+
+1. Restore the newest checkpoint, or make the first state.
+2. For every step: update, log, take the next batch. Numbers are fetched one interval late, so that
+   the devices never wait.
+3. At the end of every epoch that is due, and after the last step: evaluate, then save.
+4. After a signal: save, unless that was just done, and stop.
+5. At the end: evaluate the best checkpoint; write results, pictures and weights.
+
+A checkpoint of step k is all that a run needs to resume: batch k depends on the seed and k alone.
 """
 
 import contextlib
-import time
+import signal
 from typing import Any
 
 import jax
@@ -15,26 +22,26 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from s2a_jax.config.recipes import defaults_of
-from s2a_jax.convert.weights import Description
-from s2a_jax.errors import NonFiniteLossError, UserError
+from s2a_jax.errors import UserError
 from s2a_jax.runs.environment import recorded
 from s2a_jax.runs.metrics import MetricWriter
 from s2a_jax.runs.workdir import Workdir
 from s2a_jax.signals import Interrupt
 from s2a_jax.training.checkpoint import Checkpoints
-from s2a_jax.training.estimate import warn_if_slow, warn_of_waiting
-from s2a_jax.training.results import draw_overlays, settings_of, write_run_results
-from s2a_jax.training.scalars import line, scalars
-from s2a_jax.training.setup import Setup, check_batch, make_setup, read_pretrained
+from s2a_jax.training.estimate import warn_if_slow
+from s2a_jax.training.evaluator import count_cases
+from s2a_jax.training.results import draw_overlays, evaluation_settings, write_run_results
+from s2a_jax.training.setup import Setup, batches, check_batch, make_setup, read_pretrained
 from s2a_jax.training.state import TrainState, create_state
+from s2a_jax.training.step_log import StepLog
 
 
 def train(config: Any, workdir: Workdir, console: Console) -> int:
-    """Trains, or goes on training, and evaluates the best network at the end.
+    """Trains or resumes, and evaluates the best network at the end.
 
     Args:
         config: a resolved configuration.
-        workdir: where everything goes.
+        workdir: the folder of the run.
         console: for tables and sentences.
 
     Returns:
@@ -45,10 +52,12 @@ def train(config: Any, workdir: Workdir, console: Console) -> int:
         NonFiniteLossError: training has diverged.
     """
     workdir.check(config)  # before the data set is read
-    settings_of(config.eval)  # what is wrong there should not wait for the end of the run
+    evaluation_settings(config.eval)  # a mistake there should not wait for the end of the run
     setup = make_setup(config)
     check_batch(config.train.batch_size, setup.dataset)
-    pretrained = read_pretrained(config.model.pretrained, setup)
+    pretrained = read_pretrained(
+        config.model.pretrained, setup.evaluator.description, setup.training.abstract.params
+    )
     with _alone(workdir):
         return _train(config, setup, pretrained, workdir, console)
 
@@ -60,42 +69,49 @@ def _train(
     workdir: Workdir,
     console: Console,
 ) -> int:
-    """As `train`, in a workdir that no other run writes to."""
+    """Does the work of `train` in a workdir that no other run writes to."""
+    training = setup.training
     workdir.claim(config, defaults_of(config))
     for note in setup.dataset.notes:
         console.print(note)
-    checkpoints = Checkpoints(workdir.checkpoints)
-    try:
+    with contextlib.closing(Checkpoints(workdir.checkpoints)) as checkpoints:
         start = checkpoints.latest_step or 0
         if checkpoints.latest_step is None:
-            state = create_state(setup.init, setup.abstract, pretrained)
+            state = create_state(training.init, training.abstract, pretrained)
         else:
-            state = checkpoints.restore(checkpoints.latest_step, setup.abstract)
-        if start < setup.total_steps:
-            if not start:  # of an attempt that saved nothing there may be one
+            state = checkpoints.restore(checkpoints.latest_step, training.abstract)
+        if start < training.total_steps:
+            if not start:  # an earlier attempt that saved nothing may have left one
                 workdir.environment.unlink(missing_ok=True)
             with recorded(workdir.environment, console.print), Interrupt() as interrupt:
                 run = _Run(config, setup, checkpoints, workdir, console)
-                signal = run.train(state, start, interrupt)
-            if signal is not None:
+                stopped_by = run.train(state, start, interrupt)
+            if stopped_by is not None:
                 console.print(
-                    f"Stopped by {signal.name} after step {checkpoints.latest_step} of "
-                    f"{setup.total_steps}, all saved. The same command goes on from there."
+                    f"Stopped by {stopped_by.name} after step {checkpoints.latest_step} of "
+                    f"{training.total_steps}; everything is saved. The same command resumes there."
                 )
-                return 128 + signal
+                return 128 + stopped_by
         else:
             console.print(f"The run in {workdir.path} is finished; evaluating its best network.")
-        write_run_results(config, setup, checkpoints, workdir, console)
-        return 0
-    finally:
-        checkpoints.close()
+        write_run_results(config.eval, setup, checkpoints, workdir, console)
+    return 0
 
 
 def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
-    """Evaluates the best network of a workdir; see `write_run_results` for what is written.
+    """Evaluates the best network of a workdir; `write_run_results` lists what it writes.
+
+    Args:
+        config: a resolved configuration.
+        workdir: the folder of the run.
+        console: for tables and sentences.
+
+    Returns:
+        The exit code, 0.
 
     Raises:
-        UserError: as `train`, or there is no validated checkpoint yet.
+        UserError: a configuration, data set or workdir that cannot be used, or there is no
+            validated checkpoint yet.
     """
     if not workdir.has_checkpoint():
         remedy = "train it first"
@@ -103,26 +119,22 @@ def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
             remedy = f"python -m s2a_jax evaluate --weights {workdir.weights} --data DIR does"
         raise UserError(f"{workdir.path} has no checkpoint to evaluate: {remedy}.")
     workdir.check(config)
-    settings_of(config.eval)
+    evaluation_settings(config.eval)
     setup = make_setup(config)
-    with _alone(workdir):
-        checkpoints = Checkpoints(workdir.checkpoints)
-        try:
-            if checkpoints.best is None:
-                raise UserError(f"{workdir.path} has no validated checkpoint yet: train on.")
-            write_run_results(config, setup, checkpoints, workdir, console)
-        finally:
-            checkpoints.close()
+    with _alone(workdir), contextlib.closing(Checkpoints(workdir.checkpoints)) as checkpoints:
+        if checkpoints.best is None:
+            raise UserError(f"{workdir.path} has no validated checkpoint yet: train on.")
+        write_run_results(config.eval, setup, checkpoints, workdir, console)
     return 0
 
 
 def _alone(workdir: Workdir) -> contextlib.AbstractContextManager[None]:
-    """Keeps other runs out; of a run on several hosts the first process does."""
+    """Keeps other runs out; the first process does so for a run on several hosts."""
     return workdir.alone() if jax.process_index() == 0 else contextlib.nullcontext()
 
 
 class _Run:
-    """What one call of `train` keeps from step to step, besides the state."""
+    """Steps, validations and checkpoints of one call of `train`."""
 
     def __init__(
         self,
@@ -134,31 +146,61 @@ class _Run:
     ):
         self.config, self.setup, self.checkpoints = config, setup, checkpoints
         self.workdir, self.console = workdir, console
-        self.pending: list[dict[str, jax.Array]] = []
-        self.logged = 0  # step that the newest fetched numbers belong to
-        self.images_per_second = 0.0
-        self.eyes: dict[str, float] = {}  # how fast they are made, where they are streamed
-        self.has_warned = False
 
-    def train(self, state: TrainState, start: int, interrupt: Interrupt) -> Any:
-        """Steps until the end or a signal, which is returned."""
-        setup, config = self.setup, self.config
-        self.logged = start
-        batches = setup.batches(start)
-        batch = next(batches)
-        if start:
-            self.console.print(f"Resuming from step {start} of {setup.total_steps}.")
-        devices = f"{setup.mesh.size} {jax.devices()[0].device_kind} device(s)"
-        parameters = sum(leaf.size for leaf in jax.tree.leaves(setup.abstract.params))
-        self.console.print(
-            f"{setup.network} {config.model.variant}: {parameters / 1e6:.2f} M parameters; "
-            f"{setup.epochs} epochs of {setup.steps_per_epoch} steps, batch "
-            f"{config.train.batch_size}, on {devices}."
+    def train(self, state: TrainState, start: int, interrupt: Interrupt) -> signal.Signals | None:
+        """Makes all steps after `start`, or those until a signal, which is returned."""
+        training, every = self.setup.training, self.config.log.every_steps
+        stream = batches(training, start)
+        batch = next(stream)
+        self.announce(batch, start)
+        writer = MetricWriter(self.workdir.metrics, self.workdir.events, start)
+        log = StepLog(
+            self.setup, self.checkpoints, writer, self.console, start, self.config.train.batch_size
         )
-        if warning := warn_if_slow(setup, batch, setup.total_steps - start):
-            self.console.print(warning, style="bold yellow")
-        self.console.print("Compiling the first step ...")
-        self.writer = MetricWriter(self.workdir.metrics, self.workdir.events, start)
+        progress, bar = self.make_bar(start)
+        with contextlib.closing(writer), progress:
+            for step in range(start + 1, training.total_steps + 1):
+                state, metrics = training.step(state, batch)
+                log.add(metrics)
+                epoch, within = divmod(step, training.steps_per_epoch)
+                if step % every == 0:
+                    progress.update(bar, numbers=log.fetch(step, late=every) or "", epoch=epoch)
+                progress.update(bar, completed=step)
+                if step == start + 1:
+                    jax.block_until_ready(state.step)
+                    log.restart_clock(step)  # compilation does not count
+                is_last = step == training.total_steps
+                if is_last or (within == 0 and epoch % self.config.eval.every_epochs == 0):
+                    log.fetch(step, late=0)
+                    self.validate(state, step, epoch, writer, log)
+                elif interrupt.signal is not None:
+                    log.fetch(step, late=0)
+                    self.save(state, step, score=None)
+                if interrupt.signal is not None and not is_last:
+                    return interrupt.signal
+                if not is_last:
+                    batch = next(stream)
+        return None
+
+    def announce(self, batch: dict[str, jax.Array], start: int) -> None:
+        """Prints what is trained where, and a warning if it will take long."""
+        training, console = self.setup.training, self.console
+        if start:
+            console.print(f"Resuming from step {start} of {training.total_steps}.")
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(training.abstract.params))
+        console.print(
+            f"{self.config.model.name} {self.config.model.variant}: {parameters / 1e6:.2f} M "
+            f"parameters; {training.epochs} epochs of {training.steps_per_epoch} steps, batch "
+            f"{self.config.train.batch_size}, on {training.mesh.size} "
+            f"{jax.devices()[0].device_kind} device(s)."
+        )
+        if warning := warn_if_slow(training, batch, training.total_steps - start):
+            console.print(warning, style="bold yellow")
+        console.print("Compiling the first step ...")
+
+    def make_bar(self, start: int) -> tuple[Progress, Any]:
+        """A progress bar, shown on terminals only, and its task."""
+        training = self.setup.training
         progress = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
@@ -168,122 +210,43 @@ class _Run:
             console=self.console,
             disable=not self.console.is_terminal,
         )
-        bar = progress.add_task(
-            "", total=setup.total_steps, completed=start, epoch=start // setup.steps_per_epoch,
-            numbers="",
-        )  # fmt: skip
-        every = config.log.every_steps
-        self.clock, self.clock_step = time.perf_counter(), start
-        try:
-            with progress:
-                for step in range(start + 1, setup.total_steps + 1):
-                    state, metrics = setup.train_step(state, batch)
-                    self.pending.append(metrics)
-                    epoch, within = divmod(step, setup.steps_per_epoch)
-                    if step % every == 0:
-                        numbers = self.fetch(step, late=every)
-                        progress.update(bar, numbers=numbers or "", epoch=epoch)
-                    progress.update(bar, completed=step)
-                    if step == start + 1:
-                        jax.block_until_ready(state.step)  # compiled now: let the clock start
-                        self.clock, self.clock_step = time.perf_counter(), step
-                    is_last = step == setup.total_steps
-                    if is_last or (within == 0 and epoch % config.eval.every_epochs == 0):
-                        self.fetch(step, late=0)
-                        self.validate(state, step, epoch)
-                    elif interrupt.signal is not None:
-                        self.fetch(step, late=0)
-                        self.save(state, step, score=None)
-                    if interrupt.signal is not None and not is_last:
-                        return interrupt.signal
-                    if not is_last:
-                        batch = next(batches)
-                return None
-        finally:
-            self.writer.close()
-
-    def fetch(self, step: int, late: int) -> str | None:
-        """Writes the numbers of all steps but the newest `late`; returns a line for the bar.
-
-        Args:
-            step: updates dispatched so far.
-            late: how many of them may still be under way.
-        """
-        count = max(0, len(self.pending) - late)
-        ready, self.pending = self.pending[:count], self.pending[count:]
-        if not ready:
-            return None
-        rows = jax.device_get(ready)
-        first = self.logged
-        now = time.perf_counter()
-        if done := step - self.clock_step:  # none directly after the clock was set
-            self.images_per_second = done * self.config.train.batch_size / (now - self.clock)
-        self.clock, self.clock_step = now, step
-        for row in rows:
-            self.logged += 1
-            if not np.isfinite([row["loss"], row["grad_norm"]]).all():
-                raise NonFiniteLossError(self.diverged(self.logged, row))
-        values = scalars(rows[-1])
-        values |= {
-            "learning_rate": float(self.setup.schedule(self.logged - 1)),
-            "epoch": (self.logged - 1) // self.setup.steps_per_epoch,
-            "images_per_second": self.images_per_second,
-        }
-        if len(self.setup.dataset.sources) > 1:  # how many cases of each, since the last row
-            counts = self.setup.stream.source_counts(first, self.logged)
-            values |= {f"cases_{name}": count for name, count in counts.items()}
-        self.eyes = self.setup.stream.eye_speed()
-        values |= self.eyes
-        if not self.has_warned and (warning := warn_of_waiting(**self.eyes)):
-            self.console.print(warning, style="bold yellow")
-            self.has_warned = True
-        self.writer.write(self.logged, values)
-        return line(values)
-
-    def diverged(self, step: int, row: dict[str, Any]) -> str:
-        """What to tell when `step` gave no finite loss or gradient."""
-        names = ", ".join(self.setup.stream.ids(step - 1))
-        last = self.checkpoints.latest_step
-        good = (
-            "there is no checkpoint yet" if last is None else f"the last good checkpoint is {last}"
-        )
-        return (
-            f"Step {step}: the loss is {row['loss']}, its gradient's norm {row['grad_norm']}. "
-            f"Cases of the batch: {names}. In {self.workdir.checkpoints} {good}. Try a lower "
-            "--config.optimizer.learning_rate or --config.optimizer.clip_norm=1"
-            f"{'' if last is None else ' in a new workdir'}."
+        epoch = start // training.steps_per_epoch
+        total = training.total_steps
+        return progress, progress.add_task(
+            "", total=total, completed=start, epoch=epoch, numbers=""
         )
 
-    def validate(self, state: TrainState, step: int, epoch: int) -> None:
+    def validate(
+        self, state: TrainState, step: int, epoch: int, writer: MetricWriter, log: StepLog
+    ) -> None:
         """Evaluates on the validation cases, saves, and draws if this is the best so far."""
-        best = self.checkpoints.best
-        evaluation = self.setup.evaluate(state.variables(), self.setup.dataset.val)
+        best, variables, val = self.checkpoints.best, state.variables(), self.setup.dataset.val
+        evaluation = count_cases(self.setup.evaluator, variables, val)
         score = evaluation.score()
         values = {f"val_{task}_dice": evaluation.mean(task, "dice") for task in evaluation.tasks()}
-        self.writer.write(step, values | {"val_score": score})
+        writer.write(step, values | {"val_score": score})
         self.save(state, step, score)
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
-        speed = f"{self.images_per_second:.1f} img/s"
-        if self.eyes:
-            speed += f", {self.eyes['eyes_per_second']:.1f} eyes/s can be made"
+        speed = f"{log.images_per_second:.1f} img/s"
+        if log.eyes:
+            speed += f", {log.eyes['eyes_per_second']:.1f} eyes/s can be made"
         is_best = best is None or score >= best[1]
         self.console.print(
-            f"epoch {epoch:4d}/{self.setup.epochs}  step {step}  {numbers}"
+            f"epoch {epoch:4d}/{self.setup.training.epochs}  step {step}  {numbers}"
             f"  ({speed}){'  best so far' if is_best else ''}"
         )
         if is_best:
             draw_overlays(
-                self.setup,
-                state.variables(),
-                self.setup.dataset.val,
+                self.setup.evaluator,
+                variables,
+                val,
                 self.workdir.overlays,
-                self.config.eval.overlays,
-                self.config.eval.threshold,
+                number=self.config.eval.overlays,
+                threshold=self.config.eval.threshold,
             )
-        self.clock, self.clock_step = time.perf_counter(), step
+        log.restart_clock(step)  # evaluation does not count
 
     def save(self, state: TrainState, step: int, score: float | None) -> None:
         """Starts to write a checkpoint."""
-        setup = self.setup
-        meta = Description(setup.network, setup.fields, setup.dataset.slab)._asdict()
+        meta = self.setup.evaluator.description._asdict()
         self.checkpoints.save(step, state, meta, score)

@@ -1,4 +1,4 @@
-"""A contact sheet of training cases as the network will see them."""
+"""A contact sheet of training cases as the network sees them."""
 
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,11 @@ import numpy as np
 from PIL import Image
 
 from s2a_jax.config.ranges import check_ranges
-from s2a_jax.data.dataset import image_size, load_dataset
+from s2a_jax.data.load import image_size, load_run_data
 from s2a_jax.data.pipeline import TrainStream
-from s2a_jax.errors import UserError
+from s2a_jax.evaluation.counts import TASKS
 from s2a_jax.evaluation.pictures import overlay, tag_missing
+from s2a_jax.files import written_whole
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.setup import check_crop
 from s2a_jax.training.step import unpack
@@ -22,18 +23,18 @@ _GAP = 4  # pixels
 
 
 def write_preview(config: Any, path: Path) -> list[str]:
-    """Draws the first training cases: each, and three augmentations of it, in a row.
+    """Draws the first training cases, a row a case: the case itself and three augmentations of it.
 
-    Every picture is shown without and with its masks, vessels red and the FAZ blue; of several
-    slabs the first is drawn. A mask that a case does not have is named on the picture that would
-    show it. No network is built.
+    Every picture is shown twice, without and with its masks: vessels red, the FAZ blue. If a case
+    has several slabs, the first one is drawn. Where a case lacks a mask, the picture says so. No
+    network is built.
 
     Args:
         config: a resolved configuration.
         path: where the PNG goes.
 
     Returns:
-        Names of the cases, from the top.
+        Names of the cases, from top to bottom.
 
     Raises:
         UserError: a field, folder or file that cannot be used.
@@ -41,36 +42,45 @@ def write_preview(config: Any, path: Path) -> list[str]:
     check_ranges(config)
     augmentation = Augmentation(**config.augment)
     check_crop(augmentation.crop, image_size(config.data))
-    dataset = load_dataset(config.data)
+    dataset = load_run_data(config.data)
     stream = TrainStream(dataset.train, dataset.sources, _CASES, config.seed, eyes=dataset.eyes)
     batch = next(stream.starting_at(0))
     images, masks = unpack(jax.tree.map(jnp.asarray, batch))
-    columns = [(images, masks)]
-    draw = jax.jit(augmentation)
-    for key in jax.random.split(jax.random.key(config.seed), _DRAWS):
-        columns.append(draw(key, images, masks))
+    draw, keys = jax.jit(augmentation), jax.random.split(jax.random.key(config.seed), _DRAWS)
+    columns = [(images, masks), *(draw(key, images, masks) for key in keys)]
     side = images.shape[1]
     rows = []
     for i in range(_CASES):
-        cells = []
-        for pictures, labels in columns:
-            picture, label = np.asarray(pictures[i, ..., 0]), np.asarray(labels[i]) > 0
-            truth = {
-                task: label[..., channel] if batch[f"has_{task}"][i] else None
-                for channel, task in enumerate(("rv", "faz"))
-            }
-            bare, drawn = (
-                Image.fromarray(overlay(picture, rv, faz)).resize((side, side))
-                for rv, faz in ((None, None), (truth["rv"], truth["faz"]))
-            )
-            tag_missing(drawn, truth)
-            cells += [
-                np.pad(np.asarray(cell), ((0, _GAP), (0, _GAP), (0, 0))) for cell in (bare, drawn)
-            ]
-        rows.append(np.concatenate(cells, axis=1))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.concatenate(rows)).save(path)
-    except OSError as error:
-        raise UserError(f"Cannot write {path}: {error}.") from error
+        has = {task: bool(batch[f"has_{task}"][i]) for task in TASKS}
+        pairs = (
+            _pair(np.asarray(images[i, ..., 0]), np.asarray(masks[i]) > 0, has, side)
+            for images, masks in columns
+        )
+        rows.append(np.concatenate([picture for pair in pairs for picture in pair], axis=1))
+    with written_whole(path) as partial:
+        Image.fromarray(np.concatenate(rows)).save(partial)
     return stream.ids(0)
+
+
+def _pair(
+    image: np.ndarray, masks: np.ndarray, has: dict[str, bool], side: int
+) -> list[np.ndarray]:
+    """An image without and with its masks.
+
+    Args:
+        image: [H, W] in [0, 1].
+        masks: bool [H, W, 2], vessels and avascular zone.
+        has: task -> whether the case has its mask.
+        side: side of a picture in pixels; a crop is enlarged to it.
+
+    Returns:
+        Two pictures, uint8 [side + gap, side + gap, 3].
+    """
+    truth = {task: masks[..., i] if has[task] else None for i, task in enumerate(TASKS)}
+    bare, drawn = (
+        Image.fromarray(overlay(image, rv, faz)).resize((side, side))
+        for rv, faz in ((None, None), (truth["rv"], truth["faz"]))
+    )
+    tag_missing(drawn, truth)
+    gap = ((0, _GAP), (0, _GAP), (0, 0))
+    return [np.pad(np.asarray(picture), gap) for picture in (bare, drawn)]

@@ -1,7 +1,7 @@
-"""What a run leaves for people: evaluations of its best network, pictures, exported weights."""
+"""What a run leaves behind: evaluations of its best network, pictures, exported weights."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +19,37 @@ from s2a_jax.evaluation.protocols import Protocol, find_protocol
 from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.results import Subject, write_results
 from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
+from s2a_jax.files import written_whole
 from s2a_jax.inputs.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
 from s2a_jax.inputs.slabs import first_slab
 from s2a_jax.runs.workdir import Workdir
 from s2a_jax.training.checkpoint import Checkpoints
+from s2a_jax.training.evaluator import Evaluator
 from s2a_jax.training.setup import Setup
 from s2a_jax.training.sharding import put_batch
 
 
 def draw_overlays(
-    setup: Setup, variables: Any, cases: CaseSet, folder: Path, number: int, threshold: float
+    evaluator: Evaluator,
+    variables: Any,
+    cases: CaseSet,
+    folder: Path,
+    *,
+    number: int,
+    threshold: float,
 ) -> None:
-    """Writes a comparison of truth and prediction for a few cases, evenly spread over the set.
+    """Draws truth and prediction of a few cases, evenly spread over the set.
 
-    Cases with masks for both tasks come first, since they show more. Of several slabs the first is
-    drawn, and the caption names it and the threshold.
+    Cases with masks for both tasks come first, since they show more. If a case has several slabs,
+    the first one is drawn and the caption names it.
+
+    Args:
+        evaluator: the network.
+        variables: its variables.
+        cases: the set to choose from.
+        folder: where the PNG files go, one a case.
+        number: how many cases to draw, at most.
+        threshold: probability from which a pixel belongs to a mask.
     """
     folder.mkdir(parents=True, exist_ok=True)
     number = min(number, len(cases))
@@ -43,12 +59,12 @@ def draw_overlays(
     chosen = pool[np.linspace(0, len(pool) - 1, number).round().astype(int)] if number else []
     for index in chosen:
         case = record(cases, int(index))
-        probability = jax.device_get(setup.predict(variables, case["image"][None]))
+        probability = jax.device_get(evaluator.predict(variables, case["image"][None]))
         predicted = {task: probability[task][0] >= threshold for task in TASKS}
         truth = {task: case[task] > 0 if case[f"has_{task}"] else None for task in TASKS}
         image = first_slab(case["image"])
         intensity = image / 255.0 if image.dtype == np.uint8 else image
-        name, slabs = cases.ids[index], setup.dataset.slabs
+        name, slabs = cases.ids[index], evaluator.slabs
         caption = f"{name}   {f'slab {slabs[0]}   ' if slabs else ''}threshold {threshold:g}   "
         caption += "   ".join(
             f"{task.upper()} Dice {scores(confusion(predicted[task], truth[task]))['dice']:.3f}"
@@ -58,14 +74,14 @@ def draw_overlays(
         save_comparison(folder / f"{name}.png", intensity, truth, predicted, caption)
 
 
-def settings_of(config: Any) -> Settings:
-    """How the evaluation section of a configuration wants to evaluate.
+def evaluation_settings(config: Any) -> Settings:
+    """Turns the evaluation section of a configuration into settings.
 
     Args:
         config: the `eval` section.
 
     Raises:
-        UserError: an unknown protocol, or a threshold, window or pitch that cannot be.
+        UserError: an unknown protocol, or a threshold, window or pitch out of its range.
     """
     check_range("config.eval.um_per_px", config.um_per_px, UM_PER_PX, "um")
     return Settings(
@@ -83,47 +99,50 @@ def write_run_results(
     Prints a table for each split; writes results/, overlays/ and weights.safetensors.
 
     Args:
-        config: a resolved configuration.
+        config: the `eval` section of a resolved configuration.
         setup: the run's parts.
-        checkpoints: of which the best is taken.
-        workdir: where everything goes.
+        checkpoints: at least one of them is validated.
+        workdir: the folder of the run.
         console: for the tables.
 
     Raises:
-        UserError: as `settings_of`, or a window in micrometres without a pixel pitch.
+        UserError: `evaluation_settings` refuses the section, or a window is in micrometres and a
+            case has no pixel pitch.
     """
-    settings = settings_of(config.eval)
+    settings = evaluation_settings(config)
+    dataset, evaluator = setup.dataset, setup.evaluator
+    network, fields, slab = evaluator.description
     step, score = checkpoints.best
-    variables = checkpoints.restore(step, setup.abstract).variables()
+    variables = checkpoints.restore(step, setup.training.abstract).variables()
     text = Console(file=io.StringIO(), width=110)
     console.print(f"Best on validation: step {step}, sum of mean Dice {score:.4f}.")
-    for split, cases in (("val", setup.dataset.val), ("test", setup.dataset.test)):
+
+    def pitch(name: str, native_size: tuple[int, int]) -> float | None:
+        return config.um_per_px or dataset.pitch(name, native_size)
+
+    for split, cases in (("val", dataset.val), ("test", dataset.test)):
         if not len(cases):
             console.print(f"No {split} cases to evaluate.")
             continue
-        notes = resizing_notes(cases, setup.dataset.size, settings.protocol)
-        predictions = _predictions(config, setup, variables, cases, settings)
+        notes = resizing_notes(cases, dataset.size, settings.protocol)
+        predictions = _predictions(evaluator, variables, cases, settings.protocol, pitch)
         result = score_cases(predictions, len(cases), settings)
-        subject = Subject(split, setup.network, setup.fields, step, notes)
-        tables = write_results(result, subject, workdir.results)
+        tables = write_results(
+            result, Subject(split, network, fields, step, notes), workdir.results
+        )
         console.print(tables)
         text.print(tables)
-    (workdir.results / "table.txt").write_text(text.file.getvalue())
+    with written_whole(workdir.results / "table.txt") as partial:
+        partial.write_text(text.file.getvalue())
     draw_overlays(
-        setup,
+        evaluator,
         variables,
-        setup.dataset.val,
+        dataset.val,
         workdir.overlays,
-        config.eval.overlays,
-        config.eval.threshold,
+        number=config.overlays,
+        threshold=config.threshold,
     )
-    save_weights(
-        workdir.weights,
-        setup.network,
-        setup.fields,
-        jax.device_get(variables),
-        slab=setup.dataset.slab,
-    )
+    save_weights(workdir.weights, network, fields, jax.device_get(variables), slab=slab)
     console.print(
         f"Tables, CSV, JSON, curves, best and worst cases: {workdir.results}\n"
         f"Pictures: {workdir.overlays}\nWeights: {workdir.weights}"
@@ -131,7 +150,13 @@ def write_run_results(
 
 
 def resizing_notes(cases: CaseSet, size: int, protocol: Protocol) -> tuple[str, ...]:
-    """What to say below a table about cases that were read at another size than their files'."""
+    """Sentences for below a table about cases that were not read at the size of their files.
+
+    Args:
+        cases: the evaluated cases.
+        size: side in pixels at which they were read.
+        protocol: may resize them again.
+    """
     resized = int((cases.native_sizes != size).any(axis=1).sum())
     stretched = stretched_notes(cases.native_sizes, protocol.side or size)
     if not resized:
@@ -146,26 +171,37 @@ def resizing_notes(cases: CaseSet, size: int, protocol: Protocol) -> tuple[str, 
 
 
 def _predictions(
-    config: Any, setup: Setup, variables: Any, cases: CaseSet, settings: Settings
+    evaluator: Evaluator,
+    variables: Any,
+    cases: CaseSet,
+    protocol: Protocol,
+    pitch: Callable[[str, tuple[int, int]], float | None],
 ) -> Iterator[Prediction]:
-    """The network's probabilities of every case, at the protocol's resolution."""
-    if settings.protocol.side is not None:
-        cases = resize_set(cases, settings.protocol.side)
+    """The network's probabilities of every case, at the protocol's resolution.
+
+    Args:
+        evaluator: the network.
+        variables: its variables.
+        cases: the cases to predict, in this order.
+        protocol: may resize them.
+        pitch: side in um of a pixel of a case's file, from its name and native size.
+    """
+    if protocol.side is not None:
+        cases = resize_set(cases, protocol.side)
     side = cases.images.shape[1]
     batches = evaluation_batches(
-        cases, setup.eval_batch_size, jax.process_index(), jax.process_count()
+        cases, evaluator.batch_size, jax.process_index(), jax.process_count()
     )
     for part, batch in batches:
-        images = put_batch({"image": batch["image"]}, setup.mesh)["image"]
-        probability = jax.device_get(setup.predict_batch(variables, images))
+        images = put_batch({"image": batch["image"]}, evaluator.mesh)["image"]
+        probability = jax.device_get(evaluator.predict_batch(variables, images))
         for row, index in enumerate(range(part.start, part.stop)):
             case = record(cases, index)
             native = cases.native_sizes[index]
-            pitch = config.eval.um_per_px or setup.dataset.pitch(cases.ids[index], native)
             yield Prediction(
                 cases.ids[index],
                 first_slab(case["image"]),
                 {task: case[task] > 0 if case[f"has_{task}"] else None for task in TASKS},
                 {task: probability[task][row] for task in TASKS},
-                resized_pitch(pitch, native, (side, side)),
+                resized_pitch(pitch(cases.ids[index], native), native, (side, side)),
             )
