@@ -1,4 +1,4 @@
-"""Eight simulated devices, compilation that spends no time on speed, and cheap processes."""
+"""Eight simulated devices, strict broadcasting, fast compilation and cheap processes."""
 
 import os
 import sys
@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 COMPILATION = "--xla_backend_optimization_level=0"
-if version("jaxlib").startswith("0.10."):  # XLA ends the process at a flag that it does not know
-    # Together a third of the time: one LLVM module a program, and none of MLIR's passes.
+if version("jaxlib").startswith("0.10."):  # XLA ends the process at an unknown flag
+    # These two save a third of the time: one LLVM module a program, no MLIR passes.
     COMPILATION += " --xla_cpu_parallel_codegen_split_count=1 --xla_cpu_use_fusion_emitters=false"
 
-# Before JAX is imported by any test.
+# Before any test imports JAX.
 os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count=8 {COMPILATION}"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"  # arrays of other ranks broadcast explicitly
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / "parity"))
 
@@ -23,7 +24,7 @@ from forks import Forks  # noqa: E402
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory):
-    """A folder of all workers, for the synthetic eyes and the compiled programs of all runs."""
+    """A folder that all workers share: synthetic eyes and compiled programs."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
@@ -33,7 +34,7 @@ def shared(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def run_environment(shared):
-    """Environment variables of processes that tests start: one device, compiled programs shared."""
+    """Environment of processes that tests start: one device, shared compiled programs."""
     return os.environ | {
         "XLA_FLAGS": COMPILATION,
         "JAX_COMPILATION_CACHE_DIR": str(shared / "xla"),
@@ -43,7 +44,7 @@ def run_environment(shared):
 
 @pytest.fixture(scope="session")
 def forked(run_environment):
-    """Runs `python ARGUMENTS` in a fork; returns a `subprocess.CompletedProcess`."""
+    """A function that runs `python ARGUMENTS` in a fork -> `subprocess.CompletedProcess`."""
     forks = Forks(run_environment)
     yield forks.run
     forks.close()

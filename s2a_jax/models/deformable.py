@@ -68,9 +68,10 @@ def sample_taps(x: Array, offsets: Array) -> Array:
 
     exact = jnp.promote_types(x.dtype, jnp.float32)  # bfloat16 cannot count as many pixels
     offsets = offsets.astype(exact)
-    taps = jnp.asarray(_TAPS, exact)
-    rows = jnp.arange(1, height + 1, dtype=exact)[:, None, None] + taps[:, 0]  # in the padded map
-    columns = jnp.arange(1, width + 1, dtype=exact)[None, :, None] + taps[:, 1]
+    taps = jnp.asarray(_TAPS, exact)[None, None, None]
+    # In the padded map: [1, H, 1, 9] and [1, 1, W, 9].
+    rows = jnp.arange(1, height + 1, dtype=exact)[None, :, None, None] + taps[..., 0]
+    columns = jnp.arange(1, width + 1, dtype=exact)[None, None, :, None] + taps[..., 1]
     rows = jnp.clip(rows + offsets[..., :9], 0, height + 1)  # [B, H, W, 9]
     columns = jnp.clip(columns + offsets[..., 9:], 0, width + 1)
     top, left = jnp.floor(rows), jnp.floor(columns)

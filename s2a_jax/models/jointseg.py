@@ -10,7 +10,7 @@ from typing import ClassVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.typing import DTypeLike
 
 from s2a_jax.models.deformable import DeformableConv3x3
@@ -89,7 +89,7 @@ class SpatialAttention(nn.Module):
             "bqk,bkc->bqc", weights.astype(self.dtype), value.reshape(batch, -1, channels)
         )
         gamma = self.param("gamma", nn.initializers.zeros, (1,)).astype(self.dtype)
-        return gamma * attended.reshape(x.shape) + x
+        return lax.broadcast_to_rank(gamma, x.ndim) * attended.reshape(x.shape) + x
 
 
 class MultiScaleFusion(nn.Module):

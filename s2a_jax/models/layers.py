@@ -73,7 +73,8 @@ class Conv(nn.Module):
         )
         if self.use_bias:
             bias_init = uniform_init(height * width * in_features)
-            x = x + self.param("bias", bias_init, (self.features,)).astype(self.dtype)
+            bias = self.param("bias", bias_init, (self.features,)).astype(self.dtype)
+            x = x + lax.broadcast_to_rank(bias, x.ndim)
         return x
 
 
@@ -94,7 +95,8 @@ class ConvTranspose2x2(nn.Module):
         kernel = self.param("transposed_kernel", init, (2, 2, in_features, self.features))
         bias = self.param("bias", init, (self.features,)).astype(self.dtype)
         x = jnp.einsum("bijc,klcf->bikjlf", x.astype(self.dtype), kernel.astype(self.dtype))
-        return x.reshape(batch, 2 * height, 2 * width, self.features) + bias
+        x = x.reshape(batch, 2 * height, 2 * width, self.features)
+        return x + lax.broadcast_to_rank(bias, x.ndim)
 
 
 class Dense(nn.Module):
@@ -117,8 +119,9 @@ class Dense(nn.Module):
         fan_in = x.shape[-1]
         kernel = self.param("kernel", self.kernel_init, (fan_in, self.features))
         bias_init = self.bias_init or uniform_init(fan_in)
-        bias = self.param("bias", bias_init, (self.features,))
-        return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype)
+        bias = self.param("bias", bias_init, (self.features,)).astype(self.dtype)
+        x = x.astype(self.dtype) @ kernel.astype(self.dtype)
+        return x + lax.broadcast_to_rank(bias, x.ndim)
 
 
 class BatchNorm(nn.Module):
@@ -154,7 +157,8 @@ class BatchNorm(nn.Module):
             mean, var = running_mean.value, running_var.value
         factor = scale * lax.rsqrt(var + self.epsilon)
         # The statistics are folded first, so each pixel takes one fused multiply-add in both modes.
-        return (x * factor + (bias - mean * factor)).astype(self.dtype)
+        x = x * lax.broadcast_to_rank(factor, x.ndim)
+        return (x + lax.broadcast_to_rank(bias - mean * factor, x.ndim)).astype(self.dtype)
 
 
 class ConvBNReLU(nn.Module):

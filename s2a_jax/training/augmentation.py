@@ -1,9 +1,9 @@
 """Augmentation on the device: one composed warp for an image and its masks, then intensities.
 
 Flips, rotations, affine maps and elastic deformation are composed into one map from output to input
-pixels, so that every image is interpolated once; cropping is free, since only the crop's pixels are
-sampled. The slabs of one eye come from one scan and share the warp and its shadows and stripes;
-`s2a_jax.training.photometry` tells what each has of its own. All draws depend on a key alone: the
+pixels, so that every image is interpolated once. Cropping is free, since only the crop's pixels are
+sampled. The slabs of a case come from one scan and share the warp, shadows and stripes; the module
+`s2a_jax.training.photometry` says what is drawn for each slab. All draws depend on a key alone: the
 same seed and step give the same batch on any number of devices.
 """
 
@@ -29,14 +29,14 @@ _LIMITS = {
     "local_shadow": 1.0,
     "blur": 3.0,
 }
-"""Field -> its largest value."""
+"""Field -> its largest value; the smallest one is 0."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """Ranges of the random transformations; each is drawn with `probability` of its own.
+    """Ranges of the random transformations, each of which is drawn independently.
 
-    The defaults are the reference's. Outside the image there is zero (black, no vessel, no FAZ).
+    The defaults are the reference's. Pixels outside the image are 0: black, no vessel, no FAZ.
 
     Attributes:
         probability: of each transformation, in [0, 1].
@@ -44,20 +44,20 @@ class Augmentation:
         scale: largest relative change of size.
         aspect: largest relative change of the width-to-height ratio.
         rotate_degrees: largest rotation. Shift, scale, aspect and rotation are one affine draw.
-        flip: whether to mirror left-right and, by another draw, top-bottom.
+        flip: whether to mirror left-right and, by a second draw, top-bottom.
         rot90: whether to rotate by 90, 180 or 270 degrees.
         elastic: whether to deform: uniform noise smoothed with sigma = 0.08 W, times 2 W, which
             displaces pixels by 4.1 px (standard deviation) at any W.
-        gamma: largest absolute logarithm (base 2) of a random exponent of the intensity, one for
-            all slabs: the display's curve; 0 is off.
+        gamma: largest absolute logarithm (base 2) of a random exponent of the intensity, the same
+            for all slabs: a display's curve. 0 is off.
         contrast, noise, motion_stripes, local_shadow, blur: strengths of photometric changes; 0 is
-            off. `s2a_jax.training.photometry` tells what each does, docs/data.md where ranges come
-            from. 0.3 is a strong contrast and noise, 0.5 a strong stripe and shadow, 1 pixel a
+            off. `s2a_jax.training.photometry` says what each does, docs/data.md where the ranges
+            come from. 0.3 is a strong contrast or noise, 0.5 a strong stripe or shadow, 1 pixel a
             strong blur.
         crop: side of a random crop in pixels, a multiple of 16; 0 keeps the whole image.
 
     Raises:
-        UserError: a value outside its range.
+        UserError: a value is out of its range.
     """
 
     probability: float = 0.5
@@ -84,11 +84,11 @@ class Augmentation:
                 )
 
     def __call__(self, key: Array, images: Array, masks: Array) -> tuple[Array, Array]:
-        """Draws one transformation an eye.
+        """Draws and applies one transformation a case.
 
         Args:
             key: random key of the batch.
-            images: [B, S, S, C] in [0, 1], C slabs of each eye.
+            images: [B, S, S, C] in [0, 1], C slabs a case.
             masks: [B, S, S, T] in {0, 1}.
 
         Returns:
@@ -107,7 +107,7 @@ class Augmentation:
         centre = (size - 1) / 2
         grid = jnp.stack(jnp.meshgrid(rows, cols, indexing="ij"), axis=-1) - centre  # [S', S', 2]
         matrix, shift = self._linear(linear_key, size)
-        coordinates = grid @ matrix.T + centre + shift
+        coordinates = grid @ matrix.T + centre + shift[None, None]
         if self.elastic:
             coordinates = coordinates + self._elastic(elastic_key, rows, cols, size)
         stacked = jnp.concatenate([image, masks.astype(image.dtype)], axis=-1)
@@ -119,7 +119,7 @@ class Augmentation:
             image = jnp.clip(image, 0, 1) ** exponent
         for number, (name, change) in enumerate(PHOTOMETRY.items()):
             if limit := getattr(self, name):
-                # Keys of their own, so that switching one on changes no other draw.
+                # A key for each, so that switching one on changes no other draw.
                 change_key, coin_key = jax.random.split(jax.random.fold_in(gamma_key, number + 2))
                 use = jax.random.bernoulli(coin_key, self.probability)
                 keys = [change_key] * slabs
@@ -130,7 +130,7 @@ class Augmentation:
         return image, masks
 
     def _linear(self, key: Array, size: int) -> tuple[Array, Array]:
-        """Matrix [2, 2] and shift [2] (rows, columns) from centred output to input pixels."""
+        """Matrix [2, 2] and shift [2] (rows, columns) that map centred output to input pixels."""
         keys = jax.random.split(key, 8)
         use, _ = _coin(keys[0], self.probability)
 
@@ -146,18 +146,18 @@ class Augmentation:
         stretch = jnp.sqrt(1 + symmetric(3) * self.aspect)
         cos, sin = jnp.cos(angle), jnp.sin(angle)
         rotation = jnp.array([[cos, -sin], [sin, cos]])
-        matrix = rotation * jnp.stack([stretch, 1 / stretch]) / scale
+        matrix = rotation * jnp.stack([stretch, 1 / stretch])[None] / scale
         if self.flip:
             flips = jax.random.bernoulli(keys[4], self.probability, (2,))
-            matrix = matrix * jnp.where(flips, -1.0, 1.0)
+            matrix = matrix * jnp.where(flips, -1.0, 1.0)[None]
         shift = jax.random.uniform(keys[5], (2,), minval=-1, maxval=1) * self.shift * size
         return matrix, jnp.where(use, shift, 0)
 
     def _elastic(self, key: Array, rows: Array, cols: Array, size: int) -> Array:
         """Smooth random displacement in pixels at the given rows and columns.  [S', S', 2].
 
-        White noise smoothed by a Gaussian holds nothing finer than that Gaussian, so the noise
-        lives on a grid half a sigma apart and two small matrix products evaluate it where needed.
+        White noise smoothed by a Gaussian has no detail finer than that Gaussian, so the noise is
+        drawn on a grid of half a sigma, and two small matrix products evaluate it at the pixels.
         """
         sigma = 0.08 * size
         spacing = sigma / 2
@@ -167,7 +167,7 @@ class Augmentation:
         noise = jax.random.uniform(noise_key, (2, len(nodes), len(nodes)), minval=-1, maxval=1)
 
         def weights(positions: Array) -> Array:
-            kernel = jnp.exp(-0.5 * ((positions[:, None] - nodes) / sigma) ** 2)
+            kernel = jnp.exp(-0.5 * ((positions[:, None] - nodes[None]) / sigma) ** 2)
             return kernel / jnp.sqrt(jnp.sum(kernel**2, axis=1, keepdims=True))
 
         unit = weights(rows) @ noise @ weights(cols).T  # [2, S', S'], the noise's own variance
@@ -177,7 +177,7 @@ class Augmentation:
 
 
 def sample_bilinear(image: Array, coordinates: Array) -> Array:
-    """Interpolates [H, W, C] at (row, column) pixels [..., 2], zero outside.  -> [..., C]."""
+    """Interpolates [H, W, C] at (row, column) pixels [..., 2]; 0 outside.  -> [..., C]."""
     height, width, _ = image.shape
     padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
     row = jnp.clip(coordinates[..., 0] + 1, 0, height + 1)
