@@ -151,7 +151,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(run, start, trained, sh
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 128 + signal.SIGTERM, output
-    assert "The same command goes on from there" in output
+    assert "Run the same command again to resume" in output
 
     code, output = run(*TRAIN, "--workdir", workdir)
     assert code == 0, output

@@ -1,4 +1,4 @@
-"""Numbers of a configuration that a run cannot be made with, found before anything is read."""
+"""Ranges of numeric fields, checked before any file is read."""
 
 import functools
 import math
@@ -38,17 +38,17 @@ _RANGES = {
     "eval.overlays": _at_least(0),
     "log.every_steps": _at_least(1),
 }
-"""Field -> whether a value can be used, and what is expected."""
+"""Field -> a test of its value, and the expected range in words."""
 
 
 def check_ranges(config: Any) -> None:
-    """Checks the fields that are plain numbers; data, augmentation and network check their own.
+    """Checks the fields in `_RANGES`; data, augmentation and networks check theirs themselves.
 
     Args:
         config: a resolved configuration.
 
     Raises:
-        UserError: a value out of its range, or none of a number.
+        UserError: a value is missing or out of its range.
     """
     for field, (is_usable, expected) in _RANGES.items():
         value = functools.reduce(operator.getitem, field.split("."), config)

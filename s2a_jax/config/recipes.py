@@ -1,4 +1,4 @@
-"""How each variant is trained, unless the configuration or a flag says otherwise."""
+"""Training recipes: values of the fields that a configuration leaves empty, by variant."""
 
 from types import MappingProxyType
 
@@ -24,7 +24,7 @@ _CPU = {
 
 RECIPES = MappingProxyType(
     {
-        # The released PyTorch code: whole images, Dice alone, every augmentation.
+        # As the released PyTorch code: whole images, only Dice, every augmentation.
         "base": {
             "objective.bce_weight": 0.0,
             "optimizer.name": "adam",
@@ -42,7 +42,7 @@ RECIPES = MappingProxyType(
             "augment.crop": 0,
             "eval.every_epochs": 5,
         },
-        # Random crops and a short cosine schedule: half an hour on two CPU cores for 3M.
+        # Random crops and a short cosine schedule: half an hour for 3M on two CPU cores.
         "small": _CPU | {"train.epochs": 50, "augment.crop": 192, "eval.every_epochs": 5},
         "tiny": _CPU | {"train.epochs": 60, "augment.crop": 128, "eval.every_epochs": 5},
     }
@@ -51,7 +51,7 @@ RECIPES = MappingProxyType(
 
 
 def resolve(config: ConfigDict) -> ConfigDict:
-    """A copy of `config` in which fields that are None have their variant's values.
+    """Copies `config` and fills in the recipe of its variant where fields are None.
 
     Raises:
         UserError: there is no such variant.
@@ -68,10 +68,10 @@ def resolve(config: ConfigDict) -> ConfigDict:
 
 
 def defaults_of(config: ConfigDict) -> ConfigDict:
-    """The configuration that a run would have if only its network and variant were chosen.
+    """The resolved configuration of a run that chooses only the network and variant of `config`.
 
     Args:
-        config: resolved.
+        config: a resolved configuration.
     """
     defaults = load_config("default")
     defaults.model.update({"name": config.model.name, "variant": config.model.variant})

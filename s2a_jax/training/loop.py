@@ -89,7 +89,8 @@ def _train(
             if stopped_by is not None:
                 console.print(
                     f"Stopped by {stopped_by.name} after step {checkpoints.latest_step} of "
-                    f"{training.total_steps}; everything is saved. The same command resumes there."
+                    f"{training.total_steps}; everything is saved. Run the same command again to "
+                    "resume."
                 )
                 return 128 + stopped_by
         else:

@@ -11,16 +11,16 @@ from s2a_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
-    """Everything about the update.
+    """The `optimizer` section of a configuration.
 
     Attributes:
         name: `adam`, `adamw` or `sgd` (plain, without momentum).
         learning_rate: peak learning rate.
-        schedule: `poly_epoch`: lr * (1 - epoch / epochs) ** power, constant within an epoch as in
-            the reference; or `cosine`: linear warm-up, then a half cosine to zero, step by step.
+        schedule: `poly_epoch`, lr * (1 - epoch / epochs) ** power, constant within an epoch as in
+            the reference; or `cosine`, a linear warm-up and then a half cosine to 0, step by step.
         power: exponent of `poly_epoch`.
-        warmup_fraction: part of all steps that `cosine` warms up for, in [0, 1).
-        b1, b2, eps: of Adam.
+        warmup_fraction: share of all steps that `cosine` warms up for, in [0, 1).
+        b1, b2, eps: constants of Adam.
         weight_decay: decoupled weight decay of `adamw`.
         clip_norm: largest global norm of the gradient; 0 is off.
     """
@@ -67,7 +67,7 @@ def make_schedule(config: OptimizerConfig, steps_per_epoch: int, epochs: int) ->
 def make_optimizer(
     config: OptimizerConfig, schedule: optax.Schedule
 ) -> optax.GradientTransformation:
-    """The optimizer that `config` names.
+    """The optimizer with the name `config.name`.
 
     Raises:
         UserError: an unknown `name`.

@@ -1,8 +1,8 @@
-"""Devices as a (data, fsdp) mesh, and how state and batches lie on it.
+"""Devices as a (data, fsdp) mesh, and the layout of state and batches on it.
 
 `jax.jit` with `NamedSharding` is what `pjit` was: one program for all devices, which XLA splits.
-A single device is just the smallest mesh. Batches are split over both axes; with fsdp > 1 every
-large array of the state is split over that axis too and gathered where it is used.
+A single device is the smallest mesh. Batches are split over both axes. With fsdp > 1 every large
+array of the state is split over that axis as well, and gathered where it is used.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
     """A mesh of all devices.
 
     Args:
-        data: replicas; -1 takes what the other axis leaves.
+        data: number of replicas; -1: as many as fit.
         fsdp: devices that share one copy of the state.
 
     Raises:
@@ -40,19 +40,19 @@ def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """The first axis over all devices."""
+    """Splits the first axis over all devices."""
     return NamedSharding(mesh, P(("data", "fsdp")))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """A full copy on every device."""
+    """Puts a full copy on every device."""
     return NamedSharding(mesh, P())
 
 
 def state_shardings(state: Any, mesh: Mesh) -> Any:
-    """For every array of `state` (or its shape) the sharding on `mesh`.
+    """Sharding on `mesh` of every array of `state`, which may consist of shapes.
 
-    The largest dimension that fsdp divides is split; small arrays are replicated.
+    The largest dimension that fsdp divides is split. Small arrays are replicated.
     """
     fsdp = mesh.shape["fsdp"]
 
@@ -69,7 +69,7 @@ def state_shardings(state: Any, mesh: Mesh) -> Any:
 
 
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """This process's rows of a batch as one global array, split over all devices."""
+    """Makes global arrays, split over all devices, from each process's rows of a batch."""
     sharding = batch_sharding(mesh)
     return {
         name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()

@@ -1,4 +1,4 @@
-"""What training carries from step to step."""
+"""The state that training carries from step to step."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,10 +25,10 @@ class TrainState(flax.struct.PyTreeNode):
         params: the network's parameters, float32.
         batch_stats: running statistics of batch norms.
         opt_state: state of the optax optimizer.
-        ema_params: exponential moving average of `params`; empty where that is off.
+        ema_params: exponential moving average of `params`; {} if it is off.
         key: raw random key of the run; a step uses `fold_in(key, step)`.
-        balance: what the balancer of the tasks carries from step to step: nothing for most; for
-            `uncertainty` also `opt_state`, the optimizer's memory of what it learns.
+        balance: memory of the balancer of the tasks; {} for most. That of `uncertainty` contains
+            `opt_state`, the optimizer's state for the numbers that it learns.
     """
 
     step: Array
@@ -40,7 +40,7 @@ class TrainState(flax.struct.PyTreeNode):
     balance: dict[str, Any] = flax.struct.field(default_factory=dict)
 
     def variables(self) -> dict[str, Any]:
-        """What to evaluate and to ship: the averaged parameters where they are kept."""
+        """Variables to evaluate and to ship; the parameters are the averaged ones if there are."""
         params = self.ema_params if self.ema_params else self.params
         return {"params": params, "batch_stats": self.batch_stats}
 
@@ -60,13 +60,13 @@ def abstract_state(
 
     Args:
         module: a network that takes [B, H, W, channels].
-        optimizer: its state is made for the parameters.
-        size: side in pixels of an image to trace the network with.
+        optimizer: makes its state for the parameters.
+        size: side in pixels of the image that the network is traced with.
         mesh: the devices.
-        seed: of the initial values and of everything random in training.
+        seed: seed of the initial values and of everything random in training.
         ema: whether to keep averaged parameters.
-        channels: slabs of an eye.
-        objective: its balancer's memory is made too; None where it has none.
+        channels: slabs a case.
+        objective: makes its balancer's memory; None: the balancer has none.
 
     Returns:
         `init`, a function without arguments, and a tree of `jax.ShapeDtypeStruct`.
@@ -103,13 +103,13 @@ def create_state(init: Any, abstract: Any, pretrained: Mapping[str, np.ndarray])
     """Runs `init` so that every array is born with its sharding.
 
     Args:
-        init: as from `abstract_state`.
-        abstract: as from `abstract_state`.
+        init: from `abstract_state`.
+        abstract: from `abstract_state`.
         pretrained: path below `params/encoder` -> values that replace the initial ones.
     """
     shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
-    # Hundreds of small random draws, run once: on a CPU optimising them takes four times as long
-    # as everything else here.
+    # These are hundreds of small random draws that run once: on a CPU it takes four times as long
+    # to optimise them as to do everything else here.
     is_cpu = jax.default_backend() == "cpu"
     options = {"xla_backend_optimization_level": 0} if is_cpu else None
     state = jax.jit(init, out_shardings=shardings, compiler_options=options)()

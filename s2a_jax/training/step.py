@@ -1,4 +1,4 @@
-"""The training step and the evaluation step: free, pure functions, jitted elsewhere."""
+"""The training step and the prediction step: free, pure functions, jitted elsewhere."""
 
 from typing import Any
 
@@ -31,12 +31,23 @@ def train_step(
 ) -> tuple[TrainState, dict[str, Array]]:
     """One update: augmentation, forward, balancing, backward, optimizer.
 
-    The epoch is computed from the step that the state carries, a traced number, so that nothing is
-    compiled again from epoch to epoch.
+    The epoch is computed from the step in the state, a traced number, so that nothing is compiled
+    again from epoch to epoch.
+
+    Args:
+        state: the state before the update.
+        batch: cases on the devices.
+        module: the network.
+        optimizer: the one that `state.opt_state` belongs to.
+        objective: the loss and the balancer of the tasks.
+        augmentation: None: images stay as they are.
+        steps_per_epoch: updates in an epoch.
+        epochs: epochs in the run.
+        ema_decay: of the averaged parameters; 0: none are kept.
 
     Returns:
         The new state, and scalars: `loss`, `loss_rv`, `loss_faz`, `alpha`, `grad_norm`, and
-        `masks_rv`, `masks_faz`: cases of the batch with that mask; without any its loss is 0.
+        `masks_rv`, `masks_faz`, the cases of the batch with that mask; without any its loss is 0.
     """
     step_key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
     augment_key, dropout_key = jax.random.split(step_key)
@@ -69,7 +80,7 @@ def train_step(
         ema_params = optax.incremental_update(params, ema_params, 1 - ema_decay)
     ends_epoch = (state.step + 1) % steps_per_epoch == 0
     balance = objective.next_balance(state.balance, parts, present, ends_epoch)
-    if learned:  # by itself, so that a clipped norm is the network's own
+    if learned:  # in a second update, so that clipping sees the network's gradient alone
         updates, memory = optimizer.update(learned_grads, balance["opt_state"], learned)
         balance |= optax.apply_updates(learned, updates) | {"opt_state": memory}
     new_state = state.replace(
@@ -85,7 +96,7 @@ def train_step(
 
 
 def unpack(batch: Batch) -> tuple[Array, Array]:
-    """Images [B, S, S, C], C >= 1, as float32 in [0, 1], and both masks [B, S, S, 2]."""
+    """Images [B, S, S, C], C >= 1, and both masks [B, S, S, 2], as float32 in [0, 1]."""
     masks = jnp.stack([batch["rv"], batch["faz"]], axis=-1)
     return _unit_channels(batch["image"]), masks.astype(jnp.float32)
 
@@ -94,7 +105,7 @@ def predict_step(variables: Any, images: Array, *, module: nn.Module) -> dict[st
     """Probabilities of images.
 
     Args:
-        variables: the network's.
+        variables: the network's variables.
         images: [B, H, W], or [B, H, W, C] with C > 1 slabs; uint8, or float32 in [0, 1].
         module: the network.
 

@@ -1,4 +1,4 @@
-"""Numbers that a run cannot be made with."""
+"""Numeric fields out of their range."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The augmentation: what it may change, and what it must leave alone."""
+"""What the augmentation may change, and what it must leave alone."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ OFF = Augmentation(
 
 @pytest.fixture(scope="module")
 def batch():
-    """Three noisy eyes of one slab and their bright pixels, [3, 32, 32, 1] and [3, 32, 32, 2]."""
+    """Three noisy images and masks of their bright pixels, [3, 32, 32, 1] and [3, 32, 32, 2]."""
     images = np.random.default_rng(0).uniform(0.1, 0.9, (3, 32, 32)).astype(np.float32)
     images[:, 10:20] += 0.05
     masks = jnp.stack([images > 0.5, images > 0.7], -1).astype(jnp.float32)
@@ -33,7 +33,7 @@ def test_nothing_on_changes_nothing(batch):
     np.testing.assert_array_equal(masks, batch[1])
 
 
-def test_the_key_and_the_place_in_the_batch_decide(batch):
+def test_the_draw_depends_on_the_key_and_the_place_in_the_batch(batch):
     augment = Augmentation(gamma=0.5, noise=0.3, local_shadow=0.5)
     first, again = augment(KEY, *batch), augment(KEY, *batch)
     np.testing.assert_array_equal(first[0], again[0])
@@ -77,7 +77,7 @@ def test_photometry_changes_the_image_alone_and_stays_in_range(batch, name):
 
 
 @pytest.mark.parametrize("name", [*PHOTOMETRY, "gamma"])
-def test_slabs_of_one_eye_share_what_hits_the_scan(batch, name):
+def test_slabs_of_a_case_share_what_hits_the_scan(batch, name):
     augment = dataclasses.replace(OFF, rotate_degrees=20, elastic=True, **{name: 0.5})
     images, masks = batch
     slabs, warped = augment(KEY, jnp.repeat(images, 3, axis=-1), masks)

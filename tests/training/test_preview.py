@@ -1,4 +1,4 @@
-"""The contact sheet of cases without masks."""
+"""The contact sheet, for cases that lack a mask."""
 
 from types import SimpleNamespace
 

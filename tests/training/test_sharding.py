@@ -1,4 +1,4 @@
-"""The step on one device, on eight, and for machines that are not here."""
+"""The step on one device, on eight, and lowered for accelerators."""
 
 import functools
 
@@ -39,7 +39,7 @@ MODULE = S2ANet(
 
 
 def make_step(mesh):
-    """The jitted step as a run builds it, its first state, and a batch."""
+    """The jitted step as a run builds it, `init`, the abstract state, and a batch."""
     optimizer = optax.sgd(0.01)
     init, abstract = abstract_state(MODULE, optimizer, SIZE, mesh, seed=0, ema=True)
     shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
@@ -92,7 +92,7 @@ def one_device():
 
 @pytest.fixture(scope="module")
 def split():
-    """What `make_step` gives for two replicas of four devices; traced once for all tests."""
+    """`make_step` for two replicas of four devices each, traced once for all tests."""
     return make_step(make_mesh(fsdp=4))
 
 
