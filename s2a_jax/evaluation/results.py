@@ -14,6 +14,7 @@ from s2a_jax.evaluation.diagrams import draw_curves
 from s2a_jax.evaluation.pictures import save_comparison
 from s2a_jax.evaluation.scoring import Scores, Shown
 from s2a_jax.evaluation.tables import Summary, agreement_table, result_table, summarise
+from s2a_jax.files import written_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +70,8 @@ def write_results(scores: Scores, subject: Subject, folder: Path) -> Group:
     }
     draw_curves(folder / f"{split}_curves.png", scores.curves, subject.title())
     text = json.dumps(_content(scores, subject, summaries, pictures), allow_nan=False)
-    partial = folder / f"{split}.json.partial"
-    partial.write_text(text + "\n")
-    partial.replace(folder / f"{split}.json")
+    with written_whole(folder / f"{split}.json") as partial:
+        partial.write_text(text + "\n")
     return _tables(scores, subject, summaries)
 
 
@@ -131,14 +131,12 @@ def _write_csv(scores: Scores, path: Path) -> None:
         for task, metrics in scores.values.items()
         for name, values in metrics.items()
     }
-    partial = path.with_suffix(".csv.partial")
-    with partial.open("w", newline="") as file:
+    with written_whole(path) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", *columns])
         for i, case in enumerate(scores.ids):
             cells = (values[i] for values in columns.values())
             writer.writerow([case, *("" if np.isnan(v) else f"{v:.6f}" for v in cells)])
-    partial.replace(path)
 
 
 def _draw(shown: list[Shown], kind: str, folder: Path, split: str) -> list[str]:
