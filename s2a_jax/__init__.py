@@ -1,9 +1,16 @@
 """S2A-Net in JAX/Flax: retinal vessels (RV) and the foveal avascular zone (FAZ) in OCTA images.
 
-Letters in shapes: B batch, H W pixels, S side of a square image, C channels, N tokens, D width of a
-token, T tasks. Images are NHWC; networks return logits {"rv": [B, H, W, 1], "faz": [B, H, W, 1]}.
+Letters in shapes:
+    B   images of a batch
+    H W pixels; h w those of a coarser map; S the side of a square image
+    C   channels, F those of an output; with several slabs, one channel a slab
+    N   tokens of an image, D their width
+    N   cases, eyes or points in NumPy arrays
+    T   tasks: vessels ("rv"), then the avascular zone ("faz")
 
-`Segmenter`, also called `S2ANet`, is a trained network that takes images. The Linen module of the
+Images are NHWC; networks return logits {"rv": [B, H, W, 1], "faz": [B, H, W, 1]}.
+
+`S2ANet`, also named `Segmenter`, is a trained network that takes images. The Linen module of the
 same name is `s2a_jax.models.s2anet.S2ANet`.
 """
 
@@ -18,7 +25,7 @@ __all__ = ["S2ANet", "Segmenter", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    # On demand, so that parts without JAX (data, synthesis, biomarkers) start without it.
+    # Imported on demand: parts without JAX (data, synthesis, biomarkers) must start without it.
     if name in ("S2ANet", "Segmenter"):
         from s2a_jax.inference.segmenter import Segmenter
 

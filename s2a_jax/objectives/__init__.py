@@ -1,1 +1,1 @@
-"""Losses and the balancing of the two tasks, as pure functions on arrays."""
+"""Losses and balancing of the two tasks, as pure functions on arrays."""

@@ -1,7 +1,7 @@
-"""Balancers that carry something from step to step: learned uncertainty and DWA.
+"""Balancers with a memory from step to step: learned uncertainty and DWA.
 
-What they carry is a dict of small arrays, each [2] (vessels, avascular zone), that lives in the
-train state; every function here is pure and is traced once for all epochs.
+The memory is a dict of small arrays, each [2] (vessels, avascular zone), in the train state. Every
+function is pure and is traced once for all epochs.
 """
 
 from collections.abc import Mapping
@@ -11,25 +11,25 @@ import jax.numpy as jnp
 from jax import Array
 
 DWA_TEMPERATURE = 2.0
-"""T of DWA, as its authors use it; larger is closer to equal weights."""
+"""T of DWA, its authors' value; a larger one gives more equal weights."""
 
 
 def start_uncertainty() -> dict[str, Array]:
-    """Both tasks' log-variances s = log sigma^2 at 0: equal weights."""
+    """Initial log-variances s = log sigma^2 = 0: equal weights."""
     return {"log_variance": jnp.zeros(2)}
 
 
 def uncertainty_loss(losses: Array, any_present: Array, log_variance: Array) -> Array:
     """Sum of exp(-s) L + s / 2 over the tasks that the batch has masks for.
 
-    Kendall, Gal, Cipolla: Multi-task learning using uncertainty to weigh losses, CVPR 2018, with
-    the form for classification, L / sigma^2 + log sigma. It may be negative. For a constant loss
+    Kendall, Gal, Cipolla: Multi-task learning using uncertainty to weigh losses, CVPR 2018, in the
+    form for classification, L / sigma^2 + log sigma. The sum may be negative. For a constant loss
     the best variance is 2 L.
 
     Args:
         losses: [2], each >= 0.
         any_present: bool [2]; the variance of a task without masks has no gradient.
-        log_variance: [2].
+        log_variance: s, [2].
     """
     terms = jnp.exp(-log_variance) * losses + log_variance / 2
     return jnp.sum(jnp.where(any_present, terms, 0))
@@ -41,16 +41,16 @@ def uncertainty_alpha(log_variance: Array) -> Array:
 
 
 def start_dwa() -> dict[str, Array]:
-    """Nothing seen yet: sums and numbers of losses of this epoch, means of the last two."""
+    """Initial memory: sum and number of this epoch's losses, and means of the last two epochs."""
     return {name: jnp.zeros(2) for name in ("sum", "count", "last", "before_last")}
 
 
 def dwa_alpha(memory: Mapping[str, Array]) -> Array:
     """The vessels' share: softmax over the tasks of (L_last / L_before_last) / T.
 
-    Liu, Johns, Davison: End-to-end multi-task learning with attention, CVPR 2019. A task's ratio is
-    1 until two epochs have been seen, as there. Their weights sum to the number of tasks; here to
-    1, as with every other balancer.
+    Liu, Johns, Davison: End-to-end multi-task learning with attention, CVPR 2019. As there, a
+    task's ratio is 1 until two epochs are complete. There the weights sum to the number of tasks,
+    here to 1 as with every other balancer.
     """
     known = (memory["last"] > 0) & (memory["before_last"] > 0)
     ratio = jnp.where(known, memory["last"] / jnp.where(known, memory["before_last"], 1), 1)
@@ -63,11 +63,11 @@ def dwa_update(
     """The memory after one step.
 
     Args:
-        memory: as from `start_dwa`.
-        losses: [2]: the step's losses.
-        any_present: bool [2]: tasks without masks in the batch are not averaged.
-        ends_epoch: bool scalar: whether this is the last step of its epoch. A task without a single
-            mask in the epoch keeps its older means.
+        memory: from `start_dwa` or the step before.
+        losses: the step's losses, [2].
+        any_present: bool [2]; the mean leaves out a task without masks in the batch.
+        ends_epoch: bool scalar: whether this is the last step of its epoch. A task without any mask
+            in the epoch keeps its means.
     """
     total = memory["sum"] + jnp.where(any_present, losses, 0)
     count = memory["count"] + any_present

@@ -1,8 +1,8 @@
-"""Weights of the two tasks by schedule: the sinusoidal dynamic weight balancing (DWB).
+"""Scheduled weights of the two tasks: the sinusoidal dynamic weight balancing (DWB).
 
 Each balancer maps the progress of training and the two losses to alpha, the vessels' weight; the
-avascular zone has 1 - alpha. `progress` = epoch / total epochs in [0, 1) is a traced scalar, so a
-jitted step is compiled once for all epochs.
+avascular zone has 1 - alpha. `progress` = epoch / total epochs in [0, 1) is a traced scalar, so
+one compiled step serves all epochs.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,10 +26,10 @@ def dwb_half_sine(progress: Array, ratio: Array) -> Array:
 
 
 BALANCERS: Mapping[str, Balancer] = MappingProxyType({"dwb": dwb, "dwb_half_sine": dwb_half_sine})
-"""The scheduled ones."""
+"""Name -> scheduled balancer."""
 
 BALANCES = (*BALANCERS, "fixed", "uncertainty", "dwa")
-"""Everything that `config.objective.balance` may be."""
+"""Values of `config.objective.balance`."""
 
 
 def loss_ratio(loss_rv: Array, loss_faz: Array, both_present: Array) -> Array:
@@ -38,10 +38,13 @@ def loss_ratio(loss_rv: Array, loss_faz: Array, both_present: Array) -> Array:
     Args:
         loss_rv: loss of the vessels, >= 0.
         loss_faz: loss of the avascular zone, >= 0.
-        both_present: whether the batch has masks for both tasks; the losses cannot be compared
-            otherwise and the ratio is 0. It is 0 too where both losses are.
+        both_present: whether the batch has masks for both tasks; otherwise the losses cannot be
+            compared.
+
+    Returns:
+        The ratio; 0 if it is undefined, because a task has no mask or both losses are 0.
     """
     total = loss_rv + loss_faz
     defined = both_present & (total > 0)
-    # The inner where keeps the gradient finite where the outer one discards the value.
+    # The inner where keeps the gradient finite if the outer one discards the value.
     return jnp.where(defined, (loss_rv - loss_faz) / jnp.where(defined, total, 1), 0)

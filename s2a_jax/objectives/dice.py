@@ -31,5 +31,5 @@ def binary_cross_entropy(logits: Array, target: Array) -> Array:
 
 
 def masked_mean(values: Array, weight: Array) -> Array:
-    """Mean of `values` [B] over the cases of weight 1 [B]; 0 where there are none."""
+    """Mean of `values` [B] over the cases with `weight` [B] 1; 0 if there are none."""
     return jnp.sum(values * weight) / jnp.maximum(jnp.sum(weight), 1)

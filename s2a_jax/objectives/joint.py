@@ -1,4 +1,4 @@
-"""The objective of joint segmentation: both tasks' losses under one weight."""
+"""The objective of joint segmentation: the weighted sum of both tasks' losses."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from s2a_jax.objectives.dice import binary_cross_entropy, masked_mean, soft_dice
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """alpha * L_rv + (1 - alpha) * L_faz; with `uncertainty` the sum that it learns to weight.
+    """alpha * L_rv + (1 - alpha) * L_faz; for `uncertainty` the sum with learned weights.
 
     Attributes:
         balance: one of `balancing.BALANCES`.
         fixed_rv_weight: alpha for `fixed`, in [0, 1]; the released PyTorch code trains with 0.8.
         stop_alpha_gradient: treat alpha as a constant; the reference differentiates through it.
-        bce_weight: weight of a binary cross-entropy that is added to each task's Dice loss.
+        bce_weight: weight of the binary cross-entropy added to each task's Dice loss.
     """
 
     balance: str = "dwb"
@@ -29,7 +29,7 @@ class Objective:
     bce_weight: float = 0.0
 
     def start_balance(self) -> dict[str, Array]:
-        """What the balancer carries from step to step, at its start; empty for most."""
+        """Initial memory of the balancer; empty for a balancer without one."""
         match self.balance:
             case "uncertainty":
                 return adaptive.start_uncertainty()
@@ -39,7 +39,7 @@ class Objective:
                 return {}
 
     def learned(self, balance: Mapping[str, Array]) -> dict[str, Array]:
-        """The part of `balance` that the optimizer updates beside the network."""
+        """The part of `balance` that the optimizer updates along with the network."""
         return {name: balance[name] for name in ("log_variance",) if name in balance}
 
     def next_balance(
@@ -49,12 +49,12 @@ class Objective:
         present: Mapping[str, Array],
         ends_epoch: Array,
     ) -> dict[str, Array]:
-        """The balancer's memory after a step, but for what is learned.
+        """The balancer's memory after a step; the learned part stays as it is.
 
         Args:
-            balance: before the step.
-            parts: as `__call__` returned them.
-            present: as given to `__call__`.
+            balance: the memory before the step.
+            parts: those that `__call__` returned.
+            present: those that `__call__` took.
             ends_epoch: bool scalar: whether the step is the last of its epoch.
         """
         if self.balance != "dwa":
@@ -71,24 +71,24 @@ class Objective:
         progress: Array,
         balance: Mapping[str, Array] = MappingProxyType({}),
     ) -> tuple[Array, dict[str, Array]]:
-        """The loss of a batch and its parts.
+        """Computes the loss of a batch and its parts.
 
-        A case without a task's mask adds nothing to that task. A task without any mask in the
-        batch has loss 0; alpha then keeps its scheduled value.
+        A case without a task's mask adds nothing to that task. A task without any mask in the batch
+        has loss 0, and alpha then keeps its scheduled value.
 
         Args:
             logits: {"rv", "faz"}, each [B, H, W, 1].
             target: {"rv", "faz"}, each [B, H, W, 1] in {0, 1}; ignored where not present.
             present: {"rv", "faz"}, each [B] in {0, 1}: whether the case has that task's mask.
             progress: scalar in [0, 1): epoch / total epochs.
-            balance: as from `start_balance` or `next_balance`.
+            balance: the memory, from `start_balance` or `next_balance`.
 
         Returns:
             The scalar loss, and {"loss", "loss_rv", "loss_faz", "alpha"}.
         """
         losses, any_present = {}, {}
         for task in ("rv", "faz"):
-            # A where, not a product: whatever stands in an absent mask must not come through.
+            # A where, not a product: NaN in an absent mask must not pass.
             mask = present[task][:, None, None, None] > 0
             truth = jnp.where(mask, target[task], 0).astype(logits[task].dtype)
             per_image = soft_dice_loss(logits[task], truth)
@@ -108,7 +108,7 @@ class Objective:
             if self.stop_alpha_gradient:
                 alpha = lax.stop_gradient(alpha)
         if self.balance == "uncertainty":
-            pairs = [jnp.stack([of["rv"], of["faz"]]) for of in (losses, any_present)]
+            pairs = [jnp.stack([both["rv"], both["faz"]]) for both in (losses, any_present)]
             loss = adaptive.uncertainty_loss(*pairs, balance["log_variance"])
         else:
             loss = alpha * losses["rv"] + (1 - alpha) * losses["faz"]

@@ -1,4 +1,4 @@
-"""`python -m s2a_jax convert`: every format in, every format out, and what is refused."""
+"""`python -m s2a_jax convert`: every format in and out, and refused input."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_a_state_dict_within_a_training_checkpoint(tmp_path):
     assert convert("--network", "unet", "--from", tmp_path / "a.pth", "--to", ours) == 0
 
 
-def test_a_pickled_module_is_refused_with_the_way_out(tmp_path, capsys):
+def test_a_pickled_module_is_refused_with_a_remedy(tmp_path, capsys):
     torch.save(reference("unet"), tmp_path / "whole.pth")
     ours = tmp_path / "ours.safetensors"
     assert convert("--network", "unet", "--from", tmp_path / "whole.pth", "--to", ours) == 2

@@ -1,4 +1,4 @@
-"""PyTorch weights: clear errors, and what is read off the shapes."""
+"""PyTorch weights: fields read off the shapes, and clear errors."""
 
 import logging
 
@@ -26,7 +26,7 @@ def state():
     return state_of(reference("s2anet"))
 
 
-def test_slabs_are_told_since_shapes_do_not_name_them():
+def test_slabs_are_given_because_shapes_do_not_name_them():
     module = UNet(widths=(2, 2, 2, 2, 2), slabs=("deep", "superficial"))
     image = jax.ShapeDtypeStruct((1, 16, 16, 2), np.float32)
     shapes = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), image)
@@ -51,7 +51,7 @@ def test_hyper_parameters_are_read_off_the_shapes(state):
 
 
 @pytest.mark.parametrize("network", UNUSED)
-def test_unused_keys_are_left_out_and_told(network, caplog):
+def test_unused_keys_are_left_out_and_logged(network, caplog):
     state = {f"module.{name}": array for name, array in state_of(reference(network)).items()}
     state |= {f"module.{name}": np.zeros(1) for name in UNUSED[network]}
     with caplog.at_level(logging.WARNING):
@@ -85,7 +85,7 @@ def test_copies_of_a_shared_layer_must_agree():
         from_torch("vaffnet", state)
 
 
-def test_what_shapes_cannot_tell_is_asked_for(state):
+def test_fields_that_shapes_do_not_determine_are_required(state):
     with pytest.raises(UserError, match="num_heads"):
         from_torch("s2anet", state)
     with pytest.raises(UserError, match="no field 'heads_number'"):

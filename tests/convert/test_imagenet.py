@@ -18,7 +18,7 @@ UNITS = (1, 1, 2)
 
 @pytest.fixture(scope="module")
 def arrays():
-    """Three Transformer blocks on a 3x3 grid, a classifier, and everything under its own name."""
+    """Three Transformer blocks on a 3x3 grid and a classifier, under their original names."""
     shapes = {"conv_root/kernel": (7, 7, 3, WIDTH)}
     shapes |= {f"gn_root/{leaf}": (1, 1, 1, WIDTH) for leaf in ("scale", "bias")}
     channels = WIDTH

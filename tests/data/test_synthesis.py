@@ -1,4 +1,4 @@
-"""The synthetic eyes: reproducible, labelled as documented, and shaped like a real scan."""
+"""Synthetic eyes: reproducible, labelled as documented, and similar to real scans."""
 
 import collections
 import dataclasses
@@ -8,11 +8,11 @@ import pytest
 from scipy import ndimage
 
 from s2a_jax.config.load import load_config
-from s2a_jax.data.dataset import load_dataset
-from s2a_jax.data.pitch import SYNTHETIC_FIELD_MM
+from s2a_jax.data.load import load_run_data
 from s2a_jax.data.synthesis import EyeParameters, stream_eyes, synthesize_eye
 from s2a_jax.data.synthesis.faz import draw_faz
 from s2a_jax.data.synthesis.vessels import grow_vessels
+from s2a_jax.data.synthetic import FIELD_MM
 from s2a_jax.errors import UserError
 
 SMALL = EyeParameters(size=128)
@@ -63,7 +63,7 @@ def test_vessel_share(eyes):
 
 def test_faz_area_in_range(eyes):
     smallest, largest = EyeParameters().faz_area_clip_mm2
-    slack = 0.002  # mm^2, some 20 px: rounding, and what vessels or saccades cut off
+    slack = 0.002  # mm^2, about 20 px: rounding, and pixels that vessels or saccades cut off
     for eye in eyes:
         assert smallest - slack < eye.faz.mean() * 3.0**2 < largest + slack
 
@@ -122,7 +122,7 @@ def test_murrays_law_holds_at_branchings():
         if len(found) == 2:
             branchings += 1
             assert (trees.artery[found] == trees.artery[parent]).all()
-            # Beside its branches a segment feeds its own bed, as much as a tip does.
+            # Besides its branches a segment feeds its own bed, as much as a tip does.
             tip = parameters.tip_radius_um * ratio ** (-0.5 if trees.artery[parent] else 0.5)
             expected = np.sum(trees.radius_um[found] ** k) + tip**k
             assert trees.radius_um[parent] ** k == pytest.approx(expected, rel=1e-9)
@@ -131,12 +131,12 @@ def test_murrays_law_holds_at_branchings():
 
 def test_fields_reach_as_far_as_vessels_grow():
     parameters = EyeParameters()
-    assert SYNTHETIC_FIELD_MM[1] == parameters.macula_mm + 2 * parameters.margin_mm
+    assert FIELD_MM[1] == parameters.macula_mm + 2 * parameters.margin_mm
     data = load_config("default").data
     data.update({"name": "synthetic", "size": 64})
     data.synthetic.field_mm = (3.0, 6.6)
-    with pytest.raises(UserError, match=r"synthetic\.field_mm=.*2 <= low <= high <= 6\.5\."):
-        load_dataset(data)
+    with pytest.raises(UserError, match=r"synthetic\.field_mm=3 6\.6: expected 2 to 6\.5 mm"):
+        load_run_data(data)
 
 
 def test_labels_agree_with_each_other(eyes):
@@ -154,8 +154,8 @@ def test_labels_agree_with_each_other(eyes):
 
 
 def test_a_wider_field_shows_more_of_the_same_eye():
-    # 6 mm at 256 px has the pitch of 3 mm at 128 px: its middle shows the same vessels, where they
-    # are labelled from the same radius on.
+    # 6 mm at 256 px has the pitch of 3 mm at 128 px, so with the same smallest labelled radius its
+    # middle shows the same vessels.
     near = synthesize_eye(4, dataclasses.replace(SMALL, motion_shifts=0.0, label_field_power=0))
     wide = synthesize_eye(
         4,
@@ -173,7 +173,7 @@ def test_deep_slab_shows_a_larger_avascular_zone(eyes):
         assert eye.deep[ring].mean() < 0.8 * eye.deep[far].mean()
 
 
-def test_stream_goes_on_where_it_stopped_with_any_number_of_processes():
+def test_stream_continues_with_any_number_of_processes():
     first = stream_eyes(3, SMALL, processes=0)
     for _ in range(2):
         next(first)

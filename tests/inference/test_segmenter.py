@@ -1,4 +1,4 @@
-"""A trained network as users hold it: load, predict, save."""
+"""A trained network: load, predict, save."""
 
 import copy
 
@@ -45,7 +45,7 @@ def test_kinds_of_arrays_agree(model):
 
 
 @pytest.mark.parametrize("image", [np.zeros(5), np.zeros((4, 4, 2)), np.full((4, 4), np.nan)])
-def test_what_is_no_image_is_refused(model, image):
+def test_arrays_that_are_not_images_are_refused(model, image):
     with pytest.raises(UserError):
         model.predict(image)
 
@@ -72,8 +72,10 @@ def test_half_precision_takes_half_the_space(model, tmp_path):
     )
 
 
-def test_the_network_that_comes_along_finds_vessels_and_faz():
-    eyes = [synthesize_eye((11, n), EyeParameters(size=304)) for n in range(4)]  # none of training
+def test_the_shipped_network_finds_vessels_and_faz():
+    eyes = [
+        synthesize_eye((11, n), EyeParameters(size=304)) for n in range(4)
+    ]  # none is a training eye
     model = S2ANet.load_from_checkpoint("sim_to_real")
     dice = [
         [
@@ -104,7 +106,7 @@ def test_several_slabs(tmp_path, capsys):
     for other in (image[..., 0], np.zeros((40, 50, 3), np.uint8)):
         with pytest.raises(UserError, match=r"takes \[H, W, 2\], the slabs deep, superficial"):
             model.predict(other)
-    # From the command line, an eye is its files with commas between.
+    # On the command line, the files of an eye are joined by commas.
     paths = [tmp_path / slab / "eye.png" for slab in slabs]
     for i, path in enumerate(paths):
         path.parent.mkdir()
@@ -116,7 +118,7 @@ def test_several_slabs(tmp_path, capsys):
     assert main([*predict, ",".join(map(str, paths))]) == 0
     mask = np.asarray(Image.open(tmp_path / "out/eye_rv.png"))
     np.testing.assert_array_equal(mask > 0, expected >= 0.5)
-    # Or folders that hold the slabs under the same names; `measure` takes the same words.
+    # Or folders that hold the slabs under the same names; `measure` takes the same arguments.
     Image.fromarray(image[..., 0]).save(paths[0].parent / "other.png")
     folders = ",".join(str(path.parent) for path in paths)
     assert main([*predict, folders]) == 2
@@ -165,7 +167,7 @@ def test_damaged_descriptions_name_the_file(tmp_path, description, named):
         S2ANet.load_from_checkpoint(path)
 
 
-def test_values_that_are_no_numbers_are_refused(model):
+def test_predictions_that_are_not_numbers_are_refused(model):
     damaged = copy.copy(model)
     damaged.variables = jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), model.variables)
     with pytest.raises(UserError, match="weights are damaged"):

@@ -1,4 +1,4 @@
-"""The deformable convolution: offsets it starts with, whole pixels, and a batch over devices."""
+"""The deformable convolution: initial offsets, samples, and a batch over devices."""
 
 import jax
 import jax.numpy as jnp

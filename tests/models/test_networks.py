@@ -1,4 +1,4 @@
-"""All five networks: sizes, shapes, and what is special to each."""
+"""All five networks: sizes, shapes, fields, and the specialities of each."""
 
 import jax
 import jax.numpy as jnp
@@ -77,7 +77,7 @@ def test_fields_of_other_networks_are_refused():
         ("vaffnet", "junctions", 3),
     ],
 )
-def test_values_that_make_no_network_are_refused(network, field, value):
+def test_values_that_cannot_be_used_are_refused(network, field, value):
     with pytest.raises(UserError, match=rf"config\.model\.{field}="):
         network_fields({"name": network, "variant": "tiny", field: value}, 64)
 
@@ -110,7 +110,7 @@ def test_several_slabs_are_channels(network):
     assert one["slabs"] == ()
     three = build_network(network, network_fields(config, 32, ("a", "b", "c")))
     _, variables = shapes_of(build_network(network, one), 32)
-    assert shapes_of(three, 32, 3)[1] == variables  # the weights of grey or RGB images fit
+    assert shapes_of(three, 32, 3)[1] == variables  # weights of grey or RGB images fit
     with pytest.raises(ValueError, match=r"expected 3 channels \(a, b, c\), got 1"):
         shapes_of(three, 32)
     if network == "vaffnet":

@@ -1,4 +1,4 @@
-"""The network: size, shapes, precision, and parts on other features."""
+"""S2A-Net: shapes, precision, and its parts on other features."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Learned uncertainty and DWA against numbers worked out by hand."""
+"""Learned uncertainty and DWA against hand-computed numbers."""
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +45,7 @@ def epoch(memory, rows, present=BOTH):
 
 def test_dwa_by_hand():
     memory = epoch(start_dwa(), [(0.9, 0.5), (0.7, 0.3)])  # means 0.8, 0.4
-    assert dwa_alpha(memory) == pytest.approx(0.5)  # one epoch tells no descent
+    assert dwa_alpha(memory) == pytest.approx(0.5)  # one epoch shows no descent
     memory = epoch(memory, [(0.4, 0.4), (0.4, 0.2)])  # means 0.4, 0.3
     # Ratios 0.5 and 0.75: exp(0.25) / (exp(0.25) + exp(0.375)).
     assert dwa_alpha(memory) == pytest.approx(1 / (1 + np.exp(0.125)))

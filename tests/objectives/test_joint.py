@@ -1,4 +1,4 @@
-"""The joint objective: Dice, alpha, and cases that lack a mask."""
+"""The joint objective: Dice, alpha, and cases without a mask."""
 
 import jax
 import jax.numpy as jnp

@@ -17,11 +17,11 @@ def acquire(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images a drawn eye.
 
-    Only saccades displace pixels; `displaced` moves the labels alike.
+    Only saccades displace pixels; `displaced` moves the labels in the same way.
 
     Returns:
         The superficial and the deep image, both [H, W] uint8, and the column of the anatomy that
-        every pixel shows, [H, W] int.
+        each pixel shows, [H, W] int.
     """
     size, pitch = parameters.size, parameters.field_mm / parameters.size
     modulation = _modulation(rng, parameters)
@@ -48,7 +48,7 @@ def acquire(
         calm = 0.7 * displaced(vessels, columns)
         signal = np.maximum(signal + floor + added, 0)
         image = signal * (grain + calm * (1 - grain)) * lines[:, None] * border
-        # The display saturates the brightest pixels, as the devices' export does.
+        # Devices export images whose brightest pixels are saturated.
         image = np.clip(image / np.percentile(image, saturation), 0, 1) ** gamma
         return np.rint(255 * image).astype(np.uint8)
 
@@ -56,14 +56,14 @@ def acquire(
     bed = drawing.bed * modulation
     reflex = _foveal_reflex(rng, drawing.faz, parameters)
     superficial = scan(np.maximum(bed, drawing.vessels) + reflex, bed, drawing.vessels)
-    # Larger vessels show through as bright tails, or as shadows where those were subtracted.
+    # Larger vessels show through as bright tails, or as shadows if a device subtracted those.
     bed = drawing.deep_bed * modulation
     projection = rng.uniform(*parameters.projection) * drawing.vessels
     return superficial, scan(bed + projection, bed, np.zeros_like(bed)), columns
 
 
 def displaced(field: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """What a scan with the given source columns shows of a map; all three [H, W]."""
+    """A map as scanned: each pixel shows the given column of its row.  [H, W] twice -> [H, W]."""
     return np.take_along_axis(field, columns, axis=1)
 
 
@@ -75,7 +75,7 @@ def _modulation(rng, parameters):
 
 
 def _shading(rng, parameters):
-    """Share of the light that comes back [H, W]: vignetting, floater, local signal loss."""
+    """Share of the light that returns [H, W]: vignetting, floater, local signal loss."""
     axis = np.linspace(-1, 1, parameters.size)
     y, x = axis[:, None], axis[None]
     shading = 1 - rng.uniform(*parameters.vignetting) * (y**2 + x**2) / 2
@@ -125,7 +125,7 @@ def _smooth_line(rng, size, scale_px):
 
 
 def _saccades(rng, parameters):
-    """Source column of every pixel [H, W] int: rows below a saccade are displaced sideways."""
+    """Column that each pixel shows [H, W] int: rows below a saccade are displaced sideways."""
     size, pitch = parameters.size, parameters.field_mm / parameters.size
     shift = np.zeros(size)
     for _ in range(rng.poisson(parameters.motion_shifts)):
@@ -153,7 +153,7 @@ def _bulk_motion(rng, parameters):
 
 
 def _motion_lines(rng, parameters):
-    """Gain of every scan line [H]: single ones brighter or darker, all a little, by eye motion."""
+    """Gain of the scan lines [H]: eye motion changes all of them a little and a few strongly."""
     rows = parameters.size
     gain = 1 + rng.normal(0, rng.uniform(*parameters.line_gain), rows)
     thickness = max(1, round(0.012 * rows / parameters.field_mm))

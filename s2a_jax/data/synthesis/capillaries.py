@@ -1,4 +1,4 @@
-"""The capillary beds: threads of oriented noise that run as capillaries do."""
+"""The capillary beds: threads of oriented noise that take the course of capillaries."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from s2a_jax.data.synthesis.faz import FazContour
 from s2a_jax.data.synthesis.parameters import EyeParameters
 
 _DIRECTIONS = 6  # orientations of the threads, 30 degrees apart
-_WANDER_MM = 0.3  # correlation length of the course that threads take of their own
+_WANDER_MM = 0.3  # correlation length of the random part of the threads' course
 _VESSEL_RANGE_MM = 0.1  # sd of the blur whose gradient points away from a vessel
 
 
@@ -19,7 +19,7 @@ class CapillaryBeds:
 
     Attributes:
         superficial: [H, W] float32, brightness of the capillaries, 0 to 1.
-        deep: [H, W] float32, that of the deep plexus.
+        deep: [H, W] float32, the same of the deep plexus.
         faz: [H, W] bool, inside the outline of the avascular zone.
     """
 
@@ -33,15 +33,15 @@ def draw_capillaries(
 ) -> CapillaryBeds:
     """Fills the space between the vessels with capillaries.
 
-    White noise filtered to threads of one width and one direction is blended over directions so
-    that the threads leave vessels at right angles, run towards the fovea where it is near, and
-    along the outline of its avascular zone.
+    White noise filtered to threads of one width and one direction is blended over directions, so
+    that threads leave vessels at right angles, run towards a nearby fovea, and follow the outline
+    of its avascular zone.
 
     Args:
-        rng: of the bed.
+        rng: random generator of the bed.
         faz: outline of the avascular zone.
         vessels: [H, W] float, brightness of the larger vessels.
-        parameters: of the eye.
+        parameters: those of the eye.
     """
     size, pitch = parameters.size, parameters.field_mm / parameters.size
     axis = ((np.arange(size) - (size - 1) / 2) * pitch).astype(np.float32)
@@ -54,7 +54,7 @@ def draw_capillaries(
     spacing = rng.uniform(*parameters.capillary_spacing_mm)
     width = 1e-3 * parameters.capillary_width_um
     threads = _threads(rng, spacing, width, course, pitch)
-    # Meshes are wider beside the FAZ, where the capillaries of one layer thin out.
+    # Meshes are wider beside the FAZ, where only one layer of capillaries is left.
     flow = _flow(rng, size, pitch, parameters)
     reach = rng.uniform(*parameters.perifoveal_reach_mm)
     sparse = rng.uniform(*parameters.perifoveal_thinning) * np.exp(-((beyond / reach) ** 2))
@@ -71,7 +71,7 @@ def draw_capillaries(
 
 
 def _perfused(rng, beyond, pitch, parameters):
-    """Share of the capillaries' signal that is left [H, W]; patches of dropout lie off the FAZ."""
+    """Share of the capillaries' signal that dropout leaves [H, W]; patches fade towards the FAZ."""
     if rng.uniform() >= parameters.dropout_probability:
         return np.ones_like(beyond)
     field = smooth_field(rng, len(beyond), 0.25 / pitch) - rng.uniform(0.8, 1.6)
@@ -80,7 +80,7 @@ def _perfused(rng, beyond, pitch, parameters):
 
 
 def _flow(rng, size, pitch, parameters):
-    """Signal of the capillaries [H, W], about 0.7, which comes and goes along each."""
+    """Signal of the capillaries [H, W], about 0.7, which varies along each of them."""
     return 0.7 + parameters.capillary_flow_sd * smooth_field(rng, size, 0.03 / pitch)
 
 
@@ -91,7 +91,7 @@ def _course(rng, beyond, offset, vessels, pitch):
     """
     distance = np.maximum(np.hypot(*offset), 1e-3)
     inward = ((offset[1] + 1j * offset[0]) / distance) ** 2
-    along = -inward  # the outline's tangent, nearly
+    along = -inward  # approximately the outline's tangent
     blurred = ndimage.gaussian_filter(vessels, _VESSEL_RANGE_MM / pitch, output=np.float32)
     dy, dx = np.gradient(blurred, pitch)
     away = (dx + 1j * dy) ** 2
@@ -113,7 +113,7 @@ def _course(rng, beyond, offset, vessels, pitch):
 def _threads(rng, spacing_mm, width_mm, course, pitch):
     """Thin lines [H, W] float32, 0 to 1, `spacing_mm` apart, that follow `course` [H, W], rad.
 
-    They are where oriented noise passes through zero: such curves never end, part and meet again.
+    The lines are the zero crossings of oriented noise: curves that never end, part and meet again.
     """
     size = len(course)
     padded = fft.next_fast_len(size + int(0.3 / pitch), real=True)
@@ -134,7 +134,7 @@ def _threads(rng, spacing_mm, width_mm, course, pitch):
         weight = np.exp(3 * (np.cos(2 * (course - direction)) - 1)).astype(np.float32)
         field += weight * filtered / filtered.std()
     slope = np.hypot(*np.gradient(field, pitch))
-    distance = np.abs(field) / (slope + 0.2 * slope.mean())  # mm to the line, nearly
+    distance = np.abs(field) / (slope + 0.2 * slope.mean())  # approximate distance to the line, mm
     # Thinner than a pixel, a line is as faint as the share of the pixel that it covers.
     sigma = max(width_mm, pitch) / 2
     return min(1, width_mm / pitch) * np.exp(-0.5 * (distance / sigma) ** 2)
@@ -143,8 +143,8 @@ def _threads(rng, spacing_mm, width_mm, course, pitch):
 def smooth_field(rng: np.random.Generator, size: int, scale_px: float) -> np.ndarray:
     """Gaussian random field [size, size] with mean 0, unit sd and a correlation length in px.
 
-    It is a sum of Gaussian bumps on a coarse lattice; blurring a fine one would dominate the
-    run time.
+    It is a sum of Gaussian bumps on a coarse lattice; blurring a fine one would dominate the run
+    time.
     """
     lattice = np.arange(-2 * scale_px, size + 2 * scale_px, 0.7 * scale_px)
     bumps = np.exp(-0.5 * ((np.arange(size)[:, None] - lattice) / (0.7 * scale_px)) ** 2)

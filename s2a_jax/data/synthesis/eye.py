@@ -1,4 +1,4 @@
-"""One seed in, one synthetic eye out."""
+"""One synthetic eye from one seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Eye:
 
     Attributes:
         image: uint8, the superficial slab.
-        deep: uint8, the slab of the deep plexus, of the same scan.
+        deep: uint8, the slab of the deep plexus in the same scan.
         rv: bool, the larger retinal vessels.
         faz: bool, the foveal avascular zone: one region, never empty, disjoint from `rv`.
         centreline: bool, the axes of the vessels in `rv`, 8-connected.
@@ -44,12 +44,12 @@ def synthesize_eye(seed: int | Sequence[int], parameters: EyeParameters = _DEFAU
     """Synthesises one eye.
 
     Args:
-        seed: Non-negative integer or integers, for example `(data_set_seed, index)`.
-        parameters: Sizes, calibres and noise; see `EyeParameters`.
+        seed: non-negative integer or integers, for example `(data_set_seed, index)`.
+        parameters: sizes, calibres and noise.
 
     Returns:
-        The eye: a pure function of the arguments.  The anatomy depends on neither `size`,
-        `field_mm` nor the parameters of the acquisition, which have a random stream of their own.
+        The eye, a pure function of the arguments. Its anatomy depends on neither `size`, `field_mm`
+        nor the parameters of the acquisition, which has its own random stream.
     """
     streams = np.random.SeedSequence(seed).spawn(4)
     outline, growth, bed, scan = (np.random.default_rng(stream) for stream in streams)

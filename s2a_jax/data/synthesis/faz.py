@@ -7,9 +7,9 @@ import numpy as np
 
 from s2a_jax.data.synthesis.parameters import EyeParameters
 
-# The harmonics of the FAZ outline: 1 is an offset and 2 the ellipse itself.
+# Harmonics of the outline; 1 would be an offset, and 2 is the ellipse itself.
 _HARMONICS = np.arange(3, 25)
-_DIRECTIONS = 4096  # in which the radius is computed once; 1/4 um apart on the largest outline
+_DIRECTIONS = 4096  # of precomputed radii; about 1 um apart on the largest outline
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class FazContour:
 
     Attributes:
         centre: [2] (y, x), mm from the image centre.
-        area_mm2: Target area, mm^2.
-        axis_ratio: Long over short axis of the ellipse, >= 1.
-        tilt: Angle of the long axis, rad.
+        area_mm2: target area, mm^2.
+        axis_ratio: long over short axis of the ellipse, >= 1.
+        tilt: angle of the long axis, rad.
         amplitudes: [22] relative amplitudes of harmonics 3 to 24.
         phases: [22] their phases, rad.
     """
@@ -33,7 +33,7 @@ class FazContour:
     phases: np.ndarray
 
     def level(self, points: np.ndarray) -> np.ndarray:
-        """Distance from the centre in units of the outline's: < 1 inside.  [N, 2] -> [N]."""
+        """Distance from the centre relative to the outline's, < 1 inside.  [N, 2] mm -> [N]."""
         offset = points - self.centre
         turn = np.arctan2(offset[:, 0], offset[:, 1]) / (2 * np.pi) + 0.5  # 0 to 1
         return np.hypot(*offset.T) / self._radii[np.rint(turn * _DIRECTIONS).astype(int)]

@@ -11,13 +11,13 @@ class GrowthStage:
 
     Attributes:
         sinks_per_mm2: oxygen sinks offered to both kinds of tree, mm^-2.
-        reach_mm: a sink attracts the nearest vessel within this, mm.
-        clearance_mm: a vessel this close feeds a sink, mm.
+        reach_mm: a sink attracts the nearest vessel within this distance, mm.
+        clearance_mm: a vessel within this distance feeds a sink, mm.
         branch_share: share of the nodes of ready vessels that may branch; a node is 0.03 mm long.
         inertia: weight of the old direction; attraction by the sinks weighs 1.
-        shared: whether arteries and veins compete for the same sinks; else each kind has half of
-            them and grows as if the other were not there, so that both reach everywhere and cross.
-        iterations: growth steps at most.
+        shared: whether arteries and veins compete for the same sinks; otherwise each kind has half
+            of them and ignores the other, so that both reach everywhere and cross.
+        iterations: largest number of growth steps.
     """
 
     sinks_per_mm2: float
@@ -31,19 +31,19 @@ class GrowthStage:
 
 @dataclass(frozen=True)
 class EyeParameters:
-    """What `synthesize_eye` draws from; a `Range` is the (low, high) of a uniform draw per eye.
+    """Parameters of `synthesize_eye`; a `Range` is the (low, high) of a uniform draw per eye.
 
     Lengths are in mm and calibres in um, whatever the image size: a smaller `size` gives coarser
-    pixels over the same field, not a smaller field.  The FAZ follows areas reported for healthy
-    eyes.  All other defaults, growth reach and clearance among them, were set by eye, while looking
-    at cases of OCTA-500 train and val and of OCTA-25K, and so that the labelled vessels cover 5 to
-    10 % of the pixels at 128 px and more; coarser pixels widen the labels of thin vessels beyond
-    that.
+    pixels over the same field of view, not a smaller one. The FAZ follows areas reported for
+    healthy eyes. All other defaults, growth reach and clearance among them, were set by eye, while
+    looking at cases of OCTA-500 train and val and of OCTA-25K, and so that the labelled vessels
+    cover 5 to 10 % of the pixels at 128 px and more; coarser pixels widen the labels of thin
+    vessels beyond that.
     """
 
     # Image.
     size: int = 304  # px, side of the square image; >= 64 (304 is the size of OCTA-500 3M)
-    field_mm: float = 3.0  # mm, side of the field of view; 2 to 6.5, on which vessels grow
+    field_mm: float = 3.0  # mm, side of the field of view, 2 to 6.5: vessels grow no further
 
     # Foveal avascular zone (FAZ).
     faz_area_mean_mm2: float = 0.26  # mm^2; healthy eyes 0.257 +- 0.104
@@ -54,11 +54,11 @@ class EyeParameters:
     faz_irregularity: Range = (0.04, 0.14)  # sd of the third harmonic, share of the radius
 
     # Arteries and veins, grown by space colonisation.
-    macula_mm: float = 6.0  # mm, side of the square that is grown, whatever part of it is seen
+    macula_mm: float = 6.0  # mm, side of the square that vessels fill, whatever the field of view
     margin_mm: float = 0.25  # mm, growth starts this far outside it
     arcade_height_mm: Range = (1.2, 3.2)  # mm, distance of an arcade from the fovea; by eye
     arcade_wander_mm: Range = (0.1, 0.4)  # mm, amplitude of its bends; by eye
-    arcade_end_radius_um: Range = (6.0, 13.0)  # um, calibre where an arcade leaves; by eye
+    arcade_end_radius_um: Range = (6.0, 13.0)  # um, where an arcade leaves the macula; by eye
     border_roots: tuple[int, int] = (12, 18)  # further vessels that enter over the border; by eye
     growth: tuple[GrowthStage, ...] = (
         GrowthStage(
@@ -69,19 +69,19 @@ class EyeParameters:
         GrowthStage(300, reach_mm=0.15, clearance_mm=0.06, branch_share=0.2, inertia=1.0),
     )
     step_mm: float = 0.03  # mm, length of one segment
-    foveal_pull: float = 1.2  # weight of the direction to the fovea at it, 1/e of that 1.5 mm away
-    foveal_zone_mm: float = 0.9  # mm from the fovea within which no vessel leads away from it
+    foveal_pull: float = 1.2  # weight of the pull to the fovea, there; 1/e of it 1.5 mm away
+    foveal_zone_mm: float = 0.9  # mm; no vessel this close to the fovea leads away from it
     tangential_band: float = 1.8  # FAZ radii within which growth is turned along the FAZ
     tortuosity_um: Range = (5.0, 30.0)  # um, amplitude of the vessels' sideways waves
-    # k of r_p^k = sum r_c^k, one draw an eye for all its vessels; by eye, about Murray's own 3.
+    # k of r_p^k = sum r_c^k, one draw an eye for all its vessels; by eye, near Murray's own 3.
     murray_exponent: Range = (2.75, 3.05)
     tip_radius_um: float = 3.0  # um, a terminal arteriole or venule, about a capillary
     tree_radius_sd: float = 0.12  # log-normal spread of calibre between trees
     vein_to_artery: float = 1.15  # ratio of calibres; veins are wider; by eye
     # Thinner vessels are drawn but not labelled, so that RV covers about what graders mark: 6.9 %
     # of 3 mm scans and 9.0 % of 6 mm scans, in which they mark fewer of the thin ones.
-    label_radius_um: float = 7.0  # um, in a field of 3 mm
-    label_field_power: float = 0.15  # by which it grows with the field
+    label_radius_um: float = 7.0  # um, in a field of view of 3 mm
+    label_field_power: float = 0.15  # exponent of its growth with the field of view
 
     # Capillary bed: drawn, never labelled.
     capillary_spacing_mm: Range = (0.040, 0.055)  # mm, from one to the next; by eye
@@ -91,9 +91,9 @@ class EyeParameters:
     perifoveal_reach_mm: Range = (0.15, 0.4)  # mm beyond the FAZ at which 1/e of that is left
     deep_onset_mm: Range = (0.15, 0.45)  # mm beyond the FAZ at which the deep plexus is complete
     dropout_probability: float = 0.35  # share of eyes with patches of few capillaries
-    dropout: Range = (0.5, 1.0)  # signal lost there; what looks like a FAZ need not be one
+    dropout: Range = (0.5, 1.0)  # signal lost there, so that a gap need not be a FAZ
     deep_share: float = 0.5  # brightness of the deep plexus seen through the superficial one
-    bed_signal: Range = (0.5, 0.85)  # of the capillaries, the larger vessels' is 1
+    bed_signal: Range = (0.5, 0.85)  # brightness of the capillaries; larger vessels have 1
     artery_free_zone_um: float = 30.0  # um, scale of the darker zone along arteries
 
     # Acquisition.
@@ -107,7 +107,7 @@ class EyeParameters:
     vignetting: Range = (0.0, 0.25)  # signal lost in the corners
     projection: Range = (-0.6, 0.4)  # brightness of large vessels in the deep slab; < 0: shadows
     line_gain: Range = (0.01, 0.08)  # sd of the scan lines' brightness
-    bulk_motion_probability: float = 0.3  # share of eyes with the two below
+    bulk_motion_probability: float = 0.3  # share of eyes with the next two
     bulk_motion: Range = (0.0, 0.1)  # sd of the signal that slow eye motion adds to whole lines
     streaks: Range = (0.0, 0.04)  # sd of noise that is drawn out along the scan lines
     motion_lines: float = 3.0  # mean number of bright or dark scan lines per image
@@ -117,10 +117,10 @@ class EyeParameters:
     signal_loss_probability: float = 0.35  # share of eyes with a region of poor signal
     signal_loss: Range = (0.2, 0.8)  # signal lost there
     reflex_probability: float = 0.35  # share of eyes with the specks of a foveal reflex
-    dark_border_probability: float = 0.04  # of each side of the image to end without signal
+    dark_border_probability: float = 0.04  # that a side of the image ends without signal
     resolution_loss_probability: float = 0.1  # share of scans with twice the optical blur
 
     @property
     def least_label_radius_um(self) -> float:
-        """Radius, um, from which on a vessel is labelled in this field of view."""
+        """Smallest radius, um, of a labelled vessel in this field of view."""
         return self.label_radius_um * (self.field_mm / 3) ** self.label_field_power

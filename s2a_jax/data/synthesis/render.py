@@ -18,7 +18,7 @@ class Drawing:
     Attributes:
         vessels: [H, W] float, brightness of arteries and veins, 0 to 1.
         bed: [H, W] float, brightness of the capillaries of all layers seen from above, 0 to 1.
-        deep_bed: [H, W] float, that of the deep plexus alone.
+        deep_bed: [H, W] float, the same of the deep plexus alone.
         rv: [H, W] bool, vessels of at least the labelled radius.
         vessel_class: [H, W] uint8 on `rv`: 1 artery, 2 vein; 0 elsewhere.
         centreline_radius_um: [H, W] float32, radius on the axes of `rv`, um; 0 elsewhere.
@@ -39,7 +39,7 @@ class Drawing:
 def draw_anatomy(
     rng: np.random.Generator, faz: FazContour, trees: VesselTrees, parameters: EyeParameters
 ) -> Drawing:
-    """Draws the trees, capillaries that fill the space between them, and every label."""
+    """Draws the trees, the capillaries between them, and all labels."""
     size, pitch = parameters.size, parameters.field_mm / parameters.size
     # Thin vessels carry less signal than the resolution cell they share with tissue.
     brightness = 0.5 + 0.5 * np.clip((trees.radius_um - 4) / 8, 0, 1)
@@ -59,7 +59,7 @@ def draw_anatomy(
     vessels = np.maximum(arteries, veins)
     beds = draw_capillaries(rng, faz, vessels, parameters)
     free_zone = ndimage.gaussian_filter(arteries, 1e-3 * parameters.artery_free_zone_um / pitch)
-    # Both plexuses lie above each other in the slab.
+    # The slab shows both plexuses, one above the other.
     seen = 1 - (1 - beds.superficial) * (1 - parameters.deep_share * beds.deep)
     return Drawing(
         vessels=vessels,
@@ -84,7 +84,7 @@ def largest_region(mask: np.ndarray) -> np.ndarray:
 
 def _paint(trees, chosen, size, pitch, *, weight=1.0, least_radius_px=0.0):
     """Antialiased drawing [H, W], 0 to 1, of the chosen segments as discs along their axis."""
-    reach = 0.5 * size * pitch + 0.1  # mm; what grew in the margin is not drawn
+    reach = 0.5 * size * pitch + 0.1  # mm; segments further out are not drawn
     chosen = chosen & np.all(np.abs(trees.end) < reach, axis=1)
     start, end = trees.start[chosen], trees.end[chosen]
     steps = max(2, int(np.ceil(np.max(np.hypot(*(end - start).T), initial=0) / (0.5 * pitch))))

@@ -1,4 +1,4 @@
-"""Eyes without end, made ahead by several processes."""
+"""Endless synthetic eyes, made ahead by several processes."""
 
 import itertools
 import os
@@ -20,22 +20,23 @@ from s2a_jax.errors import UserError
 from s2a_jax.machine import cores
 
 Recipe = tuple[int | tuple[int, ...], EyeParameters]
-"""What `synthesize_eye` takes: a seed and parameters."""
+"""Arguments of `synthesize_eye`: a seed and parameters."""
 
-_LOOK = 256  # recipes at once: where all are None, one would look for an eye forever
+_LOOK = 256  # most recipes read at once; an endless series of None must not block
 
 
 def stream_eyes(
     seed: int, parameters: EyeParameters, start: int = 0, processes: int | None = None
 ) -> Iterator[Eye]:
-    """Eyes `start`, `start + 1`, ... of a seed, without end and without repetition.
+    """Yields eyes `start`, `start + 1`, ... of a seed, endlessly and without repetition.
 
     Args:
-        seed: of the stream, >= 0; eye k is `synthesize_eye((seed, k), parameters)` for any number
-            of processes.
-        parameters: of every eye.
-        start: number of the first eye, to go on where an earlier stream stopped.
-        processes: that make eyes, two each ahead; None: one a core. With 0 they are made here.
+        seed: >= 0; eye k is `synthesize_eye((seed, k), parameters)`, whatever the number of
+            processes.
+        parameters: those of every eye.
+        start: number of the first eye, for example where an earlier stream stopped.
+        processes: number of processes, each two eyes ahead; None: one per core; 0: eyes are made in
+            this process when they are due.
     """
     recipes = (((seed, number), parameters) for number in itertools.count(start))
     if processes == 0:
@@ -45,20 +46,20 @@ def stream_eyes(
 
 
 class EyesAhead:
-    """The eyes of `recipes`, in their order, made ahead by processes of their own.
+    """Iterator over the eyes of `recipes`, in order, that processes make ahead.
 
-    The processes are programs of their own (`worker`) rather than of `multiprocessing`, which
-    would import the main program, and JAX with it, into each: 0.4 GB and 3 seconds. They end when
-    this is closed, and by themselves when this process ends, in whatever way.
+    Each process runs the program `worker`. One of `multiprocessing` would import the main program,
+    and JAX with it: 0.4 GB and 3 seconds each. The processes end with `close`, and by themselves
+    however this process ends.
 
     Args:
-        recipes: of the eyes to make; may be endless. None stands for something else that is due
-            there, such as a case of another source: it takes no process's time.
-        processes: that make eyes; None: one for each core that this process may use.
-        extra: eyes ahead beyond two a process: as many as are commonly taken at once.
+        recipes: eyes to make, possibly endless; None stands for a case of another source and takes
+            no time.
+        processes: number of processes; None: one for each core that this process may use.
+        extra: eyes ahead beyond two a process; as many as are usually taken at once.
 
     Attributes:
-        processes: the processes.
+        processes: the running processes.
     """
 
     def __init__(
@@ -89,8 +90,8 @@ class EyesAhead:
         """The next eye.
 
         Raises:
-            UserError: a process has ended, killed for its memory, say.
-            RuntimeError: an eye could not be made; the message has the traceback.
+            UserError: a process has ended, for example killed for lack of memory.
+            RuntimeError: making the eye failed; the message has the traceback.
         """
         while not self._pending:
             if not self._look_ahead():
@@ -110,7 +111,7 @@ class EyesAhead:
         self.close()
 
     def close(self) -> None:
-        """Ends all processes at once."""
+        """Kills all processes."""
         for process in self.processes:
             process.kill()
             self._jobs.put(None)
@@ -119,33 +120,33 @@ class EyesAhead:
 
     @property
     def per_second(self) -> float:
-        """Eyes that the processes can make a second, by what the eyes taken so far took."""
+        """Eyes that the processes can make per second, estimated from the eyes taken so far."""
         return len(self.processes) * self._made / max(self._making_seconds, 1e-9)
 
     def share_waited(self) -> float:
-        """Share of the time since the last call in which `__next__` waited for an eye."""
+        """Share of the time since the last call that `__next__` spent waiting for eyes."""
         now = time.perf_counter()
         share = self._waited / (now - self._since)
         self._waited, self._since = 0.0, now
         return share
 
     def _look_ahead(self) -> bool:
-        """Hands out what is due next; returns whether anything is."""
-        is_more = False
+        """Hands out the next recipes; returns whether there are any."""
+        any_left = False
         for recipe in itertools.islice(self._recipes, _LOOK):
-            is_more = True
+            any_left = True
             if recipe is not None:
                 self._pending.append(Future())
                 self._jobs.put((recipe, self._pending[-1]))
             if len(self._pending) >= self._ahead:
                 break
-        return is_more
+        return any_left
 
 
 def _start_worker() -> subprocess.Popen:
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
-        # One core each.
+        # One thread each: the processes share the cores.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
@@ -155,14 +156,14 @@ def _start_worker() -> subprocess.Popen:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment,
-        start_new_session=True,  # Ctrl-C is for the run alone
+        start_new_session=True,  # Ctrl-C reaches the run alone
     )
 
 
 def _serve(process: subprocess.Popen, jobs: queue.SimpleQueue) -> None:
-    """Hands jobs to a process, one after the other, until there are no more or it ends."""
-    # An eye fills a pipe many times over: without a thread that reads, each process would wait
-    # with a finished eye until that is taken.
+    """Passes jobs to a process one by one until there are no more or the process ends."""
+    # An eye fills a pipe many times over: without this thread, which reads, each process would
+    # block with a finished eye until someone takes it.
     while (job := jobs.get()) is not None:
         recipe, future = job
         try:
@@ -172,11 +173,13 @@ def _serve(process: subprocess.Popen, jobs: queue.SimpleQueue) -> None:
         except (EOFError, OSError, pickle.UnpicklingError):
             future.set_exception(UserError(_obituary(process.wait())))
             return
-        except Exception as error:  # whatever it is: who waits for the eye must not wait for ever
+        except Exception as error:  # passed on, or whoever waits for the eye would wait forever
             future.set_exception(error)
             return
         if isinstance(answer, str):
-            future.set_exception(RuntimeError(f"No eye could be made of {recipe[0]}:\n{answer}"))
+            future.set_exception(
+                RuntimeError(f"Making the eye of seed {recipe[0]} failed:\n{answer}")
+            )
         else:
             future.set_result((answer, seconds))
 
@@ -185,5 +188,5 @@ def _obituary(code: int) -> str:
     how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
     return (
         f"A process that makes synthetic eyes ended {how}; was there too little memory? Free some "
-        "and give the same command again; a run goes on from its last checkpoint."
+        "and run the same command again; a run resumes from its last checkpoint."
     )

@@ -8,9 +8,9 @@ from scipy.spatial import cKDTree
 from s2a_jax.data.synthesis.faz import FazContour
 from s2a_jax.data.synthesis.parameters import EyeParameters
 
-_KEEP_OUT = 1.12  # FAZ radii; larger vessels end in a capillary ring and never touch the FAZ
-_LEAST_COURSE = 0.4  # cosine of the angle by which a branch may part from where it set out
-_LEAST_HEADING = 0.8  # cosine of the angle between two segments of a branch
+_KEEP_OUT = 1.12  # FAZ radii; a capillary ring separates larger vessels from the FAZ
+_LEAST_COURSE = 0.4  # least cosine between a segment and the direction in which its branch set out
+_LEAST_HEADING = 0.8  # least cosine between two successive segments of a branch
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class VesselTrees:
 def grow_vessels(
     rng: np.random.Generator, faz: FazContour, parameters: EyeParameters
 ) -> VesselTrees:
-    """Grows arteries and veins over the whole macula by space colonisation, whatever the field.
+    """Grows arteries and veins by space colonisation over the whole macula.
 
     The four temporal arcades come from the optic disc as ready trunks; a few more vessels enter
-    over the border.  Growth has stages: sparse sinks first draw the few long branches, then ever
-    denser ones fill the space between them with side branches.  After the first stage all trees
-    compete for the same sinks, which is what keeps neighbouring arteries and veins apart.
+    over the border. Growth has stages: sparse sinks first draw the few long branches, then denser
+    and denser ones fill the space between with side branches. After the first stage all trees
+    compete for the same sinks, which keeps neighbouring arteries and veins apart.
     """
     grown = _plant(rng, faz, parameters)
     for stage in parameters.growth:
@@ -63,17 +63,17 @@ class _Growth:
     nodes: np.ndarray  # [N, 2] mm
     parent: np.ndarray  # [N], -1 for a root
     heading: np.ndarray  # [N, 2] unit vectors
-    course: np.ndarray  # [N, 2] unit vectors, in which the branch of each node set out
+    course: np.ndarray  # [N, 2] unit vectors, in which each node's branch set out
     tree: np.ndarray  # [N], even for arteries
-    outflow: np.ndarray  # [first nodes], flow that each passes on beyond the macula
+    outflow: np.ndarray  # [first nodes], flow that each passes on out of the macula
 
 
 def _colonise(rng, grown, stage, faz, parameters):
-    """One stage of growth.
+    """Grows the trees for one stage.
 
-    Every iteration, each sink pulls at the nearest node within the stage's reach; a node that is
-    pulled grows a segment, so a tip elongates and an inner node branches.  Sinks closer than the
-    clearance to a vessel are fed and vanish.
+    In every iteration each sink pulls at the nearest node within the stage's reach. A pulled node
+    grows a segment, so a tip elongates and an inner node branches. Sinks closer to a vessel than
+    the clearance are fed and vanish.
     """
     nodes, parent, tree = grown.nodes, grown.parent, grown.tree
     heading, course = grown.heading, grown.course
@@ -93,21 +93,21 @@ def _colonise(rng, grown, stage, faz, parameters):
         growing, group = np.unique(nearest[pulling], return_inverse=True)
         pull = np.zeros((len(growing), 2))
         np.add.at(pull, group, _unit(sinks[hungry[pulling]] - nodes[nearest[pulling]]))
-        # A node with two branches that is still pulled at sits between sinks it cannot reach.
+        # A node with two branches that sinks still pull at sits between sinks it cannot reach.
         free = children[growing] < 2
         growing, pull = growing[free], pull[free]
         if not len(growing):
             break
         direction = _steer(_unit(pull), nodes[growing], heading[growing], faz, stage, parameters)
         tips = nodes[growing] + parameters.step_mm * direction
-        # Two searches: a tree of everything would have to be built again each time.
+        # Two searches, because one tree of all nodes would be rebuilt in every iteration.
         too_near = 0.5 * parameters.step_mm
         tip_places = _place(tips, tree[growing], stage)
         crowded = ready.query(tip_places, distance_upper_bound=too_near)[0] < too_near
         if len(nodes) > ready.n:
             grown_now = _tree(_place(nodes[ready.n :], tree[ready.n :], stage))
             crowded |= grown_now.query(tip_places, distance_upper_bound=too_near)[0] < too_near
-        # A branch neither bends sharply nor turns back: it would curl up around sinks beside it.
+        # A branch must not bend sharply or turn back, or it curls up around sinks beside it.
         is_tip = children[growing] == 0
         course_of_tips = np.where(is_tip[:, None], course[growing], direction)
         kept = ~crowded & (faz.level(tips) > _KEEP_OUT)
@@ -136,7 +136,7 @@ def _colonise(rng, grown, stage, faz, parameters):
 
 
 def _place(points, kind, stage):
-    """Points [N, 2], or [N, 3] if arteries (even kinds) and veins are not to see each other."""
+    """Points [N, 2]; [N, 3] keeps arteries (even kinds) and veins apart if they share no sinks."""
     return points if stage.shared else np.column_stack([points, 10.0 * (kind % 2)])
 
 
@@ -150,7 +150,7 @@ def _plant(rng, faz, parameters):
         for _ in ("artery", "vein")
     ]
     count = rng.integers(*parameters.border_roots, endpoint=True)
-    # Roots lie on the nasal side, where vessels come from the disc directly, twice as often.
+    # Twice as many roots lie on the nasal side, where vessels come straight from the disc.
     side = rng.choice(4, count, p=[0.2, 0.2, 0.4, 0.2])
     along = half * rng.uniform(-1, 1, count)
     border = np.select(
@@ -183,7 +183,7 @@ def _plant(rng, faz, parameters):
             for i, (line, kind) in enumerate(zip(lines, kinds, strict=True))
         ]
     )
-    # What an arcade feeds beyond the macula gives it its calibre where it leaves.
+    # The area that an arcade feeds outside the macula determines its calibre at the border.
     outflow = np.zeros(len(nodes))
     ends = _starts(lines)[:4] + [len(line) - 1 for line in lines[:4]]
     radius = rng.uniform(*parameters.arcade_end_radius_um, 4) / parameters.tip_radius_um
@@ -218,7 +218,7 @@ def _arcade(rng, nasal, vertical, parameters):
 
 
 def _steer(pull, position, heading, faz, stage, parameters):
-    """Mixes attraction, inertia and the way to the fovea; turns along the FAZ close to it."""
+    """Mixes attraction, inertia and the pull to the fovea; close to the FAZ, turns along it."""
     inward = _unit(faz.centre - position)
     distance = np.hypot(*(faz.centre - position).T)  # mm
     level = faz.level(position)
@@ -233,7 +233,7 @@ def _steer(pull, position, heading, faz, stage, parameters):
 
 
 def _leads_past(position, direction, faz, parameters):
-    """Which steps lead past the fovea, near which vessels end.  [N, 2] twice -> [N] bool."""
+    """Whether each step leads away from a nearby fovea.  [N, 2] twice -> [N] bool."""
     inward = faz.centre - position
     near = np.hypot(*inward.T) < parameters.foveal_zone_mm
     return near & (np.sum(direction * _unit(inward), axis=1) < 0)
@@ -242,7 +242,7 @@ def _leads_past(position, direction, faz, parameters):
 def _murray_radii(rng, flow, parent, tree, parameters):
     """Radii [N], um, by Murray's law r_p^k = sum r_c^k; every segment also feeds its own bed.
 
-    Counting each segment's own supply is what lets a vessel taper between its branchings.
+    Counting each segment's own supply makes a vessel taper between its branchings.
     """
     for node in range(len(flow) - 1, -1, -1):
         if parent[node] >= 0:
@@ -267,7 +267,7 @@ def _waves(rng, points, faz, parameters):
 
 
 def _tree(points):
-    """A search tree that is cheap to build, since each is queried once."""
+    """A search tree that is cheap to build, because each is queried once."""
     return cKDTree(points, compact_nodes=False, balanced_tree=False)
 
 

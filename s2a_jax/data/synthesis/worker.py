@@ -1,10 +1,10 @@
-"""The program of a process that makes eyes; `stream` starts it.
+"""Program of a process that makes eyes; `stream` starts it.
 
     python -m s2a_jax.data.synthesis.worker
 
-reads pickled (seed, parameters) from standard input and answers each on standard output with a
-pickled (eye, seconds it took), or (traceback, seconds). It ends with its input: also when the
-process that started it is killed.
+It reads pickled (seed, parameters) from standard input and answers each on standard output with a
+pickled (eye, seconds taken), or (traceback, seconds). It ends with its input, also if the process
+that started it is killed.
 """
 
 import contextlib
@@ -19,14 +19,14 @@ from s2a_jax.data.synthesis.eye import synthesize_eye
 
 
 def main() -> None:
-    """Makes eyes until the input ends."""
-    # A signal is for the run, which may still need eyes to end well.
+    """Makes eyes until standard input ends."""
+    # Signals are for the run, which may still need eyes to finish.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     if hasattr(os, "nice"):
-        os.nice(10)  # what feeds the accelerator comes first
+        os.nice(10)  # processes that feed the accelerator come first
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print is no answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print is not an answer
     while True:
         try:
             seed, parameters = pickle.load(sys.stdin.buffer)
@@ -42,5 +42,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):  # nobody is left to answer to
+    with contextlib.suppress(BrokenPipeError):  # nobody is left to answer
         main()
