@@ -22,8 +22,7 @@ from skimage.morphology import skeletonize
 
 from benchmarks.command_line import parser, positive
 from s2a_jax.data.cases import load_cases
-from s2a_jax.data.dataset import NATIVE_SIZES
-from s2a_jax.data.octa500 import list_octa500
+from s2a_jax.data.octa500 import OCTA500, list_octa500
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.signals import leave, run_program
 
@@ -53,7 +52,7 @@ def main() -> None:
         "--out", type=Path, default=Path("runs/realism"), help="output folder; default runs/realism"
     )
     options = flags.parse_args()
-    size = NATIVE_SIZES["octa500"][options.subset]
+    size = OCTA500.subset(options.subset).size
     field = _FIELDS_MM[options.subset]
     samples = {
         "real": _real(options.real, options.subset, options.count, size),

@@ -4,24 +4,25 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import jax
+import numpy as np
 from rich.console import Console
 
 from s2a_jax.commands.flags import check_out_folder, with_flags
-from s2a_jax.data.synthetic_slabs import counterpart
+from s2a_jax.data.cases import resized
+from s2a_jax.data.selection import Selection, select_cases
+from s2a_jax.data.sets import DATA_SETS, PREPARED, help_on_names, help_on_subsets, layer_of
 from s2a_jax.errors import UserError
 from s2a_jax.evaluation.protocols import find_protocol
 from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.results import Subject, make_tables, write_results
-from s2a_jax.evaluation.scoring import Settings, score_cases
+from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
-from s2a_jax.inputs.slabs import SlabError, slab_names
+from s2a_jax.inputs.slabs import SlabError, first_slab, slab_names
 
 _FLAGS = {name: f"--{name}" for name in ("slab", "subset", "incomplete")} | {"root": "--data"}
-"""Field of `config.data` -> what it is called here."""
+"""Field of `config.data` -> flag of this command."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -35,15 +36,17 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--weights",
         required=True,
         type=Path,
-        help="workdir, checkpoint, .safetensors file, or sim_to_real, which comes along",
+        help="workdir, checkpoint, .safetensors file, or sim_to_real, which is included",
     )
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the data set")
+    names = [name for name, data_set in DATA_SETS.items() if data_set.make is None]
     parser.add_argument(
         "--name",
-        choices=("octa500", "rose", "folder", "prepared"),
-        help="which data set it is; default: what the folder looks like",
+        choices=(*names, PREPARED),
+        help=f"the data set: {help_on_names(names)}, or one that the command prepare has stored; "
+        "default: what the folder looks like",
     )
-    parser.add_argument("--subset", help="of octa500: 3M or 6M; of rose: 1, 2, O, Z or H")
+    parser.add_argument("--subset", help=help_on_subsets())
     parser.add_argument(
         "--slab",
         help="as config.data.slab; default: what the weights were trained on, if they name it; "
@@ -51,7 +54,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--incomplete", choices=("error", "skip"), default="error",
-        help="what to do about a case that lacks one of several slabs; default error",
+        help="stop at a case that lacks one of several slabs, or skip it; default error",
     )  # fmt: skip
     parser.add_argument(
         "--split", choices=("test", "val", "train", "all"), default="test", help="default test"
@@ -77,7 +80,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--um-per-px",
         type=float,
-        help="pixel pitch of the files; those of OCTA-500 and of synthetic eyes tell theirs",
+        help="pixel pitch of the files; known for OCTA-500 and for synthetic eyes",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="the first N cases only")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the files")
@@ -87,12 +90,12 @@ def run(options: argparse.Namespace) -> None:
     """Evaluates one network on one split.
 
     Raises:
-        UserError: a flag, data set or weights that cannot be used; nothing is written then.
+        UserError: a flag, the data set or the weights cannot be used; nothing is written.
     """
     if options.threshold is not None and options.protocol != "native":
         raise UserError(
-            f"--threshold: the protocol {options.protocol} has its own; leave it out, or choose "
-            "--protocol native."
+            f"--threshold: the protocol {options.protocol} has its own threshold; leave it out, or "
+            "choose --protocol native."
         )
     if options.limit is not None and not options.limit > 0:
         raise UserError(f"--limit={options.limit}: expected more than 0.")
@@ -106,8 +109,6 @@ def run(options: argparse.Namespace) -> None:
         Window.parse(options.window, "--window"),
         options.postprocess,
     )
-    if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache/s2a_jax/xla"))
     model = Segmenter.load_from_checkpoint(options.weights)
     slab = _slab(options, model)
     selection = _select(options, slab)
@@ -118,8 +119,8 @@ def run(options: argparse.Namespace) -> None:
     result = score_cases(predictions, len(selection.cases), settings)
     sizes = [case.image.shape[:2] for case in selection.cases]
     notes = (*selection.notes, *stretched_notes(sizes, settings.protocol.side))
-    if not model.slabs and model.slab and counterpart(model.slab) != counterpart(slab or ""):
-        other = slab or "what --slab default chose"
+    if not model.slabs and model.slab and layer_of(model.slab) != layer_of(slab or ""):
+        other = slab or "the slab that --slab default chose"
         notes = (*notes, f"The network was trained on the slab {model.slab}, not on {other}.")
     subject = Subject(options.split, model.network, model.fields, None, notes)
     console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 110)
@@ -136,21 +137,19 @@ def run(options: argparse.Namespace) -> None:
     console.print(f"{len(result.ids)} cases -> {out}")
 
 
-def _slab(options: argparse.Namespace, model: Any) -> str | None:
-    """As `config.data.slab`: what --slab says, or what the network was trained on.
+def _slab(options: argparse.Namespace, model: Segmenter) -> str | None:
+    """The slabs to read, as `config.data.slab`: those of --slab, or of the network's training.
 
     Raises:
-        UserError: --slab names other slabs than those that the network takes, or another order.
+        UserError: --slab names other slabs than the network takes, or in another order.
     """
-    from s2a_jax.data.synthetic_slabs import counterpart
-
     if options.slab is None:
         return model.slab
     try:
         given = () if options.slab == "default" else slab_names(options.slab)
     except UserError as error:
         raise UserError(with_flags(str(error), _FLAGS)) from error
-    if model.slabs and [*map(counterpart, given)] != [*map(counterpart, model.slabs)]:
+    if model.slabs and [*map(layer_of, given)] != [*map(layer_of, model.slabs)]:
         raise UserError(
             f"--slab={options.slab}: the network was trained on {','.join(model.slabs)}, in this "
             "order; give these, or the names that the data set has for them, in the same order."
@@ -158,10 +157,8 @@ def _slab(options: argparse.Namespace, model: Any) -> str | None:
     return ",".join(given) or None
 
 
-def _select(options: argparse.Namespace, slab: str | None) -> Any:
-    """The cases; mistakes are told by the flags of this command."""
-    from s2a_jax.data.selection import select_cases
-
+def _select(options: argparse.Namespace, slab: str | None) -> Selection:
+    """Reads the cases; errors name the flags of this command."""
     try:
         return select_cases(
             options.data,
@@ -185,7 +182,7 @@ def _select(options: argparse.Namespace, slab: str | None) -> Any:
         raise UserError(with_flags(str(error), _FLAGS)) from error
 
 
-def _check_slabs(image: Any, slabs: tuple[str, ...], root: Path) -> None:
+def _check_slabs(image: np.ndarray, slabs: tuple[str, ...], root: Path) -> None:
     """Raises a UserError unless the images have as many slabs as the network takes."""
     count = 1 if image.ndim == 2 else image.shape[2]
     if count != (len(slabs) or 1):
@@ -196,13 +193,9 @@ def _check_slabs(image: Any, slabs: tuple[str, ...], root: Path) -> None:
 
 
 def _predictions(
-    selection: Any, predict: Callable, side: int | None, um_per_px: float | None
-) -> Iterator[Any]:
-    """Every case at its own size, or resized to `side`, with the network's probabilities."""
-    from s2a_jax.data.cases import resized
-    from s2a_jax.evaluation.scoring import Prediction
-    from s2a_jax.inputs.slabs import first_slab
-
+    selection: Selection, predict: Callable, side: int | None, um_per_px: float | None
+) -> Iterator[Prediction]:
+    """Predicts every case at its own size, or resized to `side`."""
     rows = zip(selection.ids, selection.cases, selection.um_per_px, strict=True)
     for name, native, known in rows:
         case = resized(native, side)

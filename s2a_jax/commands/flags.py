@@ -1,4 +1,4 @@
-"""What commands do alike with their flags."""
+"""Flags that several commands share: error messages about them, and `--out`."""
 
 import contextlib
 import os
@@ -8,22 +8,22 @@ from pathlib import Path
 
 from s2a_jax.errors import UserError
 
-_FIELD = re.compile(r"(?:--)?config\.data\.(\w+)")
+_FIELD = re.compile(r"(?:--)?config\.data\.(\w+(?:\.\w+)?)")
 
 
 def with_flags(text: str, flags: Mapping[str, str]) -> str:
-    """A sentence about fields of `config.data`, with the flags that a command has for them.
+    """Replaces fields of `config.data` in a sentence by the flags of a command.
 
     Args:
         text: the sentence.
-        flags: field -> flag; a field that is not there keeps its name.
+        flags: field -> flag; other fields keep their names.
     """
     return _FIELD.sub(lambda match: flags.get(match[1], match[0]), text)
 
 
 @contextlib.contextmanager
 def fields_as_flags(flags: Mapping[str, str]) -> Iterator[None]:
-    """Mistakes in data are told by the fields of a configuration; here by a command's flags."""
+    """Replaces fields of `config.data` in error messages by the flags of a command."""
     try:
         yield
     except UserError as error:
@@ -31,26 +31,26 @@ def fields_as_flags(flags: Mapping[str, str]) -> Iterator[None]:
 
 
 def check_out_folder(folder: Path, flag: Path) -> None:
-    """Raises a UserError unless results can go to a folder, which is made if its parent is there.
+    """Raises a UserError unless results can be written to a folder, or it can be made.
 
     Args:
-        folder: where the results go.
-        flag: what `--out` was; its folder, or itself.
+        folder: the folder of the results.
+        flag: value of `--out`: this folder, or a file in it.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--out={flag}: {folder} is a file; give a folder.")
     parent = folder.absolute().parent
     if not parent.is_dir():
         raise UserError(
-            f"--out={flag}: the folder {parent} does not exist; make it first, or correct the path."
+            f"--out={flag}: the folder {parent} does not exist; make it, or correct the path."
         )
     home = folder if folder.exists() else parent
     if not os.access(home, os.W_OK | os.X_OK):
-        raise UserError(f"--out={flag}: {home} may not be written to; give another folder.")
+        raise UserError(f"--out={flag}: {home} is not writable; give another folder.")
 
 
 def make_out_folder(folder: Path) -> None:
-    """Makes the last folder of a path that `check_out_folder` has looked at."""
+    """Makes a folder that `check_out_folder` has checked."""
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:

@@ -4,31 +4,41 @@ import argparse
 from pathlib import Path
 
 from s2a_jax.commands.flags import fields_as_flags
-from s2a_jax.data.pitch import SYNTHETIC_FIELD_MM
 from s2a_jax.data.prepared.prepare import prepare, prepare_synthetic
+from s2a_jax.data.sets import DATA_SETS, help_on_names, help_on_subsets
+from s2a_jax.data.synthetic import FIELD_MM
 from s2a_jax.errors import UserError
 
-_FLAGS = {name: f"--{name}" for name in ("slab", "subset", "incomplete")} | {"root": "--from"}
-"""Field of `config.data` -> what it is called here."""
+_COUNTS = {"train": 96, "val": 8, "test": 24}
+_FLAGS = {
+    **{name: f"--{name}" for name in ("slab", "subset", "incomplete", "size")},
+    **{f"synthetic.{name}": f"--{name}" for name in ("seed", *_COUNTS)},
+    "synthetic.field_mm": "--field",
+    "root": "--from",
+}
+"""Field of `config.data` -> flag of this command."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     parser.description = (
         "Reads a raw folder, reports what it holds (masks, prevalence, duplicates, "
-        "unreadable files) and writes it as a TFDS data set. A data set that is there already is "
-        "not written again; one that was stopped is gone on with by the same command."
+        "unreadable files) and writes it as a TFDS data set. An existing data set is not written "
+        "again. Run the same command again to resume one that was stopped."
     )
-    parser.add_argument("name", choices=("octa500", "rose", "folder", "synthetic"))
-    parser.add_argument("--from", type=Path, dest="source", metavar="RAW", help="the raw folder")
-    parser.add_argument("--to", required=True, type=Path, dest="target", metavar="DIR")
-    parser.add_argument("--subset", help="of octa500: 3M or 6M; of rose: 1, 2, O, Z or H")
+    parser.add_argument("name", choices=tuple(DATA_SETS), help=help_on_names())
+    parser.add_argument("--from", type=Path, dest="raw", metavar="RAW", help="the raw folder")
+    parser.add_argument(
+        "--to", required=True, type=Path, dest="target", metavar="DIR",
+        help="folder of all prepared data sets",
+    )  # fmt: skip
+    parser.add_argument("--subset", help=help_on_subsets())
     parser.add_argument(
         "--slab", help="as config.data.slab, one or several; default: the superficial one"
     )
     parser.add_argument(
         "--incomplete", choices=("error", "skip"), default="error",
-        help="what to do about a case that lacks one of several slabs; default error",
+        help="stop at a case that lacks one of several slabs, or skip it; default error",
     )  # fmt: skip
     parser.add_argument("--skip-unreadable", action="store_true", help="leave such cases out")
     eyes = parser.add_argument_group("synthetic eyes")
@@ -40,11 +50,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         nargs=2,
         default=(3.0, 3.0),
         metavar=("LOW", "HIGH"),
-        help="sides of the field of view, drawn between these, {:g} to {:g} mm; default 3 3".format(
-            *SYNTHETIC_FIELD_MM
-        ),
+        help="the side of the field of view is drawn between these, {:g} to {:g} mm; "
+        "default 3 3".format(*FIELD_MM),
     )
-    for split, count in (("train", 96), ("val", 8), ("test", 24)):
+    for split, count in _COUNTS.items():
         eyes.add_argument(f"--{split}", type=int, default=count, help=f"default {count}")
 
 
@@ -52,14 +61,15 @@ def run(options: argparse.Namespace) -> None:
     """Prepares one data set.
 
     Raises:
-        UserError: a flag, folder or file that cannot be used.
+        UserError: a flag, folder or file cannot be used.
     """
-    if options.name != "synthetic" and options.source is None:
-        raise UserError("--from is missing: the raw folder.")
-    if options.name == "synthetic" and options.source is not None:
+    is_made = DATA_SETS[options.name].make is not None
+    if not is_made and options.raw is None:
+        raise UserError("--from is missing: give the raw folder.")
+    if is_made and options.raw is not None:
         raise UserError("--from: synthetic eyes are made, not read; leave it out.")
-    if options.name == "synthetic":
-        counts = {split: getattr(options, split) for split in ("train", "val", "test")}
+    if is_made:
+        counts = {split: getattr(options, split) for split in _COUNTS}
         field = tuple(options.field)
         with fields_as_flags(_FLAGS):
             prepare_synthetic(
@@ -69,7 +79,7 @@ def run(options: argparse.Namespace) -> None:
     with fields_as_flags(_FLAGS):
         prepare(
             options.name,
-            options.source,
+            options.raw,
             options.target,
             options.subset,
             options.slab,

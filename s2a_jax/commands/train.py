@@ -9,7 +9,7 @@ from rich.console import Console
 from s2a_jax.config.fields import set_fields
 from s2a_jax.config.load import load_config, shipped_names
 from s2a_jax.config.recipes import resolve
-from s2a_jax.data.dataset import data_slabs
+from s2a_jax.data.load import data_slabs
 from s2a_jax.errors import UserError
 from s2a_jax.report.write import write_report
 from s2a_jax.runs.workdir import Workdir

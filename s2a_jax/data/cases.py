@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from s2a_jax.data.octa500 import CaseFiles
+from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.images import FAZ_VALUE, binary_mask, class_mask, combined_mask, resize_mask
 from s2a_jax.inputs.slabs import read_slabs, resize_slabs
@@ -25,15 +25,15 @@ class CaseSet:
     """N cases of one size.
 
     Attributes:
-      ids: N names, in the order of the arrays.
-      images: [N, H, W], or [N, H, W, C] with C > 1 slabs; uint8 (value / 255 is the intensity) if
-        that loses nothing, which is so for 8-bit files at their native size, and otherwise float32
-        in [0, 1].
-      rv: uint8 [N, H, W] in {0, 1}, vessels; all 0 where `has_rv` is false.
-      faz: uint8 [N, H, W] in {0, 1}, foveal avascular zone; all 0 where `has_faz` is false.
-      has_rv: bool [N], whether the case has a vessel mask.
-      has_faz: bool [N], whether the case has a FAZ mask.
-      native_sizes: int32 [N, 2], height and width of the files in pixels.
+        ids: N names, in the order of the arrays.
+        images: [N, H, W], or [N, H, W, C] with C > 1 slabs; uint8 (value / 255 is the intensity)
+            where that loses nothing, as with 8-bit files at their native size, and otherwise
+            float32 in [0, 1].
+        rv: uint8 [N, H, W] in {0, 1}, vessels; all 0 where `has_rv` is false.
+        faz: uint8 [N, H, W] in {0, 1}, foveal avascular zone; all 0 where `has_faz` is false.
+        has_rv: bool [N], whether the case has a vessel mask.
+        has_faz: bool [N], whether the case has a FAZ mask.
+        native_sizes: int32 [N, 2], height and width of the files in pixels.
     """
 
     ids: tuple[str, ...]
@@ -49,15 +49,15 @@ class CaseSet:
 
 
 def concatenate(sets: Sequence[CaseSet]) -> CaseSet:
-    """Joins sets of one size in the order given.
+    """Joins sets of one size in the given order.
 
-    The images stay uint8 if those of all sets are, and become float32 otherwise.
+    The images stay uint8 if those of all sets are uint8, and become float32 otherwise.
 
     Args:
-      sets: at least one set; all of the same H, W and C.
+        sets: at least one set; all of the same H, W and C.
 
     Raises:
-      ValueError: no sets, or sets of different sizes.
+        ValueError: no sets, or sets of different sizes.
     """
     if not sets:
         raise ValueError("concatenate needs at least one CaseSet")
@@ -75,30 +75,30 @@ def concatenate(sets: Sequence[CaseSet]) -> CaseSet:
 def load_cases(files: Sequence[CaseFiles], size: int) -> CaseSet:
     """Reads all images and masks, and resizes those of another size.
 
-    Nothing is written. A bar on standard error shows the progress if it takes long.
+    A bar on standard error shows the progress if this takes long.
 
     Args:
-      files: the cases to read; may be empty.
-      size: height and width of the result in pixels; an image that is not square is stretched.
+        files: the cases to read; may be empty.
+        size: height and width of the result in pixels; an image that is not square is stretched.
 
     Returns:
-      The cases in the order of `files`, H = W = `size`.
+        The cases in the order of `files`, H = W = `size`.
 
     Raises:
-      UserError: a file cannot be read or has unexpected values, a mask or slab differs in size
-        from its image, or no combined mask at all holds a FAZ.
+        UserError: a file cannot be read or has unexpected values, a mask or slab differs in size
+            from its image, or there are combined masks but none holds a FAZ.
     """
     return stacked([case.id for case in files], read_cases(files, size), size)
 
 
 class Case(NamedTuple):
-    """One decoded case; masks are None where there is none.
+    """One decoded case; a missing mask is None.
 
     Attributes:
-      image: float32 in [0, 1], or uint8, [H, W], or [H, W, C] with C > 1 slabs.
-      rv: bool [H, W].
-      faz: bool [H, W].
-      native_size: height and width of the files in pixels.
+        image: float32 in [0, 1], or uint8, [H, W], or [H, W, C] with C > 1 slabs.
+        rv: bool [H, W].
+        faz: bool [H, W].
+        native_size: height and width of the files in pixels.
     """
 
     image: np.ndarray
@@ -111,7 +111,7 @@ def read_case(files: CaseFiles) -> Case:
     """Reads the files of one case at their own size.
 
     Raises:
-      UserError: a file cannot be read, has unexpected values, or a mask or slab has another size.
+        UserError: a file cannot be read, has unexpected values, or a mask or slab has another size.
     """
     image = read_slabs([files.image, *files.further])
     rv, faz = None, None
@@ -131,7 +131,10 @@ def read_case(files: CaseFiles) -> Case:
 
 
 def resized(case: Case, size: int | None) -> Case:
-    """The case at `size` x `size` pixels, or its own; its image as uint8 if that loses nothing."""
+    """The case at `size` x `size` pixels, or its own size for None.
+
+    The image becomes uint8 where that loses nothing.
+    """
     image, rv, faz = case.image, case.rv, case.faz
     if size is not None and image.shape[:2] != (size, size):
         image = resize_slabs(_unit(image), (size, size))
@@ -140,7 +143,7 @@ def resized(case: Case, size: int | None) -> Case:
 
 
 def stacked(ids: Sequence[str], cases: Sequence[Case], size: int, slabs: int = 1) -> CaseSet:
-    """The arrays of cases that all are `size` x `size`; `slabs` matters where there are none."""
+    """Stacks cases of `size` x `size` pixels; `slabs` gives the shape of an empty set."""
     empty = (size, size, slabs) if slabs > 1 else (size, size)
     shape = cases[0].image.shape if cases else empty
     empty_image = np.zeros((0, *shape), np.uint8)
@@ -193,9 +196,9 @@ def _check_size(mask_path: Path, mask: np.ndarray, image_path: Path, image: np.n
 
 
 def check_combined(files: Sequence[CaseFiles], cases: Sequence[Case]) -> None:
-    """Raises a UserError if there are combined masks, and none of them holds a FAZ."""
-    # Vessel masks in the place of combined ones would pass for eyes without a FAZ, and a model
-    # would learn to find none.
+    """Raises a UserError if there are combined masks but none of them holds a FAZ."""
+    # Vessel masks in place of combined masks would pass for eyes without a FAZ, and a model would
+    # learn to find none.
     pairs = [
         (file.combined, case.faz)
         for file, case in zip(files, cases, strict=True)
@@ -210,7 +213,7 @@ def check_combined(files: Sequence[CaseFiles], cases: Sequence[Case]) -> None:
 
 
 def _compact(image: np.ndarray) -> np.ndarray:
-    """Float32 in [0, 1] -> uint8 if exactly the same image can be had from it."""
+    """Float32 in [0, 1] -> uint8 where that gives back exactly the same image."""
     levels = np.rint(image * 255).astype(np.uint8)
     return levels if (_unit(levels) == image).all() else image
 
@@ -228,7 +231,7 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _with_progress(cases: Iterable[Case], total: int) -> Iterator[Case]:
-    """Passes `cases` on; shows a bar on a terminal once that has taken a while."""
+    """Yields `cases`; a terminal shows a bar once that takes long."""
     start = time.monotonic()
     progress = Progress(console=Console(stderr=True), transient=True)
     task = progress.add_task("Reading images", total=total)

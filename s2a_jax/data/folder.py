@@ -1,11 +1,13 @@
-"""Lists a user's own folder of images and masks, split already or not."""
+"""A user's own folder of images and masks, with split folders or without."""
 
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
+from s2a_jax.data.entry import DataSet, Subset
 from s2a_jax.data.layouts import SPLIT_LAYOUTS, existing_folder, has_layout, list_slabs
 from s2a_jax.data.pairing import SPLITS, Listing, SlabFolder, SplitFiles, pair_splits, with_slabs
+from s2a_jax.data.synthetic import set_pitch
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import child_folder, images_in
 from s2a_jax.inputs.slabs import SlabError, slab_names
@@ -18,7 +20,7 @@ _UNSPLIT = (
     "images/ with masks/<stem>.png (0, 100 FAZ, 255 vessel), masks/<stem>_rv.png and "
     "<stem>_faz.png, or the folders rv/ and faz/"
 )
-_HELP = "Arrange the files as data/README.md tells, and pass --config.data.root=DIR."
+_HELP = "Arrange the files as data/README.md describes, and pass --config.data.root=DIR."
 _VAL, _TEST = 0.1, 0.2  # shares of a folder that is not split
 
 
@@ -27,19 +29,19 @@ def list_user_folder(
 ) -> Listing:
     """Lists {train,val,test} folders in any known layout, or a folder without splits.
 
-    Without splits, a case's split follows from a hash of its name alone, about 70 % train, 10 %
-    val and 20 % test: it stays the same when other images come or go.  Images of one eye that have
-    different names may fall into different splits; make split folders to keep them together.
+    Without splits, a hash of a case's name decides its split, about 70 % train, 10 % val and 20 %
+    test: it stays the same when other images are added or removed. Images of one eye with different
+    names may fall into different splits; make split folders to keep them together.
 
     Args:
-      root: the folder.
-      slab: folder of the images below the images' folder, or several with commas between, which
-        hold the slabs of the same eyes under the same names; None: the images' folder itself.
-      skip_incomplete: leave out cases that lack one of the slabs, instead of raising.
+        root: the folder.
+        slab: name of a folder below the images' folder, or several with commas between, which
+            hold the slabs of the same eyes under the same names; None: the images' folder itself.
+        skip_incomplete: leave out cases that lack one of the slabs, instead of raising.
 
     Raises:
-      UserError: nothing recognised, no train case, a case that lacks a slab, or two files for one
-        image or mask.
+        UserError: nothing is recognised, there is no train case, a case lacks a slab, or one image
+            or mask has two files.
     """
     below = [f"/{name}" for name in slab_names(slab)] or [""]
     root = existing_folder(root, _HELP)
@@ -71,7 +73,7 @@ def list_user_folder(
 
 
 def _slab(images: Path | None, expected: Path, name: str) -> SlabFolder:
-    """The images of one slab; their home is called `expected` if it is not there."""
+    """The images of one slab; `expected` is the images' folder where it lacks."""
     path = child_folder(images, name) if images and name else images
     return SlabFolder(path or (images or expected) / name, images_in(path))
 
@@ -81,3 +83,12 @@ def _split_of(stem: str) -> str:
     if share < _VAL:
         return "val"
     return "test" if share < _VAL + _TEST else "train"
+
+
+FOLDER = DataSet(
+    name="folder",
+    about="your own images",
+    list_cases=lambda root, _, slab, skip_incomplete: list_user_folder(root, slab, skip_incomplete),
+    subsets={None: Subset()},
+    pitch=lambda _, root: set_pitch(root),  # synthetic eyes that lie in a folder
+)

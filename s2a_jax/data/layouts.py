@@ -1,4 +1,4 @@
-"""Layouts in which every split has a folder of its own, and how to list them."""
+"""Layouts in which every split has a folder of its own, and how to list their cases."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _SPLIT_NAMES = {
 
 
 class NotRecognisedError(UserError):
-    """A folder does not hold what was looked for at all; other mistakes tell more about it."""
+    """A folder holds nothing like the data set; any other error says more about the folder."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class SplitLayout:
     """Names inside each split folder; a mask is <folder>/<stem><suffix>.<extension>.
 
     Attributes:
-      name: the layout, for people.
-      image: folder of the images below the split's; it may be nested (`img/SCC`) and may hold
-        `{split}`, the split's own folder name.
-      rv, faz, combined: folder and suffix of each kind of mask, or None.
-      threshold: masks are inside from this value on; None: they hold two values alone.
+        name: the layout as messages show it.
+        image: folder of the images below the split's; it may be nested (`img/SCC`) and may hold
+            `{split}`, the split's own folder name.
+        rv, faz, combined: folder and suffix of each kind of mask, or None.
+        threshold: lowest value inside a mask; None: masks hold two values only.
     """
 
     name: str
@@ -60,18 +60,18 @@ SPLIT_LAYOUTS = (
     ),
     SplitLayout("{train,valid,test}/{img,gt}", image="img", combined=("gt", "")),
 )
-"""What is recognised, in this order; a new layout goes here."""
+"""The recognised layouts, in the order in which they are tried."""
 
 
 def existing_folder(root: str | Path, remedy: str) -> Path:
-    """The absolute path of a folder that can be read and is not empty.
+    """The absolute path of a folder; checks that it can be read and is not empty.
 
     Args:
-      root: the folder; `~` is the home folder.
-      remedy: what to do otherwise, a sentence.
+        root: the folder; `~` is the home folder.
+        remedy: a sentence that says what to do about a missing or empty folder.
 
     Raises:
-      UserError: it is missing, no folder, empty, or may not be opened.
+        UserError: the folder is missing, empty, no folder, or may not be opened.
     """
     root = Path(root).expanduser().absolute()
     if not root.is_dir():
@@ -97,24 +97,17 @@ def has_layout(folder: Path, layout: SplitLayout) -> bool:
     )
 
 
-def list_splits(folder: Path, layout: SplitLayout) -> Listing:
-    """Lists a folder that has the layout.
-
-    Raises:
-      UserError: as `pair_splits`, or two files for one image or mask.
-    """
-    return list_slabs([(folder, layout)], skip_incomplete=False)
-
-
-def list_slabs(places: Sequence[tuple[Path, SplitLayout]], skip_incomplete: bool) -> Listing:
-    """Lists the slabs of the same eyes; a slab's images carry the names of the first one's.
+def list_slabs(
+    places: Sequence[tuple[Path, SplitLayout]], skip_incomplete: bool = False
+) -> Listing:
+    """Lists the cases of one slab, or of several slabs whose images have the same names.
 
     Args:
-      places: folder and layout of each slab; the masks are those of the first.
-      skip_incomplete: as for `pair_splits`.
+        places: folder and layout of each slab; the masks are those of the first slab.
+        skip_incomplete: as for `pair_splits`.
 
     Raises:
-      UserError: as `pair_splits`, or two files for one image or mask.
+        UserError: as `pair_splits`, or two files for one image or mask.
     """
     folder, layout = places[0]
     groups = {}
@@ -133,13 +126,13 @@ def list_slabs(places: Sequence[tuple[Path, SplitLayout]], skip_incomplete: bool
 
 
 def _slab(home: Path | None, expected: Path, image: str) -> SlabFolder:
-    """The images of one split, whose folder is called `expected` if it is not there."""
+    """The images of one slab in one split; `expected` is the split's folder where it lacks."""
     path = (home or expected) / image.replace("{split}", (home or expected).name)
     return SlabFolder(path, _files_at(home, (image, "")))
 
 
 def _files_at(home: Path | None, place: tuple[str, str] | None) -> dict[str, Path]:
-    """The files of a layout's entry in one split's folder, where both exist."""
+    """The files at a layout's (folder, suffix) in one split's folder; {} where either lacks."""
     if home is None or place is None:
         return {}
     name, suffix = place

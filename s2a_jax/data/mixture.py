@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from s2a_jax.data.synthetic_slabs import synthetic_slabs
+from s2a_jax.data.sets import synthetic_slabs
 from s2a_jax.errors import UserError
 
 _KEYS = ("name", "root", "weight", "subset", "slab")
@@ -12,25 +12,25 @@ _KEYS = ("name", "root", "weight", "subset", "slab")
 def mixture_sources(
     config: Mapping[str, Any], slabs: Sequence[str] = ()
 ) -> dict[str, tuple[Mapping[str, Any], float]]:
-    """Every source's data section and its share; the main source comes first.
+    """The data section and share of every source, the main source first.
 
     Args:
-        config: the data section; `configs/default.py` tells its fields.
-        slabs: those of the main source, for which synthetic eyes need slabs to match.
+        config: the data section; `configs/default.py` describes its fields.
+        slabs: names of the main source's slabs, which synthetic eyes have to match.
 
     Returns:
         Name -> (data section, weight > 0); the weights add up to 1.
 
     Raises:
-        UserError: an entry of `mixture` cannot be read, or leaves nothing for the main source, or
-            synthetic eyes have no slabs to match.
+        UserError: an entry of `mixture` cannot be read, the shares leave nothing for the main
+            source, or synthetic eyes lack a slab that matches.
     """
     mixture, main = config["mixture"], dict(config)
     sources: dict[str, tuple[Mapping[str, Any], float]] = {config["name"]: (config, 0.0)}
     if synthetic := _share(mixture["synthetic"], "synthetic"):
         if config["name"] == "synthetic":
             raise UserError(
-                "config.data.mixture.synthetic: all eyes are synthetic already; leave it out."
+                "config.data.mixture.synthetic: all cases are synthetic already; leave it out."
             )
         slab = ",".join(slabs) or None
         try:
@@ -38,8 +38,7 @@ def mixture_sources(
         except UserError as error:
             raise UserError(
                 "config.data.mixture.synthetic: synthetic eyes have no slab that stands for "
-                f"{slab} of the main source; leave them out, or name its slabs as data/README.md "
-                "tells."
+                f"{slab} of the main source; leave them out, or use slab names of data/README.md."
             ) from error
         sources["synthetic"] = ({**main, "name": "synthetic", "slab": slab}, synthetic)
     for i, text in enumerate(_texts(mixture["others"])):
@@ -48,14 +47,14 @@ def mixture_sources(
         if not weight:
             raise UserError(f"config.data.mixture.others[{i}]: weight=0; leave the source out.")
         name = fields["name"]
-        while name in sources:  # two folders, say
+        while name in sources:  # such as two folders
             name += "+"
         sources[name] = ({**main, "slab": None, **fields}, weight)
     rest = 1 - sum(weight for _, weight in sources.values())
     if rest < 1e-6:
         raise UserError(
-            f"config.data.mixture: the shares add up to {1 - rest:g}; they must leave something "
-            f"below 1 for {config['name']}."
+            f"config.data.mixture: the shares add up to {1 - rest:g}; their sum must stay below 1 "
+            f"and leave a share for {config['name']}."
         )
     sources[config["name"]] = (config, rest)
     return sources
@@ -64,7 +63,7 @@ def mixture_sources(
 def _texts(others: Any) -> tuple[str, ...]:
     if isinstance(others, str) or not all(isinstance(text, str) for text in others):
         raise UserError(
-            f"config.data.mixture.others={others!r}: expected a tuple of texts such as "
+            f"config.data.mixture.others={others!r}: expected a tuple of strings such as "
             "('name=folder,root=DIR,weight=0.2',)."
         )
     return tuple(others)

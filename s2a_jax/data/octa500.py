@@ -1,21 +1,20 @@
-"""Recognises OCTA-500 on disk, and the layout of our own sets, and lists their cases."""
+"""OCTA-500: recognises the releases and their layouts on disk, and lists the cases."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from s2a_jax.data.entry import DataSet, Pitch, Subset
 from s2a_jax.data.layouts import (
-    OURS,
     SPLIT_LAYOUTS,
     NotRecognisedError,
     SplitLayout,
     existing_folder,
     has_layout,
-    list_splits,
+    list_slabs,
 )
 from s2a_jax.data.pairing import (
     SPLITS,
-    CaseFiles,
     Listing,
     SlabFolder,
     SplitFiles,
@@ -24,12 +23,9 @@ from s2a_jax.data.pairing import (
 )
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import child_folder, first_few, fold_name, folders_in, images_in
-from s2a_jax.inputs.slabs import SlabError, check_slabs
+from s2a_jax.inputs.slabs import SlabError
 
-__all__ = ["OCTA500_IDS", "SPLITS", "CaseFiles", "Listing", "list_octa500", "list_split_folders"]
-
-# The official splits of OCTA-500 by id.
-OCTA500_IDS = {
+_IDS = {
     "3M": {
         "train": range(10301, 10441),
         "val": range(10441, 10451),
@@ -41,6 +37,7 @@ OCTA500_IDS = {
         "test": range(10201, 10301),
     },
 }
+"""Subset -> official split -> ids of its eyes."""
 _SUBSET_OF_NAME = {
     alias: subset
     for subset, digit in (("3M", 3), ("6M", 6))
@@ -51,11 +48,10 @@ _HELP = (
     "pass --config.data.root=DIR; to try the program without any data, run "
     "`python main.py --config configs/synthetic.py --workdir runs/demo`."
 )
-OCTA500_SLABS = ("ILM_OPL", "FULL", "OPL_BM")
 _DEPTH = 2  # how far below the given root a data set or subset folder may lie
 
 _LABELS = ("GT_LargeVessel", "GT_FAZ", "GT_CAVF")
-"""Folders of vessel masks, of FAZ masks, and of classes that serve where one of these lacks."""
+"""Folders of vessel masks, FAZ masks, and classes that replace a missing one of these."""
 _NEW_RELEASE = f"OCTA-500, new release (Label/{{{','.join(_LABELS)}}})"
 _OLD_RELEASE = "OCTA-500, old release (GroundTruth)"
 _LOOKED_FOR = (
@@ -67,10 +63,10 @@ _LOOKED_FOR = (
 
 @dataclass(frozen=True)
 class _Found:
-    """A recognised folder: `slabs` hold the images by id, or else `layout` the split folders."""
+    """A recognised folder: a release with `slabs` of images by id, or a `layout` of splits."""
 
     folder: Path
-    subset: str | None  # None: nothing tells
+    subset: str | None  # None: unknown
     slabs: tuple[SlabFolder, ...] = ()
     layout: SplitLayout | None = None
 
@@ -78,27 +74,25 @@ class _Found:
 def list_octa500(
     root: str | Path, subset: str, slab: str | None = None, skip_incomplete: bool = False
 ) -> Listing:
-    """Finds OCTA-500 in any of its usual layouts.
+    """Finds OCTA-500 in any of its usual layouts and lists the cases of a subset.
 
-    The releases by id are split as their authors do. A val split that is absent is made from the
-    last tenth of train. Split folders are taken as they are: `subset` matters for them only if
-    they lie in a folder named after a subset.
+    The releases by id have the official splits. An absent val split is made from the last tenth of
+    train. Split folders are kept as they are: `subset` matters for them only in a folder named
+    after a subset.
 
     Args:
-      root: the data set's folder, its parent, or a subset's folder.
-      subset: "3M" or "6M".
-      slab: of the releases, the layers that are projected: "ILM_OPL" (the superficial ones; also
-        None), "FULL" or "OPL_BM"; or several with commas between.
-      skip_incomplete: leave out cases that lack one of the slabs, instead of raising.
+        root: the data set's folder, its parent, or a subset's folder.
+        subset: "3M" or "6M".
+        slab: of the releases, "ILM_OPL" (superficial; also None), "FULL" or "OPL_BM", or several
+            with commas between.
+        skip_incomplete: leave out cases that lack one of the slabs, instead of raising.
 
     Raises:
-      UserError: an unknown subset or slab, a slab of split folders, nothing or several data sets
-        recognised, the subset or its train split is absent, a case that lacks a slab, ids outside
-        the official ranges, or two files for one image or mask.
+        UserError: the subset or slab is unknown, split folders are to have slabs, no or several
+            data sets are recognised, the subset or its train split is absent, a case lacks a slab,
+            ids are outside the official ranges, or one image or mask has two files.
     """
-    if subset not in OCTA500_IDS:
-        raise UserError(f"The OCTA-500 subset {subset!r} is unknown; choose 3M or 6M.")
-    names = check_slabs(slab, OCTA500_SLABS, "OCTA-500")
+    names = OCTA500.slab_names(subset, slab)
     root = existing_folder(root, _HELP)
     found = _choose(_search(root, names), root, subset)
     if found.layout is not None:
@@ -108,28 +102,14 @@ def list_octa500(
                 "in which there is one kind of image",
                 "leave it out",
             )
-        return list_splits(found.folder, found.layout)
+        return list_slabs([(found.folder, found.layout)])
     layout, files = _files_by_id(found)
     groups = _by_official_split(files, subset)
     return pair_splits(found.folder, layout, groups, skip_incomplete)
 
 
-def list_split_folders(root: str | Path) -> Listing:
-    """Lists `{train,val,test}/{images,masks}`; a mask is as `CaseFiles` describes.
-
-    Masks are masks/<stem>.png (both structures) or masks/<stem>_rv.png and masks/<stem>_faz.png.
-
-    Raises:
-      UserError: no such folder, no train split, or two files for one image or mask.
-    """
-    root = existing_folder(root, _HELP)
-    if not has_layout(root, OURS):
-        raise UserError(f"{root} has no train/images and train/masks; expected {OURS.name}.")
-    return list_splits(root, OURS)
-
-
 def _search(root: Path, slab_names: tuple[str, ...]) -> list[_Found]:
-    """All recognised folders: releases by id before split folders, then by depth."""
+    """Every recognised folder: releases by id before split folders, then by depth."""
     by_id, by_folder = [], []
     level = [root]
     for _ in range(_DEPTH + 1):
@@ -157,7 +137,7 @@ def _choose(found: Sequence[_Found], root: Path, subset: str) -> _Found:
         if other is not None:
             raise NotRecognisedError(
                 f"{root} does not hold the subset {subset} of OCTA-500, only {other.subset} (in "
-                f"{other.folder}); add the folder of {subset} or choose {other.subset}."
+                f"{other.folder}); add the folder of {subset}, or choose {other.subset}."
             )
         pool = found
     first = pool[0]
@@ -173,7 +153,7 @@ def _rank(found: _Found, root: Path) -> tuple[bool, int]:
 
 
 def _slabs(folder: Path, names: tuple[str, ...]) -> tuple[SlabFolder, ...]:
-    """The slabs' images, OCTA(<name>), in a subset's folder; nothing where there is no image."""
+    """The images of each slab, OCTA(<name>), in a subset's folder; () where there are none."""
     maps = child_folder(folder, "Projection Maps")
     if maps is None:
         return ()
@@ -187,14 +167,14 @@ def _slabs(folder: Path, names: tuple[str, ...]) -> tuple[SlabFolder, ...]:
 def _subset_of_ids(slabs: tuple[SlabFolder, ...]) -> str | None:
     for slab in slabs:
         for stem in slab.files:
-            for subset in OCTA500_IDS:
+            for subset in _IDS:
                 if _official_split(stem, subset) is not None:
                     return subset
     return None
 
 
 def _official_split(stem: str, subset: str) -> str | None:
-    for split, ids in OCTA500_IDS[subset].items():
+    for split, ids in _IDS[subset].items():
         if stem.isdecimal() and int(stem) in ids:
             return split
     return None
@@ -208,7 +188,7 @@ def _files_by_id(found: _Found) -> tuple[str, SplitFiles]:
             if labels is None:
                 continue
             rv, faz, classes = (images_in(child_folder(labels, name)) for name in _LABELS)
-            # `labels` serves both subsets and may hold the masks of the other one only.
+            # One folder of labels serves both subsets; it may hold only those of the other one.
             if images.keys() & (rv.keys() | faz.keys() | classes.keys()):
                 masks = SplitFiles({}, rv=rv, faz=faz, classes=classes)
                 return _NEW_RELEASE, with_slabs(found.slabs, masks)
@@ -217,7 +197,7 @@ def _files_by_id(found: _Found) -> tuple[str, SplitFiles]:
         return _OLD_RELEASE, with_slabs(found.slabs, SplitFiles({}, combined=combined))
     raise UserError(
         f"{found.folder} has images but no masks for them; looked for {', '.join(_LABELS)} in a "
-        "folder Label in it or beside it, and for GroundTruth in it; no other label is read. "
+        "folder Label in it or beside it, and for GroundTruth in it; no other labels are read. "
         "Unpack the labels there."
     )
 
@@ -226,7 +206,7 @@ def _by_official_split(files: SplitFiles, subset: str) -> dict[str, SplitFiles]:
     outside = [stem for stem in files.images if _official_split(stem, subset) is None]
     if outside:
         folder = files.images[outside[0]].parent
-        ids = [id_ for split in OCTA500_IDS[subset].values() for id_ in split]
+        ids = [id_ for split in _IDS[subset].values() for id_ in split]
         raise UserError(
             f"{folder} holds images that {subset} of OCTA-500 does not have: "
             f"{first_few(outside)}; its ids are {min(ids)} to {max(ids)}. Remove these files."
@@ -240,3 +220,23 @@ def _by_official_split(files: SplitFiles, subset: str) -> dict[str, SplitFiles]:
         }
         groups[split] = replace(files, images=images)
     return groups
+
+
+def _pitch(subset: str | None, _: Path) -> Pitch:
+    """The pitch of files at their published size; others were cropped or resized."""
+    side = OCTA500.subset(subset).size
+    return lambda _, size: 1000 * _FIELD_MM[subset] / side if tuple(size) == (side, side) else None
+
+
+_FIELD_MM = {"3M": 3, "6M": 6}
+_LAYERS = {"ILM_OPL": "superficial", "FULL": "whole", "OPL_BM": "deep"}
+
+OCTA500 = DataSet(
+    name="octa500",
+    about="OCTA-500",
+    list_cases=list_octa500,
+    subsets={"3M": Subset(304, _LAYERS), "6M": Subset(400, _LAYERS)},
+    marks=lambda folder: child_folder(folder, "Projection Maps") is not None,
+    pitch=_pitch,
+    prepared_name=str.lower,
+)

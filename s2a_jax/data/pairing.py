@@ -1,8 +1,8 @@
 """Pairs image files with mask files by name, split by split.
 
 Folder names are compared without case, spaces, underscores and hyphens; file extensions and the
-endings `_rv` and `_faz` without case. Only names are looked at here: `s2a_jax.data.cases` reads the
-pixels.
+endings `_rv` and `_faz` without case. This module looks at names only; `s2a_jax.data.cases` reads
+the pixels.
 """
 
 from collections import Counter
@@ -22,15 +22,15 @@ class CaseFiles:
     """The files of one case.
 
     Attributes:
-      id: the image's file name without extension; unique within a split.
-      split: "train", "val" or "test".
-      image: the OCTA projection; of several slabs the first.
-      rv: the vessel mask, or None.
-      faz: the mask of the foveal avascular zone, or None.
-      combined: one mask of both (0, 100 FAZ, 255 vessel); then `rv` and `faz` are None.
-      threshold: `rv` and `faz` are inside from this value on; None: they hold two values alone.
-      further: the other slabs of the same eye, in order; as large as `image`.
-      classes: a mask of classes, as `class_mask` reads it, for `rv` or `faz` where it is None.
+        id: the image's file name without extension; unique within a split.
+        split: "train", "val" or "test".
+        image: the image, or the first of several slabs.
+        rv: the vessel mask, or None.
+        faz: the mask of the foveal avascular zone, or None.
+        combined: one mask of both (0, 100 FAZ, 255 vessel); then `rv` and `faz` are None.
+        threshold: lowest value inside `rv` and `faz`; None: they hold two values only.
+        further: the other slabs, in order; as large as `image`.
+        classes: a mask of classes (see `class_mask`) that replaces `rv` or `faz` where it is None.
     """
 
     id: str
@@ -46,12 +46,12 @@ class CaseFiles:
 
 @dataclass(frozen=True)
 class Listing:
-    """What was found in a folder.
+    """The cases in a folder.
 
     Attributes:
-      layout: name of the recognised layout, for people.
-      cases: ordered by split (train, val, test), then by id; each has at least one mask.
-      notes: sentences to log: left-out images, missing masks, a val split made here.
+        layout: the recognised layout, as messages show it.
+        cases: ordered by split (train, val, test), then by id; each has at least one mask.
+        notes: sentences to log: left-out images, missing masks, a val split made here.
     """
 
     layout: str
@@ -60,7 +60,7 @@ class Listing:
 
 
 class SlabFolder(NamedTuple):
-    """The images of one slab by stem, and the folder that they are in or should be in."""
+    """The images of one slab by stem, and the folder where they are or should be."""
 
     path: Path
     files: dict[str, Path]
@@ -70,8 +70,8 @@ class SlabFolder(NamedTuple):
 class SplitFiles:
     """The images of one split and their masks, each by the image's stem.
 
-    The masks may be those of more images. `combined`, `threshold` and `classes` are as in
-    `CaseFiles`. With several `slabs`, `images` has the first one that there is of each stem.
+    There may be masks of other images too. `combined`, `threshold` and `classes` are as in
+    `CaseFiles`. With several `slabs`, `images` has the first existing slab of each stem.
     """
 
     images: dict[str, Path]
@@ -84,7 +84,7 @@ class SplitFiles:
 
 
 def with_slabs(slabs: Sequence[SlabFolder], files: SplitFiles) -> SplitFiles:
-    """The masks of `files` with the images of one slab, or of several."""
+    """Combines the masks of `files` with the images of one or several slabs."""
     if len(slabs) == 1:
         return replace(files, images=slabs[0].files)
     images = {stem: path for slab in reversed(slabs) for stem, path in slab.files.items()}
@@ -97,14 +97,14 @@ def pair_splits(
     """Pairs images with masks; makes a val split from the last tenth of train if there is none.
 
     Args:
-      folder: the data set's folder, for messages.
-      layout: the recognised layout, for people.
-      groups: the files of each of `SPLITS`.
-      skip_incomplete: leave out cases that lack a slab, with a note, instead of raising.
+        folder: the data set's folder, for messages.
+        layout: the recognised layout, for messages.
+        groups: the files of each of `SPLITS`.
+        skip_incomplete: leave out cases that lack a slab, with a note, instead of raising.
 
     Raises:
-      UserError: no labelled train case, a lone one without a val split, a case that lacks a slab,
-        or an image with both a combined and a separate mask.
+        UserError: there is no labelled train case, or only one and no val split; a case lacks a
+            slab; or an image has both a combined and a separate mask.
     """
     notes = []
     cases = {split: _cases(files, split) for split, files in groups.items()}
@@ -125,10 +125,10 @@ def pair_splits(
         found = f"{len(ids)} cases lack a slab ({first_few(ids)}; the first is not in {lacking})"
         if not skip_incomplete:
             raise UserError(
-                f"{found}: add the files, name fewer slabs, or leave these cases out with "
-                "config.data.incomplete=skip."
+                f"{found}: add the files, name fewer slabs, or set config.data.incomplete=skip to "
+                "leave these cases out."
             )
-        notes.append(f"{found} and are left out, as incomplete=skip asks.")
+        notes.append(f"{found} and are left out (incomplete=skip).")
         left_out = f", without {len(ids)} cases that lack a slab"
     if not cases["train"]:
         images = len(groups["train"].images)
@@ -136,7 +136,7 @@ def pair_splits(
         have = f"{images} train images, none with {needed}" if images else "no train images"
         raise UserError(
             f"{folder} has no train split ({have}); expected the layout {layout}, where a mask "
-            "carries the name of its image."
+            "has the name of its image."
         )
     if not cases["val"]:
         count = max(1, len(cases["train"]) // 10)
@@ -162,7 +162,7 @@ def pair_splits(
         without = [case for case in others if case.classes is None]
         if len(without) < len(others):
             notes.append(
-                f"The {task} masks of {len(others) - len(without)} cases are made of the classes "
+                f"The {task} masks of {len(others) - len(without)} cases are made from the classes "
                 f"in {next(case.classes for case in others if case.classes).parent}."
             )
         if without:
@@ -172,7 +172,7 @@ def pair_splits(
     if shared:
         notes.append(
             f"{len(shared)} names occur in more than one split ({first_few(shared)}): make sure "
-            "that they are different eyes."
+            "that they belong to different eyes."
         )
     return Listing(layout, tuple(every), tuple(notes))
 
@@ -180,7 +180,7 @@ def pair_splits(
 def _take_incomplete(
     cases: dict[str, list[CaseFiles]], groups: dict[str, SplitFiles]
 ) -> dict[str, Path]:
-    """Removes the cases that lack a slab; "split/id" of each -> a folder that lacks it."""
+    """Removes the cases that lack a slab; returns "split/id" -> a slab folder that lacks it."""
     incomplete = {}
     for split, files in groups.items():
         for case in cases[split]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.synthesis.stream import EyesAhead
-from s2a_jax.data.synthetic_stream import EyeSource
+from s2a_jax.data.synthetic_source import EyeSource
 
 Batch = dict[str, np.ndarray]
 """`image` [B, S, S] or, with C > 1 slabs, [B, S, S, C]; `rv`, `faz` uint8 [B, S, S]; `has_rv`,
@@ -18,17 +18,18 @@ Batch = dict[str, np.ndarray]
 class TrainStream:
     """Endless training batches; batch k depends on the seed and k alone.
 
-    Every source of cases is shuffled anew in each of its own passes, and sources are drawn from in
-    the ratio of their weights. The slice of a process comes last, so that the global batch is the
+    Each source is shuffled anew in each of its passes, and cases are drawn from the sources in the
+    ratio of their weights. Batches are split among processes last, so that the global batch is the
     same for any number of processes.
 
     Args:
         cases: all cases, source after source.
         sources: name -> its range of indices into `cases` and its weight > 0.
         batch_size: cases in a global batch.
-        seed: of the order.
-        process_index, process_count: which rows of each batch are this process's.
-        eyes: the source whose indices follow those of `cases`, if there is one.
+        seed: seed of the order.
+        process_index: which of the processes this is; it reads every `process_count`-th row.
+        process_count: number of processes.
+        eyes: the source of streamed eyes, whose indices follow those of `cases`, if there is one.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class TrainStream:
         self._rows = batch_size // process_count
 
     def starting_at(self, step: int) -> Iterator[Batch]:
-        """Batches `step`, `step + 1`, ..., made ahead by two threads; eyes by processes."""
+        """Batches `step`, `step + 1`, ..., made ahead by two threads, or with eyes by processes."""
         if self._eyes is not None:
             return self._with_eyes(step)
         batches = self._mine.map(lambda pick: record(self._cases, pick[0])).batch(self._rows)
@@ -78,11 +79,11 @@ class TrainStream:
         }
 
     def eye_speed(self) -> dict[str, float]:
-        """How the eyes of the newest `starting_at` keep up; empty where none are streamed.
+        """Speed of the newest `starting_at` at making eyes; empty without streamed eyes.
 
         Returns:
-            `eyes_per_second` that their processes can make, and `waiting_for_eyes`, the share of
-            the time since the last call in which a batch waited for eyes.
+            `eyes_per_second` that the processes can make, and `waiting_for_eyes`, the share of the
+            time since the last call in which a batch waited for eyes.
         """
         if self._ahead is None:
             return {}
@@ -115,7 +116,7 @@ class TrainStream:
 
 
 def _shuffled(part: range, seed: int) -> grain.MapDataset:
-    """Endless passes over `part`, each in an order of its own: (index, number of the pass)."""
+    """Endless passes over `part`, each in its own order, as (index, number of the pass)."""
     passes = grain.MapDataset.range(part.start, part.stop).seed(seed).shuffle().repeat(None)
     return passes.map_with_index(lambda position, index: (index, position // len(part)))
 
@@ -134,11 +135,11 @@ def record(cases: CaseSet, index: int) -> Batch:
 def evaluation_batches(
     cases: CaseSet, batch_size: int, process_index: int = 0, process_count: int = 1
 ) -> Iterator[tuple[slice, Batch]]:
-    """Every case once, in order; the last batch is filled up with copies of its last case.
+    """Every case once, in order; copies of the last case fill the last batch.
 
     Yields:
-        The slice of `cases` that the global batch holds (copies left out), and this process's rows
-        of the batch.
+        The slice of `cases` in the global batch, without the copies, and this process's rows of
+        the batch.
     """
     rows = batch_size // process_count
     for start in range(0, len(cases), batch_size):

@@ -1,7 +1,8 @@
-"""Recognises the ROSE data sets on disk: vessels, and for the three devices the FAZ too."""
+"""ROSE: recognises its layouts on disk, and lists the cases: vessels, in O, Z and H the FAZ too."""
 
 from pathlib import Path
 
+from s2a_jax.data.entry import DataSet, Subset
 from s2a_jax.data.layouts import (
     NotRecognisedError,
     SplitLayout,
@@ -10,21 +11,10 @@ from s2a_jax.data.layouts import (
     list_slabs,
 )
 from s2a_jax.data.pairing import Listing
-from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import child_folder, fold_name
-from s2a_jax.inputs.slabs import SlabError, slab_names
+from s2a_jax.inputs.slabs import SlabError
 
-ROSE_SIZES = {"1": 304, "2": 512, "O": 304, "Z": 512, "H": 512}
-"""Subset -> side of the images in pixels that it is used at."""
-
-ROSE_SLABS = {
-    "1": ("SVC", "DVC", "SVC_DVC"),
-    "2": (),
-    "O": ("SCC", "WRCC", "DCC"),
-    "Z": ("SCC", "WRCC", "DCC"),
-    "H": ("SCC", "WRCC", "DCC"),
-}
-_THRESHOLD = 128  # the published code's: the masks have grey edges
+_THRESHOLD = 128  # as in the published code: the masks have grey edges
 _HELP = (
     "Get ROSE from its authors (https://imed.nimte.ac.cn), unpack it and pass "
     "--config.data.root=DIR."
@@ -34,49 +24,42 @@ _HELP = (
 def list_rose(
     root: str | Path, subset: str, slab: str | None, skip_incomplete: bool = False
 ) -> Listing:
-    """Finds a subset of ROSE in any of its usual layouts.
+    """Finds a subset of ROSE in any of its usual layouts and lists its cases.
 
-    The authors' train and test splits are kept; a val split that is absent is made from the last
-    tenth of train.
+    The authors' train and test splits are kept; an absent val split is made from the last tenth of
+    train.
 
     Args:
-      root: the subset's folder, or the folder that holds it.
-      subset: "1" (Optovue, vessels), "2" (Heidelberg, vessels), or "O", "Z", "H" (Optovue, Zeiss,
-        Heidelberg; vessels and FAZ).
-      slab: of ROSE-1 the plexus SVC, DVC or SVC_DVC; of O, Z and H the projection WRCC, SCC or DCC;
-        None: the superficial one; or several with commas between. Of several plexuses of ROSE-1,
-        each of which has masks of its own, the masks are the first one's.
-      skip_incomplete: leave out cases that lack one of the slabs, instead of raising.
+        root: the subset's folder, or the folder that holds it.
+        subset: "1" (Optovue, vessels), "2" (Heidelberg, vessels), or "O", "Z", "H" (Optovue,
+            Zeiss, Heidelberg; vessels and FAZ).
+        slab: the plexus SVC, DVC or SVC_DVC of ROSE-1; the projection WRCC, SCC or DCC of O, Z and
+            H; None: the superficial one; or several with commas between. In ROSE-1 every plexus
+            has its own masks; with several, those of the first are read.
+        skip_incomplete: leave out cases that lack one of the slabs, instead of raising.
 
     Raises:
-      UserError: an unknown subset or slab, one that the layout does not tell apart, nothing
-        recognised, a case that lacks a slab, or two files for one image or mask.
+        UserError: the subset or slab is unknown, the layout does not name its slab, nothing is
+            recognised, a case lacks a slab, or one image or mask has two files.
     """
-    if subset not in ROSE_SIZES:
-        raise UserError(
-            f"config.data.subset={subset!r}: ROSE has the subsets {', '.join(ROSE_SIZES)}."
-        )
-    slabs = ROSE_SLABS[subset]
-    names = slab_names(slab)
-    if unknown := [name for name in names if name not in slabs]:
-        fact = f"config.data.slab={unknown[0]!r} of ROSE-{subset}: "
-        if not slabs:
-            raise SlabError(f"{fact}it has one kind of image", "leave it out")
-        raise SlabError(f"{fact}expected {', '.join(slabs)}")
+    names = ROSE.slab_names(subset, slab)
+    slabs = ROSE.subset(subset).slabs
     root = existing_folder(root, _HELP)
     folder = child_folder(root, f"ROSE-{subset}", subset) or root
-    # Of a folder without names of slabs: the one that it is called after, or the superficial one.
+    # The slab of a layout without slab names: the one that the folder is named after, or else the
+    # superficial one.
     default = next((one for one in slabs if fold_name(one) == fold_name(folder.name)), None)
     default = default or next(iter(slabs), "")
-    names = names or (default,)
-    are_told_apart = any(has_layout(folder, _layouts(one)[0]) for one in slabs)
-    may_be_flat = names == (default,) and not are_told_apart
+    if slab is None:
+        names = (default,)
+    has_slab_names = any(has_layout(folder, _layouts(one)[0]) for one in slabs)
+    may_be_flat = names == (default,) and not has_slab_names
     places = [_place(folder, name, may_be_flat) for name in names]
     for name, place in zip(names, places, strict=True):
         if place is None:
             layouts = _layouts(name)
             flat = next((layout for layout in layouts[1:] if has_layout(folder, layout)), None)
-            if flat and not are_told_apart:
+            if flat and not has_slab_names:
                 raise SlabError(
                     f"config.data.slab={slab!r}: {folder} has the layout {flat.name}, in which "
                     "there is one kind of image",
@@ -91,10 +74,10 @@ def list_rose(
 
 
 def _place(folder: Path, slab: str, may_be_flat: bool) -> tuple[Path, SplitLayout] | None:
-    """Where one slab of a subset lies, and in which layout."""
+    """The folder and layout of one slab of a subset."""
     layouts = _layouts(slab)
     plexus = child_folder(folder, slab) if slab else None
-    # Only the first layout tells slabs of one folder apart; the others hold one kind of image.
+    # Only the first layout names its slabs; the others hold one kind of image.
     for home, candidates in ((plexus, layouts), (folder, layouts if may_be_flat else layouts[:1])):
         for layout in candidates:
             if home is not None and has_layout(home, layout):
@@ -103,7 +86,7 @@ def _place(folder: Path, slab: str, may_be_flat: bool) -> tuple[Path, SplitLayou
 
 
 def _layouts(slab: str) -> tuple[SplitLayout, ...]:
-    """The layouts below a subset's (or plexus's) folder, the most telling first."""
+    """The layouts below the folder of a subset or plexus, the most specific first."""
     by_device = SplitLayout(
         f"{{train,test}}/{{img/{slab},gt/vessel,gt/FAZ}}",
         image=f"img/{slab}",
@@ -129,3 +112,21 @@ def _layouts(slab: str) -> tuple[SplitLayout, ...]:
         "{train,test}/{original,gt}", image="original", rv=("gt", ""), threshold=_THRESHOLD
     )
     return (by_device, flat, named, rose2) if slab else (rose2, flat, named)
+
+
+_PLEXUSES = {"SVC": "superficial", "DVC": "deep", "SVC_DVC": "whole"}
+_PROJECTIONS = {"SCC": "superficial", "WRCC": "whole", "DCC": "deep"}
+
+ROSE = DataSet(
+    name="rose",
+    about="ROSE-1, -2, -O, -Z and -H",
+    list_cases=list_rose,
+    subsets={
+        "1": Subset(304, _PLEXUSES),
+        "2": Subset(512, {}),
+        "O": Subset(304, _PROJECTIONS),
+        "Z": Subset(512, _PROJECTIONS),
+        "H": Subset(512, _PROJECTIONS),
+    },
+    marks=lambda folder: fold_name(folder.name).startswith("rose"),
+)

@@ -1,25 +1,20 @@
-"""One split of a data set in any known layout, every case at its own size, to be evaluated."""
+"""One split of a data set in any known layout, every case at its own size, for evaluation."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from s2a_jax.data.cases import Case, read_cases
-from s2a_jax.data.folder import list_user_folder
+from s2a_jax.data.entry import DataSet, Pitch
 from s2a_jax.data.layouts import NotRecognisedError, existing_folder
-from s2a_jax.data.octa500 import OCTA500_IDS, OCTA500_SLABS, list_octa500
 from s2a_jax.data.pairing import SPLITS, Listing
-from s2a_jax.data.pitch import Pitch, prepared_pitch, raw_pitch
-from s2a_jax.data.rose import ROSE_SIZES, ROSE_SLABS, list_rose
-from s2a_jax.data.synthetic_slabs import SYNTHETIC_SLABS, own_names
+from s2a_jax.data.sets import DATA_SETS, PREPARED, find_data_set, own_names, recognise
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.names import child_folder, fold_name, folders_in
+from s2a_jax.inputs.names import child_folder, fold_name
 from s2a_jax.inputs.slabs import SlabError, slab_names
 
-NAMES = ("octa500", "rose", "folder", "prepared")
-_HELP = "Give --data=DIR, a data set in one of the layouts that data/README.md tells."
-_DEPTH = 2  # how far below the given folder a release of OCTA-500 may lie
+_HELP = "Give --data=DIR, a data set in one of the layouts that data/README.md describes."
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +22,10 @@ class Selection:
     """Cases to evaluate, in memory.
 
     Attributes:
-      ids: their names.
-      cases: images and masks at their native sizes; a mask that is missing is None.
-      um_per_px: side of a pixel of each case at its native size, um; None: unknown.
-      notes: sentences to print: the layout, missing masks.
+        ids: names of the cases.
+        cases: images and masks at their native sizes; a missing mask is None.
+        um_per_px: pixel pitch of each case at its native size, um; None: unknown.
+        notes: sentences to print: the layout, missing masks.
     """
 
     ids: tuple[str, ...]
@@ -52,63 +47,38 @@ def select_cases(
     """Reads one split of a data set.
 
     Args:
-      root: the data set's folder.
-      split: "train", "val", "test", or "all".
-      name: one of `NAMES`; None: what the folder looks like.
-      subset: of octa500 ("3M", "6M") or rose ("1", "2", "O", "Z", "H"); None: the only one there.
-      slab: as `config.data.slab`.
-      limit: take the first cases only.
-      skip_incomplete: leave out cases that lack one of several slabs, instead of raising.
-      takes_own_names: `slab` may have the names of another data set; a note tells its own ones.
+        root: the data set's folder.
+        split: "train", "val", "test", or "all".
+        name: name of a data set that is read, or "prepared"; None: what the folder looks like.
+        subset: as `config.data.subset`; None: the only one in the folder.
+        slab: as `config.data.slab`.
+        limit: take the first cases only.
+        skip_incomplete: leave out cases that lack one of several slabs, instead of raising.
+        takes_own_names: `slab` may have the names of another data set; a note states this one's.
 
     Raises:
-      SlabError: the data set lacks a slab.
-      UserError: nothing recognised, several data sets, no case in the split, or a file that cannot
-        be read.
+        SlabError: the data set lacks a slab.
+        UserError: nothing or several data sets are recognised, the split has no case, or a file
+            cannot be read.
     """
     root = existing_folder(root, _HELP)
-    name = name or _recognise(root, subset)
+    if name is None and any(root.rglob("dataset_info.json")):
+        name = PREPARED
 
-    def own_slab(known: Sequence[str]) -> str | None:
+    def own_slab(known: Iterable[str]) -> str | None:
         return own_names(slab, known) if takes_own_names else slab
 
-    if name == "prepared":
+    if name == PREPARED:
         return _prepared(root, split, limit, subset, slab, own_slab)
-    listing, subset = _list(root, name, subset, own_slab, skip_incomplete)
+    data_set = recognise(root, subset) if name is None else find_data_set(name)
+    listing, subset = _list(root, data_set, subset, own_slab, skip_incomplete)
     files = [case for case in listing.cases if split in (case.split, "all")]
     pairs = [(file.id, case) for file, case in zip(files, read_cases(files[:limit]), strict=False)]
     splits = [file.split for file in files]
     unique = _unique([file.id for file in files], splits)
-    chosen = own_slab(_slabs_of(name, subset))
+    chosen = own_slab(data_set.subset(subset).slabs or ())
     notes = (f"{listing.layout} in {root}", *_renamed(slab, chosen), *listing.notes)
-    return _selection(root, split, unique, pairs, raw_pitch(name, subset, root), notes)
-
-
-def _recognise(root: Path, subset: str | None) -> str:
-    """The data set's name, by its folders and the subset that is asked for."""
-    if any(root.rglob("dataset_info.json")):
-        return "prepared"
-    if subset in OCTA500_IDS:
-        return "octa500"
-    if subset in ROSE_SIZES:
-        return "rose"
-    level = [root]
-    for _ in range(_DEPTH + 1):
-        if any(child_folder(folder, "Projection Maps") for folder in level):
-            return "octa500"
-        if any(fold_name(folder.name).startswith("rose") for folder in level):
-            return "rose"
-        level = [child for folder in level for child in folders_in(folder)]
-    return "folder"
-
-
-def _slabs_of(name: str, subset: str | None) -> Sequence[str]:
-    """The slabs of a data set, the first of which is the default; none where none has a name."""
-    return {
-        "octa500": OCTA500_SLABS,
-        "rose": ROSE_SLABS.get(subset or "", ()),
-        "synthetic": SYNTHETIC_SLABS,
-    }.get(name, ())
+    return _selection(root, split, unique, pairs, data_set.pitch(subset, root), notes)
 
 
 def _renamed(slab: str | None, own: str | None) -> list[str]:
@@ -117,42 +87,44 @@ def _renamed(slab: str | None, own: str | None) -> list[str]:
 
 def _list(
     root: Path,
-    name: str,
+    data_set: DataSet,
     subset: str | None,
-    own_slab: Callable[[Sequence[str]], str | None],
+    own_slab: Callable[[Iterable[str]], str | None],
     skip_incomplete: bool,
 ) -> tuple[Listing, str | None]:
-    """The listing, and the subset that it is of."""
-    if name == "folder":
-        if subset is not None:
-            raise UserError(f"--subset: {root} is a folder without subsets; leave it out.")
-        return list_user_folder(root, own_slab(()), skip_incomplete), None
-    find, known = {
-        "octa500": (list_octa500, OCTA500_IDS),
-        "rose": (list_rose, ROSE_SIZES),
-    }[name]
-    if subset is not None:
-        slab = own_slab(_slabs_of(name, subset))
-        return find(root, subset, slab, skip_incomplete), subset
+    """The listing, and its subset."""
+
+    def cases_of(subset: str | None) -> Listing:
+        slab = own_slab(data_set.subset(subset).slabs or ())
+        return data_set.list_cases(root, subset, slab, skip_incomplete)
+
+    if subset is not None or not data_set.has_subsets:
+        return cases_of(subset), subset
     found: dict[str, Listing] = {}
     errors: dict[str, UserError] = {}
-    for candidate in known:
+    for candidate in data_set.subsets:
         try:
-            slab = own_slab(_slabs_of(name, candidate))
-            found[candidate] = find(root, candidate, slab, skip_incomplete)
+            found[candidate] = cases_of(candidate)
         except UserError as error:
             errors[candidate] = error
     if not found:
-        raise _telling(root, name, errors)
+        raise _most_helpful(root, data_set.name, errors)
     if len(found) > 1:
         raise UserError(
-            f"{root} may hold the subsets {', '.join(found)} of {name}; choose one with --subset."
+            f"{root} may hold the subsets {', '.join(found)} of {data_set.name}; choose one with "
+            "--subset."
         )
     return next(iter(found.values())), next(iter(found))
 
 
-def _telling(root: Path, name: str, errors: dict[str, UserError]) -> UserError:
-    """Of why each subset cannot be read, the reason to tell: of one that seems to be there."""
+def _most_helpful(root: Path, name: str, errors: dict[str, UserError]) -> UserError:
+    """The error of the subset that the folder most likely holds.
+
+    Args:
+        root: the folder.
+        name: name of the data set.
+        errors: subset -> the reason why it cannot be read.
+    """
     there = [one for one, error in errors.items() if not isinstance(error, NotRecognisedError)]
     slabs = [one for one in there if isinstance(errors[one], SlabError)]
     named = [
@@ -175,22 +147,30 @@ def _prepared(
     root: Path,
     split: str,
     limit: int | None,
-    wanted: str | None,
+    subset: str | None,
     slab: str | None,
-    own_slab: Callable[[Sequence[str]], str | None],
+    own_slab: Callable[[Iterable[str]], str | None],
 ) -> Selection:
-    # Only now: TFDS takes a moment to import.
-    from s2a_jax.data.prepared.load import find_prepared, prepared_cases
+    # Imported here: TFDS takes half a second to import, and most evaluations read raw folders.
+    from s2a_jax.data.prepared.load import (
+        find_prepared,
+        prepared_cases,
+        prepared_origin,
+        prepared_pitch,
+        prepared_slabs,
+    )
 
-    if wanted is not None:
+    if subset is not None:
         raise UserError(
-            f"--subset: {root} is a prepared data set, which has one; leave it out, and pass the "
-            "folder of the one to use."
+            f"--subset: {root} is a prepared data set, which has one subset; leave the flag out, "
+            "and pass the folder of the data set to use."
         )
     folder = find_prepared(root)
     notes = [f"Prepared data set {folder}"]
     if slab is not None:
-        names = _prepared_slabs(folder)
+        name, origin = prepared_origin(folder)
+        default = tuple(DATA_SETS[name].subset(origin).slabs or ())[:1]
+        names = prepared_slabs(folder) or default
         chosen = own_slab(names)
         _check_prepared_slabs(folder, slab_names(chosen), names)
         notes += _renamed(slab, chosen)
@@ -203,19 +183,12 @@ def _prepared(
     return _selection(root, split, ids, pairs[:limit], prepared_pitch(folder), tuple(notes))
 
 
-def _prepared_slabs(folder: Path) -> tuple[str, ...]:
-    """The slabs that a data set was prepared with; none if it has one without a name."""
-    from s2a_jax.data.prepared.load import prepared_origin, prepared_slabs
-
-    return prepared_slabs(folder) or tuple(_slabs_of(*prepared_origin(folder))[:1])
-
-
 def _check_prepared_slabs(folder: Path, wanted: tuple[str, ...], names: tuple[str, ...]) -> None:
     if wanted != names:
         raise SlabError(
             f"{folder} was prepared with {','.join(names) or 'one slab without a name'}, not "
             f"{','.join(wanted)}",
-            f"prepare it with --slab {','.join(wanted)}, or choose what it has",
+            f"prepare it with --slab {','.join(wanted)}, or choose the slabs that it has",
         )
 
 
@@ -227,7 +200,7 @@ def _selection(
     pitch: Pitch,
     notes: tuple[str, ...],
 ) -> Selection:
-    """The cases, each with its name in the data set; `ids` are those and more of them, unique."""
+    """The selection of `pairs` of id and case; `ids` has unique names for at least those."""
     if not pairs:
         raise UserError(
             f"{root} has no {split} cases with a mask; choose another --split "
@@ -239,7 +212,7 @@ def _selection(
 
 
 def _unique(ids: Sequence[str], splits: Sequence[str]) -> list[str]:
-    """The names, with the split before those that occur in several."""
+    """The ids; those that occur in several splits get the split as a prefix."""
     counts = Counter(ids)
     return [
         name if counts[name] == 1 else f"{split}-{name}"

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from s2a_jax.data.cases import concatenate, load_cases
-from s2a_jax.data.octa500 import CaseFiles
+from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.errors import UserError
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (32, 32), np.uint8)

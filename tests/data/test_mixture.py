@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from s2a_jax.config.load import load_config
-from s2a_jax.data.dataset import load_dataset
 from s2a_jax.data.folder import list_user_folder
+from s2a_jax.data.load import load_run_data
 from s2a_jax.errors import UserError
 
 
@@ -85,7 +85,7 @@ def test_sources_with_partial_labels(tmp_path):
     data = section(name="folder", root=str(tmp_path / "vessels"), size=64, synthetic=synthetic)
     data.mixture.synthetic = 0.25
     data.mixture.others = (f"name=folder,root={tmp_path / 'zones'},weight=0.25",)
-    dataset = load_dataset(data)
+    dataset = load_run_data(data)
     assert {name: weight for name, (_, weight) in dataset.sources.items()} == {
         "folder": 0.5, "synthetic": 0.25, "folder+": 0.25,
     }  # fmt: skip
@@ -108,7 +108,7 @@ def test_sources_with_partial_labels(tmp_path):
         (("name=folder,root=x,weight=much",), "expected a share"),
         (("name=folder,root=x,weight=0.6", "name=folder,root=y,weight=0.4"), "below 1"),
         (("name=synthetic,root=x,weight=0.2",), "set config.data.mixture.synthetic"),
-        (("name=floder,root=x,weight=0.2",), "expected octa500"),
+        (("name=floder,root=x,weight=0.2",), "expected one of octa500"),
     ],
 )
 def test_mixtures_that_cannot_be(tmp_path, others, words):
@@ -119,10 +119,10 @@ def test_mixtures_that_cannot_be(tmp_path, others, words):
     config = data.to_dict()
     config["mixture"]["others"] = others
     with pytest.raises(UserError, match=words):
-        load_dataset(config)
+        load_run_data(config)
 
 
 def test_own_folder_needs_a_size(tmp_path):
     own_folder(tmp_path)
     with pytest.raises(UserError, match=r"config\.data\.size"):
-        load_dataset(section(name="folder", root=str(tmp_path), size=0))
+        load_run_data(section(name="folder", root=str(tmp_path), size=0))

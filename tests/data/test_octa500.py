@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from s2a_jax.data.cases import read_case
-from s2a_jax.data.octa500 import list_octa500, list_split_folders
+from s2a_jax.data.folder import list_user_folder
+from s2a_jax.data.octa500 import list_octa500
 from s2a_jax.errors import UserError
 
 IDS_3M = (10301, 10302, 10440, 10441, 10451)
@@ -52,7 +53,7 @@ def test_new_release(tmp_path, subset_folder, maps):
     assert "4 of 5 cases have no FAZ mask." in listing.notes
 
 
-def test_classes_serve_where_another_mask_lacks(tmp_path):
+def test_classes_replace_a_missing_mask(tmp_path):
     new_release(tmp_path)
     for name in ("GT_FAZ", "GT_LargeVessel"):
         (tmp_path / "Label" / name / "10301.bmp").rename(tmp_path / f"{name}.bmp")
@@ -63,8 +64,8 @@ def test_classes_serve_where_another_mask_lacks(tmp_path):
         Image.fromarray(classes).save(tmp_path / f"Label/GT_CAVF/{stem}.bmp")
     listing = list_octa500(tmp_path, "3M")
     assert splits_of(listing) == OFFICIAL_3M
-    assert any("RV masks of 1 cases are made of the classes" in note for note in listing.notes)
-    assert any("FAZ masks of 5 cases are made of the classes" in note for note in listing.notes)
+    assert any("RV masks of 1 cases are made from the classes" in note for note in listing.notes)
+    assert any("FAZ masks of 5 cases are made from the classes" in note for note in listing.notes)
     both, one = (read_case(case) for case in listing.cases[:2])
     np.testing.assert_array_equal(both.rv, (classes == 2) | (classes == 3))
     np.testing.assert_array_equal(both.faz, classes == 4)
@@ -87,7 +88,7 @@ def test_another_slab(tmp_path):
     full = list_octa500(tmp_path, "3M", "FULL")
     assert {case.image.parent.name for case in full.cases} == {"OCTA(FULL)"}
     assert splits_of(full) == OFFICIAL_3M
-    with pytest.raises(UserError, match="'DVC': OCTA-500 has ILM_OPL, FULL, OPL_BM"):
+    with pytest.raises(UserError, match="'DVC': octa500 3M has ILM_OPL, FULL, OPL_BM"):
         list_octa500(tmp_path, "3M", "DVC")
 
 
@@ -142,7 +143,7 @@ def test_old_release(tmp_path):
     assert listing.notes == ()
 
 
-@pytest.mark.parametrize("list_cases", [list_split_folders, lambda root: list_octa500(root, "3M")])
+@pytest.mark.parametrize("list_cases", [list_user_folder, lambda root: list_octa500(root, "3M")])
 def test_our_split_folders(tmp_path, list_cases):
     for split in ("train", "val", "test"):
         put(tmp_path / split / "images", ["a", "b"], "png")
@@ -179,7 +180,7 @@ def test_split_folders_of_others(tmp_path, image, masks, val, present):
 def test_val_is_split_off_train(tmp_path):
     put(tmp_path / "train" / "images", range(1, 21))
     put(tmp_path / "train" / "masks", range(1, 21))
-    listing = list_split_folders(tmp_path)
+    listing = list_user_folder(tmp_path)
     assert splits_of(listing) == {
         "train": [str(number) for number in range(1, 19)],
         "val": ["19", "20"],
@@ -214,15 +215,15 @@ def test_empty_or_unknown_root_is_named(tmp_path):
     put(tmp_path / "pictures", ["a"])
     with pytest.raises(UserError, match=rf"{tmp_path}; looked for.*GroundTruth.*gt_VES"):
         list_octa500(tmp_path, "3M")
-    with pytest.raises(UserError, match=rf"{tmp_path} has no train/images"):
-        list_split_folders(tmp_path)
+    with pytest.raises(UserError, match=f"No images with masks in {tmp_path}"):
+        list_user_folder(tmp_path)
 
 
 def test_absent_subset_names_the_present_one(tmp_path):
     new_release(tmp_path)
     with pytest.raises(UserError, match=r"not hold the subset 6M of OCTA-500, only 3M.*OCTA_3mm"):
         list_octa500(tmp_path, "6M")
-    with pytest.raises(UserError, match="'9M' is unknown"):
+    with pytest.raises(UserError, match=r"subset='9M': octa500 has 3M, 6M\."):
         list_octa500(tmp_path, "9M")
 
 
@@ -263,7 +264,7 @@ def test_combined_and_separate_mask_for_one_image(tmp_path):
     put(tmp_path / "train" / "images", ["a", "b"])
     put(tmp_path / "train" / "masks", ["a", "a_rv", "b"])
     with pytest.raises(UserError, match=r"a\.bmp has a combined mask .*a_rv\.bmp"):
-        list_split_folders(tmp_path)
+        list_user_folder(tmp_path)
 
 
 def test_several_data_sets_are_named(tmp_path):

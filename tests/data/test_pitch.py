@@ -6,11 +6,10 @@ from PIL import Image
 
 from s2a_jax.cli import run as main
 from s2a_jax.config.load import load_config
-from s2a_jax.data.dataset import load_dataset
-from s2a_jax.data.pitch import config_pitch
+from s2a_jax.data.load import load_run_data
 from s2a_jax.data.prepared.load import find_prepared, prepared_origin
 from s2a_jax.data.selection import select_cases
-from s2a_jax.data.synthetic_set import eye_recipe
+from s2a_jax.data.synthetic import eye_recipe
 from s2a_jax.inputs.slabs import SlabError
 
 
@@ -25,15 +24,18 @@ def test_synthetic_eyes_of_several_fields(tmp_path):
     assert main(["prepare", "synthetic", "--to", str(tmp_path), *flags]) == 0
     (raw,) = (tmp_path / "eyes").iterdir()
     (prepared,) = (path for path in tmp_path.iterdir() if path.name == raw.name)
-    data = section(name="synthetic")
-    data.synthetic.update({"seed": 3, "field_mm": (2.0, 6.0)})
+    made = section(name="synthetic", size=64)
+    made.synthetic.update({"root": str(tmp_path / "eyes"), "seed": 3, "field_mm": (2.0, 6.0)})
+    made.synthetic.update({"train": 1, "val": 1, "test": 2})
     fields = [eye_recipe(3, 64, (2.0, 6.0), (2, number))[1].field_mm for number in (0, 1)]
     assert fields[0] != fields[1]
     expected = pytest.approx([1000 * field / 64 for field in fields])
     for root in (raw, prepared):
         assert select_cases(root, "test").um_per_px == expected
-    for config in (data, section(name="prepared", root=prepared), section(name="folder", root=raw)):
-        pitch = config_pitch(config)
+    read = (section(name=name, root=root, size=64)
+            for name, root in (("prepared", prepared), ("folder", raw)))  # fmt: skip
+    for config in (made, *read):
+        pitch = load_run_data(config).pitch
         assert [pitch(f"test000{number}", (64, 64)) for number in (0, 1)] == expected
     unnamed = raw.rename(tmp_path / "unnamed")
     assert select_cases(unnamed, "test").um_per_px == (None, None)
@@ -51,7 +53,7 @@ def test_prepared_octa500_and_its_slab(tmp_path):
     assert main(["prepare", "octa500", *flags, "--slab", "FULL"]) == 0
     data = section(name="prepared", root=tmp_path / "to", size=304)
     assert prepared_origin(find_prepared(tmp_path / "to")) == ("octa500", "3M")
-    dataset = load_dataset(data)
+    dataset = load_run_data(data)
     assert dataset.slab == "FULL"
     selection = select_cases(tmp_path / "to", "test", slab="FULL")
     assert selection.um_per_px == (dataset.pitch("10451", (304, 304)),) == (3000 / 304,)

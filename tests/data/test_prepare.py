@@ -14,8 +14,9 @@ from refusals import assert_refused
 
 from s2a_jax.cli import run as main
 from s2a_jax.config.load import load_config
-from s2a_jax.data.dataset import load_dataset
-from s2a_jax.data.prepared.builders import BUILDERS
+from s2a_jax.data.load import load_run_data
+from s2a_jax.data.prepared.builders import builder_class
+from s2a_jax.data.sets import DATA_SETS
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 
 
@@ -89,8 +90,8 @@ def test_what_is_prepared_reads_as_the_raw_folder(tmp_path, name, subset, capsys
     assert prepare(name, "--from", raw, "--to", to, *where) == 0
     assert "unreadable cases: 0" in capsys.readouterr().out
     chosen = {} if subset is None else {"subset": subset}
-    direct = load_dataset(section(name=name, root=raw, **chosen))
-    prepared = load_dataset(section(name="prepared", root=to))
+    direct = load_run_data(section(name=name, root=raw, **chosen))
+    prepared = load_run_data(section(name="prepared", root=to))
     assert_same(direct, prepared)
     # Every mask that the raw folder lacks is reported.
     report = json.loads(next(to.rglob("report.json")).read_text())
@@ -101,8 +102,10 @@ def test_what_is_prepared_reads_as_the_raw_folder(tmp_path, name, subset, capsys
 
 
 def test_every_subset_and_slab_is_a_configuration():
-    assert {config.name for config in BUILDERS["octa500"].BUILDER_CONFIGS} >= {"3m", "6m"}
-    assert {config.name for config in BUILDERS["rose"].BUILDER_CONFIGS} >= set("12OZH")
+    names = {name: set(builder_class(one).builder_configs) for name, one in DATA_SETS.items()}
+    assert names["octa500"] >= {"3m", "6m", "3m_full"}
+    assert names["rose"] >= {*"12OZH", "1_SVC_DVC"}
+    assert names["folder"] == {"default"}
 
 
 def test_another_slab(tmp_path):
@@ -124,7 +127,7 @@ def test_two_slabs_are_not_the_one_that_shows_both(tmp_path):
         assert prepare(*arguments, "--slab", slab) == 0
     assert {path.name for path in tmp_path.glob("to/rose/1*")} == {"1_SVC_DVC", "1_SVC+DVC"}
     data = section(name="prepared", root=tmp_path / "to/rose/1_SVC+DVC")
-    assert load_dataset(data).slabs == ("SVC", "DVC")
+    assert load_run_data(data).slabs == ("SVC", "DVC")
 
 
 def test_a_finished_one_is_not_written_again(tmp_path, capsys):
@@ -136,10 +139,10 @@ def test_a_finished_one_is_not_written_again(tmp_path, capsys):
     assert prepare(*arguments) == 0
     assert "was not written again" in capsys.readouterr().out
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*array_record*")}
-    told = (tmp_path / "to/folder/default/1.0.0/report.md").read_bytes()
+    report = (tmp_path / "to/folder/default/1.0.0/report.md").read_bytes()
     put_mask(tmp_path / "raw/faz", "eye0", 99)
     assert_refused(prepare(*arguments), capsys.readouterr().err, "prepared from other cases")
-    assert told == (tmp_path / "to/folder/default/1.0.0/report.md").read_bytes()
+    assert report == (tmp_path / "to/folder/default/1.0.0/report.md").read_bytes()
 
 
 def test_synthetic_eyes(tmp_path):
@@ -147,7 +150,7 @@ def test_synthetic_eyes(tmp_path):
                    "--test", 0, "--field", 3, 6) == 0  # fmt: skip
     data = section(name="prepared", root=tmp_path)
     data.size = 64
-    dataset = load_dataset(data)
+    dataset = load_run_data(data)
     assert dataset.train.has_rv.all() and dataset.train.has_faz.all()
     assert (len(dataset.train), len(dataset.val)) == (2, 1)
 
@@ -159,7 +162,7 @@ def test_synthetic_eyes(tmp_path):
         (signal.SIGKILL, "to/folder/.partial-default/*/eye30.example"),  # while cases are read
     ],
 )
-def test_a_stopped_run_is_gone_on_with(tmp_path, capsys, stop, where):
+def test_a_stopped_run_is_resumed(tmp_path, capsys, stop, where):
     for i in range(600):
         put(tmp_path / "raw/images", f"eye{i}", picture(i))
         put_mask(tmp_path / "raw/faz", f"eye{i}", i)
@@ -179,8 +182,8 @@ def test_a_stopped_run_is_gone_on_with(tmp_path, capsys, stop, where):
     assert prepare("folder", "--from", tmp_path / "raw", "--to", tmp_path / "to") == 0
     assert f"{len(kept) - 2} of 600 cases had been read" in capsys.readouterr().err
     assert {path.name for path in tmp_path.glob("to/folder/*")} == {"default", ".config"}
-    direct = load_dataset(section(name="folder", root=tmp_path / "raw"))
-    assert_same(direct, load_dataset(section(name="prepared", root=tmp_path / "to")))
+    direct = load_run_data(section(name="folder", root=tmp_path / "raw"))
+    assert_same(direct, load_run_data(section(name="prepared", root=tmp_path / "to")))
 
 
 def test_duplicates_across_splits(tmp_path):
@@ -212,7 +215,7 @@ def test_unreadable_files_are_all_named(tmp_path, capsys):
     assert not list(tmp_path.glob("to/**/*.json"))
     assert prepare(*arguments, "--skip-unreadable") == 0
     assert "unreadable cases: 2" in capsys.readouterr().out
-    assert len(load_dataset(section(name="prepared", root=tmp_path / "to")).train) < 20
+    assert len(load_run_data(section(name="prepared", root=tmp_path / "to")).train) < 20
 
 
 def test_links_to_nothing_are_named(tmp_path, capsys):
@@ -245,7 +248,7 @@ def test_where_nothing_can_be_written(tmp_path, capsys, file):
         (("octa500", "--subset", "3M"), "--from is missing"),
         (("octa500", "--from", "RAW", "--subset", "4M"), "has 3M, 6M"),
         (("octa500", "--from", "RAW", "--subset", "3M", "--slab", "WRCC"), "ILM_OPL"),
-        (("folder", "--from", "RAW", "--subset", "3M"), "--subset=3M: folder has no subsets"),
+        (("folder", "--from", "RAW", "--subset", "3M"), "--subset='3M': folder has no subsets"),
         (("folder", "--from", "/nowhere"), "does not exist"),
         (("synthetic", "--from", "RAW"), "leave it out"),
         (("synthetic", "--size", "8"), "--size=8: expected 64"),
@@ -263,4 +266,4 @@ def test_wrong_arguments(tmp_path, arguments, words, capsys):
 def test_nothing_prepared_where_expected(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(Exception, match="python -m s2a_jax prepare"):
-        load_dataset(section(name="prepared", root=tmp_path / "empty"))
+        load_run_data(section(name="prepared", root=tmp_path / "empty"))

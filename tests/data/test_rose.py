@@ -4,8 +4,8 @@ from PIL import Image
 
 from s2a_jax.config.load import load_config
 from s2a_jax.data.cases import load_cases
-from s2a_jax.data.dataset import load_dataset
-from s2a_jax.data.rose import ROSE_SLABS, list_rose
+from s2a_jax.data.load import load_run_data
+from s2a_jax.data.rose import ROSE, list_rose
 from s2a_jax.data.selection import select_cases
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.slabs import SlabError
@@ -68,23 +68,23 @@ def test_the_configuration_trains_at_the_subset_s_size(tmp_path, subset, size):
     make(tmp_path / "ROSE-Z", "img", "gt", "faz")
     config = load_config("rose")
     config.data.update({"root": str(tmp_path), "subset": subset})
-    dataset = load_dataset(config.data)
+    dataset = load_run_data(config.data)
     assert (dataset.size, len(dataset.train), len(dataset.test)) == (size, 4, 2)
     assert dataset.train.has_rv.all() and dataset.train.has_faz.all() == (subset == "Z")
 
 
-def test_of_a_data_set_that_cannot_be_read_the_subset_that_is_there_is_told(tmp_path):
+def test_the_error_about_an_unreadable_data_set_names_the_subset_in_the_folder(tmp_path):
     make(tmp_path / "ROSE-Z", "img", "gt", counts=(("test", 2),))
     with pytest.raises(UserError, match=r"looked for 1, 2, O, Z, H\. Of Z: .* no train split"):
         select_cases(tmp_path, "test")
-    with pytest.raises(UserError, match=r"'FULL' of ROSE-Z: expected SCC, WRCC, DCC"):
+    with pytest.raises(UserError, match=r"'FULL': rose Z has SCC, WRCC, DCC"):
         select_cases(tmp_path, "test", slab="FULL")
     (tmp_path / "empty/notes").mkdir(parents=True)
     with pytest.raises(UserError, match=r"looked for 1, 2, O, Z, H\. Of 1: .* not recognised"):
         select_cases(tmp_path / "empty", "test", "rose")
 
 
-def test_slabs_of_one_subset_are_told_apart(tmp_path):
+def test_slabs_of_one_subset_are_distinguished(tmp_path):
     for slab, count in (("SCC", 5), ("DCC", 3)):
         make(tmp_path / "Z", f"img/{slab}", "gt/vessel", counts=(("train", count), ("test", 1)))
     assert len(list_rose(tmp_path, "Z", "SCC").cases) == 6
@@ -100,16 +100,17 @@ def test_a_layout_without_names_of_slabs_is_taken_for_the_first_alone(
 ):
     make(tmp_path, image, image.replace("img", "gt"))
     assert list_rose(tmp_path, subset, default).cases == list_rose(tmp_path, subset, None).cases
-    for other in set(ROSE_SLABS[subset]) - {default}:
+    slabs = tuple(ROSE.subset(subset).slabs)
+    for other in set(slabs) - {default}:
         with pytest.raises(SlabError, match=f"slab='{other}': {tmp_path} has.*one kind of image"):
             list_rose(tmp_path, subset, other)
     # Unless the folder says what it is.
-    other = ROSE_SLABS[subset][1]
+    other = slabs[1]
     (tmp_path / "train").rename(moved(tmp_path / other / "train"))
     cases = list_rose(tmp_path, subset, other).cases
     assert cases == list_rose(tmp_path / other, subset, other).cases
     with pytest.raises(SlabError, match="one kind of image"):
-        list_rose(tmp_path / other, subset, ROSE_SLABS[subset][2])
+        list_rose(tmp_path / other, subset, slabs[2])
 
 
 def test_a_slab_that_is_not_there_is_not_taken_from_the_folder_above(tmp_path):
@@ -123,7 +124,7 @@ def test_a_slab_that_is_not_there_is_not_taken_from_the_folder_above(tmp_path):
     ("subset", "slab", "named"),
     [
         ("3M", None, "config.data.subset='3M'"),
-        ("1", "SCC", "config.data.slab='SCC' of ROSE-1: expected SVC, DVC, SVC_DVC"),
+        ("1", "SCC", "config.data.slab='SCC': rose 1 has SVC, DVC, SVC_DVC"),
         ("2", "SVC", "leave it out"),
         ("H", None, "ROSE-H was not recognised in .*looked for: .*img/SCC"),
     ],

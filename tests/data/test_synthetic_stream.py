@@ -12,11 +12,11 @@ import pytest
 
 from s2a_jax.config.load import load_config
 from s2a_jax.data.cases import CaseSet
-from s2a_jax.data.dataset import load_dataset
+from s2a_jax.data.load import load_run_data
 from s2a_jax.data.pipeline import TrainStream
 from s2a_jax.data.synthesis import EyeParameters
 from s2a_jax.data.synthesis.stream import EyesAhead
-from s2a_jax.data.synthetic_stream import EyeSource
+from s2a_jax.data.synthetic_source import EyeSource
 from s2a_jax.errors import UserError
 from s2a_jax.machine import cores
 
@@ -54,9 +54,9 @@ def test_every_pass_has_new_eyes_and_the_first_those_of_the_fixed_set(tmp_path):
     config = load_config("default").data
     config.name, config.size = "synthetic", 64
     config.synthetic.update({"root": str(tmp_path), "train": 3, "val": 1, "test": 1})
-    fixed = load_dataset(config)
+    fixed = load_run_data(config)
     config.synthetic.stream = True
-    dataset = load_dataset(config)
+    dataset = load_run_data(config)
     assert not len(dataset.train)
     assert dataset.steps_per_epoch(3) == 1
     for name in ("val", "test"):
@@ -91,7 +91,7 @@ def test_batch_k_depends_on_the_seed_and_k_alone():
     assert all(0.5 < batch["image"].max() <= 1 for batch in whole)
 
 
-def test_an_eye_or_process_that_fails_is_told():
+def test_an_eye_or_process_that_fails_raises():
     with EyesAhead([(1, SMALL), (-1, SMALL)], processes=1) as eyes:
         next(eyes)
         with pytest.raises(RuntimeError, match="ValueError"):

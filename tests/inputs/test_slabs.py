@@ -8,7 +8,7 @@ from PIL import Image
 
 from s2a_jax.cli import run as main
 from s2a_jax.config.load import load_config
-from s2a_jax.data.dataset import data_slabs, load_dataset
+from s2a_jax.data.load import data_slabs, load_run_data
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.images import read_image
 from s2a_jax.inputs.slabs import slabs_to_unit_float
@@ -74,7 +74,7 @@ def section(kind, root, **values):
 @pytest.mark.parametrize("kind", ORDER)
 def test_every_layout_gives_the_slabs_in_the_order_of_their_names(tmp_path, kind):
     data = section(kind, make(tmp_path, kind))
-    dataset = load_dataset(data)
+    dataset = load_run_data(data)
     names = dataset.slabs
     assert names == data_slabs(data) == tuple(ORDER[kind].split(","))
     assert dataset.train.images.dtype == np.uint8
@@ -84,7 +84,7 @@ def test_every_layout_gives_the_slabs_in_the_order_of_their_names(tmp_path, kind
         for stem, image in zip(cases.ids, cases.images, strict=True):
             np.testing.assert_array_equal(image, np.stack([picture(stem, s) for s in names], -1))
     data.slab = ",".join(names[:0:-1])
-    backwards = load_dataset(data).val.images
+    backwards = load_run_data(data).val.images
     np.testing.assert_array_equal(backwards, dataset.val.images[..., :0:-1])
 
 
@@ -98,30 +98,30 @@ def test_incomplete_cases_are_named_or_left_out_on_demand(tmp_path, kind, lackin
         (folder / f"{stem}.png").unlink()
     with pytest.raises(UserError, match=rf"2 cases lack a slab \(train/10302, train/10303;.*{slab}"
                                         r".*config\.data\.incomplete=skip"):  # fmt: skip
-        load_dataset(data)
+        load_run_data(data)
     put(folder, "10302", picture("10302", slab))
     data.incomplete = "skip"
-    dataset = load_dataset(data)
+    dataset = load_run_data(data)
     assert dataset.train.ids == ("10301", "10302")
     assert any(note.startswith("1 cases lack a slab (train/10303") for note in dataset.notes)
     data.incomplete = "ignore"
     with pytest.raises(UserError, match=r"config\.data\.incomplete='ignore'"):
-        load_dataset(data)
+        load_run_data(data)
 
 
 @pytest.mark.parametrize(
     ("kind", "slab", "words"),
     [
-        ("octa500", "FULL,SCC", "'SCC': OCTA-500 has ILM_OPL, FULL, OPL_BM"),
+        ("octa500", "FULL,SCC", "'SCC': octa500 3M has ILM_OPL, FULL, OPL_BM"),
         ("octa500", "FULL,FULL", "expected one name, or different ones"),
         ("octa500", "FULL,", "expected one name, or different ones"),
-        ("rose", "WRCC,FULL", "'FULL' of ROSE-Z: expected SCC, WRCC, DCC"),
+        ("rose", "WRCC,FULL", "'FULL': rose Z has SCC, WRCC, DCC"),
         ("folder", "whole,macular", r"images/macular"),
     ],
 )
 def test_slabs_that_are_not_there_are_named(tmp_path, kind, slab, words):
     with pytest.raises(UserError, match=words):
-        load_dataset(section(kind, make(tmp_path, kind), slab=slab))
+        load_run_data(section(kind, make(tmp_path, kind), slab=slab))
 
 
 def test_one_kind_of_image_is_not_taken_for_several(tmp_path):
@@ -129,7 +129,7 @@ def test_one_kind_of_image_is_not_taken_for_several(tmp_path):
         put(tmp_path / "Z/train/img", stem, picture(stem, ""))
         put(tmp_path / "Z/train/gt", stem, picture(stem, ""))
     with pytest.raises(UserError, match=r"slab='WRCC,DCC,SCC': .*one kind of image"):
-        load_dataset(section("rose", tmp_path))
+        load_run_data(section("rose", tmp_path))
 
 
 def test_a_slab_of_another_size_names_both_files(tmp_path):
@@ -137,39 +137,36 @@ def test_a_slab_of_another_size_names_both_files(tmp_path):
     folder = image_folder(tmp_path, "octa500", "train", "OPL_BM")
     put(folder, "10302", np.zeros((SIDE, 32), np.uint8))
     with pytest.raises(UserError, match=r"OPL_BM\)/10302.png is 32x64 .*FULL\)/10302.png is 64x64"):
-        load_dataset(section("octa500", tmp_path))
+        load_run_data(section("octa500", tmp_path))
 
 
 def test_synthetic_eyes_match_the_slabs_of_the_main_source(tmp_path):
     data = section("octa500", make(tmp_path, "octa500"))
     data.mixture.synthetic = 0.5
-    dataset = load_dataset(data)
+    dataset = load_run_data(data)
     whole, deep, superficial = np.moveaxis(dataset.train.images[3], -1, 0)
     assert not np.array_equal(deep, superficial)
     np.testing.assert_array_equal(whole, np.maximum(deep, superficial))
     alone = section("synthetic", tmp_path, slab="superficial")  # the same eye of the same seed
-    np.testing.assert_array_equal(load_dataset(alone).train.images[0], superficial)
+    np.testing.assert_array_equal(load_run_data(alone).train.images[0], superficial)
     data.mixture.others = (f"name=folder,root={make(tmp_path / 'own', 'folder')},weight=0.2,"
                            "slab=whole+deep",)  # fmt: skip
     with pytest.raises(UserError, match="folder have 2 slabs, those of the main source 3"):
-        load_dataset(data)
+        load_run_data(data)
     with pytest.raises(UserError, match="'macular': synthetic eyes have superficial, deep, whole"):
-        load_dataset(section("synthetic", tmp_path, slab="deep,macular"))
+        load_run_data(section("synthetic", tmp_path, slab="deep,macular"))
 
 
-@pytest.mark.parametrize("is_old", [False, True])
-def test_synthetic_eyes_match_the_one_slab_of_a_prepared_set(tmp_path, is_old):
+def test_synthetic_eyes_match_the_one_slab_of_a_prepared_set(tmp_path):
     make(tmp_path / "raw", "octa500")
     assert main(["prepare", "octa500", "--from", str(tmp_path / "raw"), "--to",
                  str(tmp_path / "to"), "--slab", "FULL", "--subset", "3M"]) == 0  # fmt: skip
-    if is_old:  # one slab's name was not in the metadata
-        next((tmp_path / "to").rglob("metadata.json")).unlink()
     data = section("prepared", tmp_path / "to", slab=None)
     data.mixture.synthetic = 0.5
-    dataset = load_dataset(data)
+    dataset = load_run_data(data)
     assert dataset.slabs == data_slabs(data) == ()
     alone = section("synthetic", tmp_path / "to", slab="whole")
-    np.testing.assert_array_equal(dataset.train.images[3], load_dataset(alone).train.images[0])
+    np.testing.assert_array_equal(dataset.train.images[3], load_run_data(alone).train.images[0])
 
 
 def test_a_prepared_slab_without_a_match_is_refused(tmp_path):
@@ -180,7 +177,7 @@ def test_a_prepared_slab_without_a_match_is_refused(tmp_path):
     data = section("prepared", tmp_path / "to", slab=None)
     data.mixture.synthetic = 0.5
     with pytest.raises(UserError, match="no slab that stands for macular of the main source"):
-        load_dataset(data)
+        load_run_data(data)
 
 
 @pytest.mark.parametrize("kind", ["octa500", "rose1", "folder"])
@@ -190,7 +187,7 @@ def test_what_is_prepared_reads_as_the_raw_folder(tmp_path, kind):
     assert main(["prepare", data.name, "--from", str(tmp_path / "raw"), "--to",
                  str(tmp_path / "to"), "--slab", ORDER[kind], *flags]) == 0  # fmt: skip
     again = section("prepared", tmp_path / "to", slab=None)
-    first, second = load_dataset(data), load_dataset(again)
+    first, second = load_run_data(data), load_run_data(again)
     assert second.slabs == data_slabs(again) == first.slabs
     for split in ("train", "val", "test"):
         one, other = getattr(first, split), getattr(second, split)

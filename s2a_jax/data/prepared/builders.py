@@ -1,9 +1,10 @@
-"""TFDS builders: the data sets as array_record files, written and read without TensorFlow.
+"""TFDS builders: data sets as array_record files, written and read without TensorFlow.
 
-They read the raw folder through `manual_dir`; `python -m s2a_jax prepare` runs them.
+A builder reads the raw folder through `manual_dir`; `python -m s2a_jax prepare` runs it.
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,8 @@ from PIL import Image
 from tensorflow_datasets.core.file_adapters import ArrayRecordFileAdapter
 
 from s2a_jax.data.cases import Case, read_case
-from s2a_jax.data.folder import list_user_folder
-from s2a_jax.data.octa500 import OCTA500_IDS, OCTA500_SLABS, list_octa500
+from s2a_jax.data.entry import DataSet
 from s2a_jax.data.pairing import SPLITS, CaseFiles, Listing
-from s2a_jax.data.rose import ROSE_SIZES, ROSE_SLABS, list_rose
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.slabs import slab_names
 
@@ -25,12 +24,12 @@ _SHARD = 4096  # cases in a file
 
 
 @dataclasses.dataclass
-class SourceConfig(tfds.core.BuilderConfig):
-    """Which part of a data set.
+class CasesConfig(tfds.core.BuilderConfig):
+    """A part of a data set.
 
     Attributes:
-      subset: as `config.data.subset`; None for folders without subsets.
-      slab: as `config.data.slab`.
+        subset: as `config.data.subset`; None without subsets.
+        slab: as `config.data.slab`.
     """
 
     subset: str | None = None
@@ -41,15 +40,15 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Cases at their native size: `id`, `image`, `rv`, `faz`, `has_rv`, `has_faz`.
 
     Images are uint16 [H, W], or [H, W, C] with C > 1 slabs: the levels of a 16-bit file, or those
-    of an 8-bit file times 257, the same fraction of the range. The metadata has the slabs' names as
-    `slabs`, if they were named. (An Image feature of 16 bits would need OpenCV to be read.) Masks
-    are uint8 [H, W, 1], 0 or 255, and all 0 where `has_rv` or `has_faz` is false.
+    of an 8-bit file times 257, the same fraction of the range. (Reading an Image feature of 16 bits
+    would need OpenCV.) The metadata has the names of the slabs, if any, as `slabs`. Masks are uint8
+    [H, W, 1], 0 or 255, and all 0 where `has_rv` or `has_faz` is false.
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    MANUAL_DOWNLOAD_INSTRUCTIONS = "See data/README.md for where each data set can be had."
-    BUILDER_CONFIGS = (SourceConfig(name="default"),)
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "data/README.md says where to get each data set."
 
+    data_set: DataSet
     skipped: frozenset[Path] = frozenset()
     """Images to leave out."""
     skip_incomplete: bool = False
@@ -57,11 +56,12 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     on_case: Callable[[], Any] = staticmethod(lambda: None)
     """Called after every case."""
     encode: Callable[[CaseFiles], bytes] | None = None
-    """Gives a case as `encoded` does; None: that."""
+    """Replaces `encoded`, if given."""
 
     def listing(self, root: Path) -> Listing:
-        """The cases of the raw folder."""
-        return list_user_folder(root, self.builder_config.slab, self.skip_incomplete)
+        """Lists the cases of the raw folder."""
+        config = self.builder_config
+        return self.data_set.list_cases(root, config.subset, config.slab, self.skip_incomplete)
 
     def _info(self) -> tfds.core.DatasetInfo:
         slabs = slab_names(self.builder_config.slab)
@@ -94,7 +94,7 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """Reads a case and serializes it.
 
         Raises:
-          UserError: as `read_case`; also for values that 16 bits cannot hold.
+            UserError: as `read_case`, or the image has values that 16 bits cannot hold.
         """
         return self.info.features.serialize_example(_example(files, read_case(files)))
 
@@ -106,7 +106,7 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _download_and_prepare(
         self, dl_manager: tfds.download.DownloadManager, download_config: Any
     ) -> None:
-        # Instead of TFDS's own, which would encode every case again after it has been checked.
+        # Replaces TFDS's own method, which would encode every case again after the check.
         del download_config
         infos = []
         for split, files in self._split_generators(dl_manager).items():
@@ -134,47 +134,26 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self.info.set_splits(tfds.core.splits.SplitDict(infos))
 
 
-class Folder(CasesBuilder):
-    """A user's own folder."""
+def builder_class(entry: DataSet) -> type[CasesBuilder]:
+    """The builder of a data set; each subset, with each of its slabs, is a configuration."""
 
-
-class Synthetic(CasesBuilder):
-    """Synthetic eyes that lie in a folder."""
-
-
-class Octa500(CasesBuilder):
-    """OCTA-500, subsets 3M and 6M; each slab is a configuration, the superficial one is `3m`."""
-
-    BUILDER_CONFIGS = tuple(
-        SourceConfig(
-            name=subset.lower() + (f"_{slab.lower()}" if slab else ""), subset=subset, slab=slab
+    class Builder(CasesBuilder, skip_registration=True):
+        data_set = entry
+        name = entry.name
+        BUILDER_CONFIGS = tuple(
+            CasesConfig(name=config_name(entry, subset, slab), subset=subset, slab=slab)
+            for subset, part in entry.subsets.items()
+            for slab in (None, *(part.slabs or ()))
         )
-        for subset in OCTA500_IDS
-        for slab in (None, *OCTA500_SLABS)
-    )
 
-    def listing(self, root: Path) -> Listing:
-        """The cases of the raw folder."""
-        config = self.builder_config
-        return list_octa500(root, config.subset, config.slab, self.skip_incomplete)
+    return Builder
 
 
-class Rose(CasesBuilder):
-    """ROSE-1, -2, -O, -Z and -H; each slab is a configuration, the superficial one is `Z`."""
-
-    BUILDER_CONFIGS = tuple(
-        SourceConfig(name=subset + (f"_{slab}" if slab else ""), subset=subset, slab=slab)
-        for subset in ROSE_SIZES
-        for slab in (None, *ROSE_SLABS[subset])
-    )
-
-    def listing(self, root: Path) -> Listing:
-        """The cases of the raw folder."""
-        config = self.builder_config
-        return list_rose(root, config.subset, config.slab, self.skip_incomplete)
-
-
-BUILDERS = {"octa500": Octa500, "rose": Rose, "folder": Folder, "synthetic": Synthetic}
+def config_name(data_set: DataSet, subset: str | None, slab: str | None) -> str:
+    """Name of a configuration, such as `3m`, `3m_full`, `1_SVC+DVC` or `default`."""
+    # TFDS allows no other characters in a name. SVC_DVC is one slab, SVC+DVC are two.
+    joined = "+".join(re.sub(r"[^\w.-]", "-", name) for name in slab_names(slab))
+    return data_set.prepared_name("_".join(filter(None, (subset or "default", joined))))
 
 
 def _example(file: CaseFiles, case: Case) -> dict[str, Any]:
@@ -194,10 +173,10 @@ def _example(file: CaseFiles, case: Case) -> dict[str, Any]:
 
 
 def to_levels(image: np.ndarray, path: Path) -> np.ndarray:
-    """The 16-bit levels that `from_levels` makes the same image from.
+    """Float32 in [0, 1] -> the 16-bit levels from which `from_levels` makes the same image.
 
     Raises:
-      UserError: there are none; the message names `path`.
+        UserError: 16 bits cannot hold the image; the message names `path`.
     """
     levels = np.rint(image * 65535).astype(np.uint16)
     if not np.array_equal(from_levels(levels), image):
@@ -207,7 +186,7 @@ def to_levels(image: np.ndarray, path: Path) -> np.ndarray:
 
 def from_levels(levels: np.ndarray) -> np.ndarray:
     """16-bit levels -> exactly the float32 in [0, 1] that was read from the raw file."""
-    # 257 levels apart are the levels of an 8-bit file, which was divided by 255.
+    # Levels that are 257 apart come from an 8-bit file, which was divided by 255.
     if (levels % 257 == 0).all():
         return (levels // 257).astype(np.float32) / np.float32(255)
     return levels.astype(np.float32) / np.float32(65535)

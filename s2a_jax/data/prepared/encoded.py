@@ -1,7 +1,6 @@
-"""Encoded cases on disk: what a stopped `prepare` goes on from."""
+"""Encoded cases on disk, from which a stopped `prepare` resumes."""
 
 import json
-import os
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
@@ -12,21 +11,21 @@ from s2a_jax.data.cases import Case
 from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.data.prepared.load import case_of
 from s2a_jax.errors import UserError
+from s2a_jax.files import written_whole
 
 
 class CannotKeepError(UserError):
-    """The folder of encoded cases cannot be written: no fault of any case."""
+    """The folder of encoded cases cannot be written, through no fault of any case."""
 
 
 class EncodedCases:
-    """Reads and encodes cases, and keeps each in a file that is taken the next time.
+    """Reads and encodes cases, and keeps each in a file for the next run.
 
-    A file holds one line of JSON and the case as the data set will hold it. It appears only when it
-    is complete, and is taken only while the raw files have the sizes and times that they had when
-    it was made.
+    A file holds one line of JSON, then the case as the data set will hold it. It appears only when
+    it is complete, and is reused only while the raw files keep their sizes and times.
 
     Attributes:
-      reused: how often a file was taken.
+        reused: number of times that a file was reused.
     """
 
     def __init__(
@@ -43,8 +42,8 @@ class EncodedCases:
         """As `read_case`.
 
         Raises:
-          CannotKeepError: the folder cannot be written.
-          UserError: as `read_case`; also for values that 16 bits cannot hold.
+            CannotKeepError: the folder cannot be written.
+            UserError: as `read_case`, or the image has values that 16 bits cannot hold.
         """
         return case_of(self._features.deserialize_example_np(self.encode(files)))
 
@@ -58,20 +57,18 @@ class EncodedCases:
             return example
         example = self._encode(files)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_name(f".{os.getpid()}-{path.name}")
-            unfinished.write_bytes(_head(stamp, example) + example)
-            unfinished.replace(path)
-        except OSError as error:
+            with written_whole(path) as partial:
+                partial.write_bytes(_head(stamp, example) + example)
+        except UserError as error:
             raise CannotKeepError(
-                f"--to: cannot write below {self._folder}: {error}; make room, or give another "
-                "folder."
+                f"--to: cannot write below {self._folder}: {error.__cause__}; make room, or give "
+                "another folder."
             ) from error
         return example
 
 
 def _load(path: Path, stamp: str) -> bytes | None:
-    """The example in a file; None if there is none, or it is damaged or of other raw files."""
+    """The example in a file; None if it is missing, damaged, or made from other raw files."""
     try:
         head, newline, example = path.read_bytes().partition(b"\n")
     except OSError:
@@ -85,7 +82,7 @@ def _head(stamp: str, example: bytes) -> bytes:
 
 
 def _stamp(files: CaseFiles) -> str:
-    """Names, sizes and times of a case's files, and how its masks are read."""
+    """Names, sizes and times of a case's files, and the threshold of its masks."""
     paths = (files.image, *files.further, files.rv, files.faz, files.combined, files.classes)
     stats = [path and _stat(path) for path in paths]
     return json.dumps([stats, files.threshold])
@@ -94,6 +91,6 @@ def _stamp(files: CaseFiles) -> str:
 def _stat(path: Path) -> tuple[str, int, int]:
     try:
         stat = path.stat()
-    except OSError as error:  # a link to nothing, say
+    except OSError as error:  # such as a dangling link
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     return str(path), stat.st_size, stat.st_mtime_ns

@@ -1,17 +1,21 @@
 """Reads a prepared data set into memory: TFDS data source -> grain -> `CaseSet`."""
 
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import grain
 import numpy as np
 import tensorflow_datasets as tfds
+from google.protobuf.json_format import ParseError
 
 from s2a_jax.data.cases import Case, CaseSet, resized, stacked
+from s2a_jax.data.entry import Pitch
 from s2a_jax.data.pairing import SPLITS
 from s2a_jax.data.prepared.builders import from_levels
+from s2a_jax.data.sets import DATA_SETS
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import id_key
 
@@ -19,14 +23,14 @@ from s2a_jax.inputs.names import id_key
 logging.getLogger("absl").addFilter(lambda record: "OpenCV is not installed" not in str(record.msg))
 
 _INFO = "dataset_info.json"
-_DAMAGED = (ValueError, KeyError, OSError, RuntimeError)
+_FEATURES = {"id", "image", "rv", "faz", "has_rv", "has_faz"}
 
 
 def find_prepared(root: str | Path) -> Path:
-    """The one prepared data set in a folder or below it.
+    """The folder of the only prepared data set in a folder or below it.
 
     Raises:
-      UserError: there is none, or there are several.
+        UserError: there is none, or there are several.
     """
     root = Path(root).expanduser().absolute()
     # An unfinished one lies in a folder called incomplete.<letters>_<version>.
@@ -45,112 +49,128 @@ def find_prepared(root: str | Path) -> Path:
 
 
 def prepared_slabs(folder: Path) -> tuple[str, ...]:
-    """Names of the slabs that a case of a prepared data set has; () with one that was not named.
+    """Names of the slabs of a case of a prepared data set; () for one slab without a name.
 
     Raises:
-      UserError: the files are damaged, or not ones that `prepare` wrote.
+        UserError: the files are damaged, or `prepare` did not write them.
     """
-    try:
-        info = tfds.builder_from_directory(folder).info
-        if info.metadata:
-            return tuple(info.metadata["slabs"])
-        # Older ones note several slabs only; of one their name tells: 3m_full, 1_DVC, default_deep.
-        slab = info.config_name.partition("_")[2]
-    except _DAMAGED as error:
-        raise _unreadable(folder, error) from error
-    return ((slab.upper() if info.name == "octa500" else slab),) if slab else ()
+    builder = _open(folder)
+    with _reading(folder):
+        return tuple(builder.info.metadata["slabs"]) if builder.info.metadata else ()
 
 
 def prepared_origin(folder: Path) -> tuple[str, str | None]:
-    """What a prepared data set was made of, by the names that `prepare` gave.
+    """The data set that a prepared one was made from.
 
     Returns:
-      octa500, rose, folder or synthetic, and the subset as `config.data.subset`; None for those
-      without subsets.
+        Its name in `DATA_SETS`, and its subset or None.
 
     Raises:
-      UserError: the files are damaged, or not ones that `prepare` wrote.
+        UserError: the files are damaged, or `prepare` did not write them.
     """
-    try:
-        info = tfds.builder_from_directory(folder).info
-        subset = info.config_name.partition("_")[0].upper()
-    except _DAMAGED as error:
-        raise _unreadable(folder, error) from error
-    return info.name, subset if info.name in ("octa500", "rose") else None
+    info = _open(folder).info
+    subsets = DATA_SETS[info.name].subsets
+    label = info.config_name.partition("_")[0]
+    return info.name, next((one for one in subsets if one and one.lower() == label.lower()), None)
+
+
+def prepared_pitch(folder: Path) -> Pitch:
+    """The pitch of the cases of a prepared data set.
+
+    Raises:
+        UserError: the files are damaged, or `prepare` did not write them.
+    """
+    name, subset = prepared_origin(folder)
+    return DATA_SETS[name].pitch(subset, folder)
 
 
 def load_prepared(folder: Path, size: int) -> dict[str, CaseSet]:
-    """Every split, each decoded once.
+    """Reads every split.
 
     Args:
-      folder: of one data set, as `find_prepared` gives.
-      size: height and width of the result in pixels.
+        folder: the folder of one data set; see `find_prepared`.
+        size: height and width of the result in pixels.
 
     Returns:
-      "train", "val" and "test" -> the same cases that reading the raw folder gives.
+        "train", "val" and "test" -> the same cases that reading the raw folder gives.
 
     Raises:
-      UserError: the files are damaged, or not ones that `prepare` wrote.
+        UserError: the files are damaged, or `prepare` did not write them.
     """
-    try:
-        builder = tfds.builder_from_directory(folder)
-        return {
-            split: _load(builder.as_data_source(split), size)
-            if split in builder.info.splits
-            else stacked([], [], size)
-            for split in SPLITS
-        }
-    except _DAMAGED as error:
-        raise _unreadable(folder, error) from error
+    splits = {}
+    for split in SPLITS:
+        pairs = _read(folder, split, size)
+        splits[split] = stacked([name for name, _ in pairs], [case for _, case in pairs], size)
+    return splits
 
 
 def prepared_cases(folder: Path, split: str) -> list[tuple[str, Case]]:
-    """One split's cases at their native sizes.
+    """The id and case of every case in a split, at native size.
 
     Args:
-      folder: of one data set, as `find_prepared` gives.
-      split: "train", "val" or "test".
-
-    Returns:
-      Pairs of id and case.
+        folder: the folder of one data set; see `find_prepared`.
+        split: "train", "val" or "test".
 
     Raises:
-      UserError: as `load_prepared`.
+        UserError: the files are damaged, or `prepare` did not write them.
     """
-    try:
-        builder = tfds.builder_from_directory(folder)
-        if split not in builder.info.splits:
-            return []
-        return _decode(builder.as_data_source(split), None)
-    except _DAMAGED as error:
-        raise _unreadable(folder, error) from error
-
-
-def _unreadable(folder: Path, error: Exception) -> UserError:
-    return UserError(
-        f"The prepared data set {folder} cannot be read ({error}); delete it and prepare it again."
-    )
-
-
-def _load(source: Sequence[dict[str, Any]], size: int) -> CaseSet:
-    pairs = _decode(source, size)
-    return stacked([name for name, _ in pairs], [case for _, case in pairs], size)
-
-
-def _decode(source: Sequence[dict[str, Any]], size: int | None) -> list[tuple[str, Case]]:
-    decoded = (
-        grain.MapDataset.source(source)
-        .map(lambda example: (example["id"].decode(), resized(case_of(example), size)))
-        .to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=16))
-    )
-    # TFDS shuffles what it writes.
-    return sorted(decoded, key=lambda pair: id_key(pair[0]))
+    return _read(folder, split, None)
 
 
 def case_of(example: dict[str, np.ndarray]) -> Case:
-    """The case that one example of a prepared data set holds."""
+    """The case in one example of a prepared data set."""
     image = from_levels(example["image"])
     rv, faz = (
         example[name][..., 0] > 0 if example[f"has_{name}"] else None for name in ("rv", "faz")
     )
     return Case(image, rv, faz, image.shape[:2])
+
+
+class _Examples(Sequence):
+    """The examples of one split, as TFDS decodes them."""
+
+    def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
+        self._folder = builder.data_path
+        with _reading(self._folder):
+            self._source = builder.as_data_source(split)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        with _reading(self._folder):
+            return self._source[index]
+
+
+def _read(folder: Path, split: str, size: int | None) -> list[tuple[str, Case]]:
+    """Ids and cases in the order of the raw folder, at `size` or their native size; [] if none."""
+    builder = _open(folder)
+    if split not in builder.info.splits:
+        return []
+    pairs = (
+        grain.MapDataset.source(_Examples(builder, split))
+        .map(lambda example: (example["id"].decode(), resized(case_of(example), size)))
+        .to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=16))
+    )
+    # TFDS shuffles what it writes.
+    return sorted(pairs, key=lambda pair: id_key(pair[0]))
+
+
+def _open(folder: Path) -> tfds.core.DatasetBuilder:
+    with _reading(folder):
+        builder = tfds.builder_from_directory(folder)
+    if builder.name not in DATA_SETS or set(builder.info.features) != _FEATURES:
+        raise UserError(f"{folder} holds a TFDS data set that `prepare` did not write.")
+    return builder
+
+
+@contextlib.contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Names the folder in the errors that TFDS raises about damaged files."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, ParseError) as error:
+        raise UserError(
+            f"The prepared data set {folder} cannot be read ({error}); delete it and prepare it "
+            "again."
+        ) from error

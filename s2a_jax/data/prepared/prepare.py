@@ -1,9 +1,8 @@
-"""`python -m s2a_jax prepare`: a raw folder -> a TFDS data set and a report about it."""
+"""From a raw folder to a TFDS data set and a report about it."""
 
 import contextlib
 import io
 import json
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,13 +13,18 @@ from rich.progress import Progress
 
 from s2a_jax.data.cases import Case, check_combined, read_case
 from s2a_jax.data.pairing import CaseFiles
-from s2a_jax.data.pitch import SYNTHETIC_FIELD_MM
-from s2a_jax.data.prepared.builders import BUILDERS, CasesBuilder, SourceConfig
+from s2a_jax.data.prepared.builders import (
+    CasesBuilder,
+    CasesConfig,
+    builder_class,
+    config_name,
+)
 from s2a_jax.data.prepared.encoded import CannotKeepError, EncodedCases
 from s2a_jax.data.prepared.summary import Summary, make_report, report_lines, summarise
-from s2a_jax.data.synthetic_set import synthetic_folder
-from s2a_jax.data.synthetic_slabs import SYNTHETIC_SLABS, synthetic_slabs
+from s2a_jax.data.sets import DATA_SETS, synthetic_slabs
+from s2a_jax.data.synthetic import SYNTHETIC, is_plain, make_set
 from s2a_jax.errors import UserError
+from s2a_jax.files import written_whole
 from s2a_jax.inputs.names import first_few
 from s2a_jax.inputs.slabs import slab_names
 
@@ -36,25 +40,25 @@ def prepare(
 ) -> Path:
     """Checks every case, writes the data set and its report, and prints the report.
 
-    The data set appears in `<target>/<name>/<subset>/<version>` when it is complete, and one that
-    is there is reported on again but not written again; one of other cases is refused. Every case
-    that is read and encoded is kept beside it until then, in `<target>/<name>/.partial-<subset>`,
-    which a run after one that was stopped goes on from.
+    The data set appears in `<target>/<name>/<subset>/<version>` when it is complete. An existing
+    one gets a new report but is not written again; one with other cases is an error. Until the data
+    set is complete, `<target>/<name>/.partial-<subset>` keeps every case that has been encoded, so
+    that a run that was stopped can be resumed.
 
     Args:
-      name: octa500, rose, folder or synthetic.
-      raw: the raw folder.
-      target: folder of all prepared data sets.
-      subset: of octa500 (3M, 6M) or rose (1, 2, O, Z, H); None for the others.
-      slab: as `config.data.slab`.
-      skip_unreadable: leave out cases that cannot be read, instead of stopping.
-      skip_incomplete: leave out cases that lack one of several slabs, instead of stopping.
+        name: name of the data set in `DATA_SETS`.
+        raw: the raw folder.
+        target: folder of all prepared data sets.
+        subset: as `config.data.subset`; None for data sets without subsets.
+        slab: as `config.data.slab`.
+        skip_unreadable: leave out cases that cannot be read, instead of stopping.
+        skip_incomplete: leave out cases that lack one of several slabs, instead of stopping.
 
     Returns:
-      The data set's folder.
+        The data set's folder.
 
     Raises:
-      UserError: anything wrong with the arguments or the raw files, each by name.
+        UserError: an argument or a raw file cannot be used; the message names all such files.
     """
     builder = _make_builder(name, target, subset, slab)
     builder.skip_incomplete = skip_incomplete
@@ -80,7 +84,7 @@ def prepare(
             )
         if unreadable and not skip_unreadable:
             raise UserError(
-                f"{len(unreadable)} of {len(listing.cases)} cases cannot be used; mend or remove "
+                f"{len(unreadable)} of {len(listing.cases)} cases cannot be used; repair or remove "
                 "them, or pass --skip-unreadable:\n" + "\n".join(unreadable.values())
             )
         if not existed:
@@ -96,10 +100,12 @@ def prepare(
         _check_same(folder, report)
     lines = [f"# {name} from {raw}", "", *(f"- {note}" for note in (*notes, *listing.notes)), ""]
     lines += report_lines(report)
-    (folder / "report.json").write_text(json.dumps(report, indent=1))
-    (folder / "report.md").write_text("\n".join(lines) + "\n")
+    with written_whole(folder / "report.json") as path:
+        path.write_text(json.dumps(report, indent=1))
+    with written_whole(folder / "report.md") as path:
+        path.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
-    done = "was there already, and was not written again" if existed else "is written"
+    done = "existed already and was not written again" if existed else "is written"
     print(f"\n{folder} {done}; train on it with --config.data.name=prepared "
           f"--config.data.root={folder}")  # fmt: skip
     return folder
@@ -116,51 +122,26 @@ def prepare_synthetic(
     """Makes synthetic eyes in `<target>/eyes` and prepares them; see `prepare`.
 
     Raises:
-      UserError: a number out of its range, or as `prepare`.
+        UserError: a number is out of its range, or as `prepare`.
     """
-    low, high = field_mm
-    least, most = SYNTHETIC_FIELD_MM
-    allowed = f"{least:g} to {most:g} mm, the smaller first"
-    for flag, value, ok, expected in (
-        ("--size", size, 64 <= size <= 2048, "64 to 2048 pixels"),
-        ("--seed", seed, seed >= 0, "0 or more"),
-        ("--field", f"{low:g} {high:g}", least <= low <= high <= most, allowed),
-        ("--train", counts["train"], counts["train"] >= 1, "at least 1"),
-        ("--val", counts["val"], counts["val"] >= 1, "at least 1"),
-        ("--test", counts["test"], counts["test"] >= 0, "at least 0"),
-    ):
-        if not ok:
-            raise UserError(f"{flag}={value}: expected {expected}.")
-    slabs = synthetic_slabs(slab)
-    several = slabs != SYNTHETIC_SLABS[:1]
-    raw = synthetic_folder(target / "eyes", size, seed, counts, field_mm, several)
-    listed = ",".join(slabs) if several else None
-    return prepare("synthetic", raw, target / raw.name, None, listed, skip_unreadable=False)
+    slab = ",".join(synthetic_slabs(slab))
+    section = {
+        "root": target / "eyes", "seed": seed, "field_mm": field_mm, "stream": False, **counts
+    }  # fmt: skip
+    raw = make_set(section, size, slab)
+    slab = None if is_plain(slab) else slab
+    return prepare(SYNTHETIC.name, raw, target / raw.name, None, slab, skip_unreadable=False)
 
 
 def _make_builder(name: str, target: Path, subset: str | None, slab: str | None) -> CasesBuilder:
-    configs = {
-        (config.subset, config.slab): config.name for config in BUILDERS[name].BUILDER_CONFIGS
-    }
-    subsets = dict.fromkeys(key[0] for key in configs if key[0])
-    if subset not in (subsets or {None}):
-        has = ", ".join(subsets) if subsets else "no subsets: leave it out"
-        what = "--subset is missing" if subset is None else f"--subset={subset}"
-        raise UserError(f"{what}: {name} has {has}.")
-    names = slab_names(slab)
-    known = [key[1] for key in configs if key[0] == subset and key[1]]
-    for one in names if subsets else ():  # in a folder they are its folders
-        if one not in known:
-            has = ", ".join(known) or "one only"
-            raise UserError(f"--slab={one}: the slabs of {name} {subset} are: {has}.")
-    # Of what TFDS takes in a name: SVC_DVC is one slab, SVC+DVC are two.
-    slabs = "+".join(re.sub(r"[^\w.-]", "-", one) for one in names)
-    label = "_".join(filter(None, (configs[subset, None], slabs)))
-    listed = ",".join(names) or None
-    config = configs.get((subset, listed)) or SourceConfig(name=label, subset=subset, slab=listed)
+    data_set = DATA_SETS[name]
+    data_set.slab_names(subset, slab)
     if target.exists() and not target.is_dir():
         raise UserError(f"--to={target} is a file; give a folder.")
-    return BUILDERS[name](
+    builder = builder_class(data_set)
+    label = config_name(data_set, subset, slab)
+    config = builder.builder_configs.get(label) or CasesConfig(label, subset=subset, slab=slab)
+    return builder(
         config=config,
         data_dir=str(target.expanduser().absolute()),
         file_format="array_record",
@@ -170,7 +151,7 @@ def _make_builder(name: str, target: Path, subset: str | None, slab: str | None)
 def _check(
     files: Sequence[CaseFiles], read: Callable[[CaseFiles], Case], advance: Callable[[], None]
 ) -> tuple[list[Summary], dict[Path, str]]:
-    """Decodes every case; the image of each that cannot be used -> why."""
+    """Decodes every case; returns summaries, and for each unusable case its image -> the error."""
     summaries, unreadable, checked = [], {}, []
     for file in files:
         try:
@@ -191,18 +172,18 @@ def _check(
 
 
 def _check_same(folder: Path, report: dict) -> None:
-    """Raises a UserError if the data set that is there was prepared from other cases.
+    """Raises a UserError if the existing data set was prepared from other cases.
 
-    Those of a folder have no names to tell them apart by, as the subsets of OCTA-500 have.
+    Two folders of a user's images are both called `folder`, so that the name says too little.
     """
     try:
-        told = json.loads((folder / "report.json").read_text())["digest"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return  # of a run that was stopped just before its report, or of an older version
-    if told != report["digest"]:
+        existing = json.loads((folder / "report.json").read_text())
+    except (OSError, ValueError):
+        return  # the run was stopped just before the report, or the file is damaged
+    if existing["digest"] != report["digest"]:
         raise UserError(
-            f"{folder} was prepared from other cases, as its report.md tells; give another --to, "
-            "or remove that folder to prepare these."
+            f"{folder} was prepared from other cases, which its report.md describes; give another "
+            "--to, or remove that folder to prepare these cases."
         )
 
 
@@ -210,16 +191,16 @@ def _write(builder: CasesBuilder, raw: Path, downloads: Path) -> None:
     before = set(_unfinished(builder))
     is_complete = False
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads
+        with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints about downloads
             builder.download_and_prepare(
-                download_dir=str(downloads),  # stays empty; else it is made beside the data sets
+                download_dir=str(downloads),  # stays empty; TFDS's default is beside the data sets
                 download_config=tfds.download.DownloadConfig(manual_dir=str(raw)),
             )
         is_complete = True
     except OSError as error:
         raise UserError(f"--to: cannot write below {builder.data_dir}: {error}.") from error
     finally:
-        # Nobody needs those of killed runs, either, once the data set is there.
+        # Once the data set is complete, nobody needs what killed runs left either.
         for folder in set(_unfinished(builder)) - (set() if is_complete else before):
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""What a data set holds, and what is wrong with it: counts, prevalence, duplicates."""
+"""The report about a data set: counts, prevalence, missing masks, duplicates."""
 
 import dataclasses
 from collections import Counter
@@ -14,20 +14,22 @@ from s2a_jax.inputs.images import resize_image
 from s2a_jax.inputs.names import first_few
 from s2a_jax.inputs.slabs import first_slab
 
-_SIDE = 32  # px, of the thumbnails that near duplicates are found by
+_SIDE = 32  # px, of the thumbnails that reveal near duplicates
 _ALIKE = 0.95  # correlation of thumbnails; different eyes stay below 0.9
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What the report needs to know of one case.
+    """What the report needs from one case.
 
     Attributes:
-      id, split: of the case.
-      size: height and width in pixels.
-      rv, faz: share of the pixels in each mask, or None without a mask.
-      digest: of the image's pixels.
-      thumbnail: [32 * 32] float32 without its mean, of unit length; of several slabs the first.
+        id: the case's id.
+        split: the case's split.
+        size: height and width in pixels.
+        rv: share of the pixels in the vessel mask; None without a mask.
+        faz: share of the pixels in the FAZ mask; None without a mask.
+        digest: hash of the image's pixels.
+        thumbnail: [32 * 32] float32, the first slab without its mean, of unit length.
     """
 
     id: str
@@ -55,18 +57,18 @@ def summarise(file: CaseFiles, case: Case) -> Summary:
 
 
 def make_report(cases: Sequence[Summary], unreadable: dict[str, str]) -> dict:
-    """The report as JSON values; `digest` stands for all cases, to tell whether they are the same.
+    """The report as JSON values; reports with the same `digest` are about the same cases.
 
     Duplicates are pairs "split/id": exact ones have the same pixels; near ones have thumbnails of
-    32x32 pixels that correlate by at least 0.95.  Pairs across splits leak.
+    32x32 pixels that correlate by at least 0.95. A pair across splits leaks test cases.
 
     Args:
-      cases: every readable case.
-      unreadable: file -> what is wrong with it.
+        cases: every readable case.
+        unreadable: file -> error.
     """
-    told = sorted((case.split, case.id, case.digest, case.rv, case.faz) for case in cases)
+    facts = sorted((case.split, case.id, case.digest, case.rv, case.faz) for case in cases)
     report: dict = {
-        "digest": blake2b(repr(told).encode(), digest_size=16).hexdigest(),
+        "digest": blake2b(repr(facts).encode(), digest_size=16).hexdigest(),
         "splits": {},
         "duplicates": _duplicates(cases),
         "unreadable": unreadable,

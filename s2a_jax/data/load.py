@@ -1,0 +1,211 @@
+"""From the data section of a configuration to decoded training, validation and test cases."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from s2a_jax.data.cases import CaseSet, concatenate, load_cases, stacked
+from s2a_jax.data.entry import DataSet, Pitch
+from s2a_jax.data.mixture import mixture_sources
+from s2a_jax.data.pairing import SPLITS
+from s2a_jax.data.sets import PREPARED, find_data_set, synthetic_slabs
+from s2a_jax.data.synthetic_source import EyeSource
+from s2a_jax.errors import UserError
+from s2a_jax.inputs.slabs import slab_names
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """Everything that a run reads, in memory.
+
+    Attributes:
+        train: all training cases, source after source; without those that are streamed.
+        sources: name -> its range of indices into `train` and its weight in the mixture.
+        val: validation cases.
+        test: test cases; empty where the data set has none.
+        size: side of all images in pixels.
+        slabs: names of the images' last axis, where a case has several slabs; else ().
+        slab: name of the only slab, if it has a name.
+        pitch: the pixel pitch of a validation or test case.
+        notes: sentences for the log.
+        eyes: the source that is streamed, if one is; its range follows the indices of `train`.
+    """
+
+    train: CaseSet
+    sources: dict[str, tuple[range, float]]
+    val: CaseSet
+    test: CaseSet
+    size: int
+    slabs: tuple[str, ...]
+    slab: str | None
+    pitch: Pitch
+    notes: tuple[str, ...]
+    eyes: EyeSource | None = None
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Steps in which the first source is seen once on average; at least 1."""
+        first, weight = next(iter(self.sources.values()))
+        return max(1, round(len(first) / weight / batch_size))
+
+
+def image_size(config: Mapping[str, Any]) -> int:
+    """Side of the images in pixels.
+
+    Args:
+        config: the data section.
+
+    Raises:
+        UserError: the side is missing or no multiple of 16, or the data set or subset is unknown.
+    """
+    size = config["size"]
+    if config["name"] != PREPARED:
+        data_set = find_data_set(config["name"])
+        size = size or data_set.subset(_subset(config, data_set)).size
+    if not size:
+        raise UserError(f"Set config.data.size (pixels) for config.data.name={config['name']}.")
+    if size < 32 or size % 16:
+        raise UserError(f"config.data.size={size}: expected a multiple of 16, at least 32.")
+    return size
+
+
+def data_slabs(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the slabs of a case; () for one slab.
+
+    Args:
+        config: the data section.
+
+    Raises:
+        UserError: the field is no list of different names, or nothing is prepared in the folder.
+    """
+    return _several(_slab_names(config))
+
+
+def _slab_names(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of several slabs, or of one that has a name."""
+    if config["name"] == PREPARED:
+        # Imported here: TFDS takes half a second to import, and most runs read raw folders.
+        from s2a_jax.data.prepared.load import find_prepared, prepared_slabs
+
+        return prepared_slabs(find_prepared(config["root"]))
+    return slab_names(config["slab"])
+
+
+def _several(names: tuple[str, ...]) -> tuple[str, ...]:
+    return names if len(names) > 1 else ()
+
+
+def load_run_data(config: Mapping[str, Any]) -> RunData:
+    """Reads, checks and resizes all cases.
+
+    Args:
+        config: the data section; `configs/default.py` describes its fields.
+
+    Raises:
+        UserError: a field, folder or file cannot be used.
+    """
+    size, names = image_size(config), _slab_names(config)
+    slabs = _several(names)
+    sources = mixture_sources(config, names)
+    eyes = None
+    if "synthetic" in sources and config["synthetic"]["stream"]:
+        slab = sources["synthetic"][0]["slab"]
+        eyes = EyeSource.from_config(config["synthetic"], size, synthetic_slabs(slab))
+    are_eyes_all = eyes is not None and config["name"] == "synthetic"
+    splits, notes, pitch = _load(config, size, SPLITS[1:] if are_eyes_all else SPLITS)
+    parts, ranges, first = {}, {}, 0
+    for name, (source, weight) in sources.items():
+        if name == "synthetic" and eyes is not None:
+            part = stacked([], [], size, len(eyes.slabs))
+        elif source is config:
+            part = splits["train"]
+        else:
+            part = _load(source, size, ("train",))[0]["train"]
+            _check_slabs(name, part, splits["train"])
+        parts[name] = part
+        ranges[name] = (range(first, first + len(part)), weight)
+        first += len(part)
+    if eyes is not None:
+        ranges["synthetic"] = (range(first, first + eyes.count), ranges["synthetic"][1])
+        notes.append(
+            f"Synthetic training eyes are made as they are used, {eyes.count} a pass: "
+            f"{ranges['synthetic'][1]:.0%} of the training cases."
+        )
+    if len(sources) > 1:
+        notes += [
+            f"{ranges[name][1]:.0%} of the training cases come from {name}: {len(part)} cases, "
+            f"{int(part.has_rv.sum())} with RV, {int(part.has_faz.sum())} with FAZ masks."
+            for name, part in parts.items()
+            if eyes is None or name != "synthetic"
+        ]
+    splits["train"] = train = concatenate(list(parts.values()))
+    resized = sum(int((cases.native_sizes != size).any(axis=1).sum()) for cases in splits.values())
+    if resized:
+        notes.append(f"{resized} images of another size were resized to {size}x{size} pixels.")
+    if slabs:
+        notes.append(f"A case has {len(slabs)} slabs, in this order: {', '.join(slabs)}.")
+    return RunData(
+        train,
+        ranges,
+        splits["val"],
+        splits["test"],
+        size,
+        slabs,
+        slab=names[0] if len(names) == 1 else None,
+        pitch=pitch,
+        notes=tuple(notes),
+        eyes=eyes,
+    )
+
+
+def _check_slabs(name: str, part: CaseSet, main: CaseSet) -> None:
+    """Raises a UserError unless a source of the mixture has as many slabs as the main source."""
+    counts = [images.shape[3] if images.ndim == 4 else 1 for images in (part.images, main.images)]
+    if counts[0] != counts[1]:
+        raise UserError(
+            f"config.data.mixture: the images of {name} have {counts[0]} slabs, those of the main "
+            f"source {counts[1]}; name as many, in the same order, as slab=FULL+OPL_BM."
+        )
+
+
+def _load(
+    config: Mapping[str, Any], size: int, names: Sequence[str]
+) -> tuple[dict[str, CaseSet], list[str], Pitch]:
+    """The named splits of one source, sentences about them for the log, and their pitch."""
+    if config["name"] == PREPARED:
+        from s2a_jax.data.prepared.load import find_prepared, load_prepared, prepared_pitch
+
+        if config["slab"] is not None:
+            raise UserError(
+                "config.data.slab: a prepared data set has its own slabs; leave it out."
+            )
+        folder = find_prepared(config["root"])
+        splits = load_prepared(folder, size)
+        return splits, [f"Prepared data set {folder}: {_sizes(splits)}"], prepared_pitch(folder)
+    data_set = find_data_set(config["name"])
+    subset, root, slab = _subset(config, data_set), Path(config["root"]), config["slab"]
+    if config["incomplete"] not in ("error", "skip"):
+        raise UserError(f"config.data.incomplete={config['incomplete']!r}: expected error or skip.")
+    if data_set.make is not None:
+        slab = ",".join(synthetic_slabs(slab))
+        root = data_set.make(config[data_set.name], size, slab)
+    listing = data_set.list_cases(root, subset, slab, config["incomplete"] == "skip")
+    splits = {
+        split: load_cases([case for case in listing.cases if case.split == split], size)
+        for split in names
+    }
+    notes = [f"{listing.layout}: {_sizes(splits)}", *listing.notes]
+    return splits, notes, data_set.pitch(subset, root)
+
+
+def _subset(config: Mapping[str, Any], data_set: DataSet) -> str | None:
+    # The field has a default, which data sets without subsets ignore.
+    return config["subset"] if data_set.has_subsets else None
+
+
+def _sizes(splits: Mapping[str, CaseSet]) -> str:
+    return ", ".join(
+        f"{len(cases)} {split} ({int(cases.has_rv.sum())} with RV, {int(cases.has_faz.sum())} with "
+        "FAZ masks)"
+        for split, cases in splits.items()
+    )
