@@ -16,9 +16,8 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 from s2a_jax.errors import UserError
 from s2a_jax.training.state import TrainState
 
-# Orbax warns about two things that are normal here: a state saved without a score, and a part of a
-# checkpoint without metadata of its own.
-_IDLE = ("Requested `tracked_metric`", "Metadata file does not exist")
+# Orbax warns about a state that is saved without a score, which is normal here.
+_IDLE = "Requested `tracked_metric`"
 logging.getLogger("absl").addFilter(lambda record: not str(record.msg).startswith(_IDLE))
 
 

@@ -53,8 +53,8 @@ def write_preview(config: Any, path: Path) -> list[str]:
     for i in range(_CASES):
         has = {task: bool(batch[f"has_{task}"][i]) for task in TASKS}
         pairs = (
-            _pair(np.asarray(images[i, ..., 0]), np.asarray(masks[i]) > 0, has, side)
-            for images, masks in columns
+            _pair(np.asarray(drawn[i, ..., 0]), np.asarray(labels[i]) > 0, has, side)
+            for drawn, labels in columns
         )
         rows.append(np.concatenate([picture for pair in pairs for picture in pair], axis=1))
     with written_whole(path) as partial:

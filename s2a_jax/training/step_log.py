@@ -9,12 +9,11 @@ import numpy as np
 from rich.console import Console
 
 from s2a_jax.errors import NonFiniteLossError
+from s2a_jax.evaluation.counts import TASKS
 from s2a_jax.runs.metrics import MetricWriter
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.estimate import warn_of_waiting
 from s2a_jax.training.setup import Setup
-
-_TASKS = ("rv", "faz")
 
 
 class StepLog:
@@ -127,7 +126,7 @@ def _scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
 
     Such a loss is 0, which would look perfect.
     """
-    absent = {f"loss_{task}" for task in _TASKS if not metrics[f"masks_{task}"]}
+    absent = {f"loss_{task}" for task in TASKS if not metrics[f"masks_{task}"]}
     return {
         name: float(value)
         for name, value in metrics.items()
@@ -139,7 +138,7 @@ def _line(values: Mapping[str, float]) -> str:
     """A row of metrics.jsonl for the progress bar; a dash where a task has no loss."""
     losses = (
         f"{task} {values[name]:.3f}" if (name := f"loss_{task}") in values else f"{task} –"
-        for task in _TASKS
+        for task in TASKS
     )
     return (
         f"loss {values['loss']:.4f}  {'  '.join(losses)}  alpha {values['alpha']:.3f}  "
