@@ -15,7 +15,7 @@ from s2a_jax.comparison.plan import Run
 from s2a_jax.comparison.results import SPLITS, TASK_NAMES, Result, common_cases, read_result
 from s2a_jax.comparison.statistics import Row, compare
 from s2a_jax.errors import UserError
-from s2a_jax.evaluation.published import Published, note_of, published_for, sources
+from s2a_jax.evaluation.published import Published, citation_number, citations, published_for
 from s2a_jax.statistics.significance import FEWEST_CASES
 
 _HEADER = ("network", "M", "min", "Dice ± sd", "95 % interval", "seed sd", "difference", "p",
@@ -73,7 +73,7 @@ def write_comparison(
         console.print(sentence)
     if published:
         console.print(published_table(published))
-        for sentence in sources(published):
+        for sentence in citations(published):
             console.print(sentence, markup=False)
     else:
         console.print(without)
@@ -114,7 +114,7 @@ def console_tables(rows: Sequence[Row]) -> Iterator[Table]:
 
 
 def published_table(published: tuple[Published, ...]) -> Table:
-    """Published Dice in percent; numbers in brackets refer to `sources`."""
+    """Published Dice in percent; numbers in brackets refer to `citations`."""
     table = Table(
         title="Published Dice in %, under other protocols: not to be compared with the rows above",
         title_justify="left",
@@ -166,7 +166,7 @@ def write_tables(
             "Published Dice in %, under other protocols, so not to be compared with the rows above:"
         )
         parts.append(_markdown(("method", "RV", "FAZ", "source"), table))
-        parts.append("\n".join(f"- {sentence}" for sentence in sources(published)))
+        parts.append("\n".join(f"- {sentence}" for sentence in citations(published)))
     else:
         parts.append(without)
     (folder / "table.md").write_text("\n\n".join(parts) + "\n")
@@ -199,7 +199,7 @@ def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
 
 def _published_cells(one: Published, published: tuple[Published, ...]) -> tuple[str, ...]:
     rv, faz = ("" if value is None else f"{value:.2f}" for value in (one.rv, one.faz))
-    return one.method, rv, faz, f"[{note_of(one, published)}]"
+    return one.method, rv, faz, f"[{citation_number(one, published)}]"
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

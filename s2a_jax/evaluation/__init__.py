@@ -1,1 +1,1 @@
-"""How good predictions are: counts on the device, metrics on the host, pictures."""
+"""Scores of predictions against true masks: counts on the device, metrics on the host."""

@@ -1,4 +1,4 @@
-"""How well biomarkers of predicted masks agree with those of the true ones."""
+"""Agreement of biomarkers between predicted and true masks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,22 +10,24 @@ from s2a_jax.biomarkers.measure import is_biomarker, measure
 from s2a_jax.statistics.agreement import bland_altman, icc
 
 Pairs = dict[str, tuple[float, float]]
-"""Biomarker with its unit -> its value in the prediction and in the truth."""
+"""Biomarker, its unit in the name -> its value in the prediction and in the truth."""
 
 
 def measure_both(
     predicted: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray | None], um_per_px: float
 ) -> Pairs:
-    """Measures one eye twice, from the tasks that it has a true mask for.
+    """Measures the predicted and the true masks of one case.
+
+    Only tasks with a true mask are measured.
 
     Args:
         predicted: "rv", "faz" -> bool [H, W].
         true: the same, or None where the case has no such mask.
-        um_per_px: side of a pixel, um.
+        um_per_px: pixel pitch, um.
 
     Returns:
-        Every biomarker of `s2a_jax.analysis.biomarkers.measure`; NaN where it is not defined, which
-        is so for all that needs a mask that is missing.
+        Every biomarker of `s2a_jax.biomarkers.measure`; NaN where it is undefined or the case lacks
+        a mask that it needs.
     """
     ours = {task: predicted[task] if mask is not None else None for task, mask in true.items()}
     found, expected = (
@@ -35,17 +37,17 @@ def measure_both(
 
 
 def agreement(ids: Sequence[str], pairs: Sequence[Pairs]) -> dict[str, dict[str, Any]]:
-    """Bland-Altman limits and ICC(2,1) of every biomarker, as JSON values.
+    """Computes the Bland-Altman limits and ICC(2,1) of every biomarker.
 
     Args:
         ids: names of N cases.
-        pairs: what `measure_both` gave for each.
+        pairs: `measure_both` of each case.
 
     Returns:
-        Biomarker -> `cases` (in which both masks define it), `bias` (mean of predicted minus true),
-        `low` and `high` (95 % limits of agreement), `icc`, and of each such case the values,
-        `predicted` and `true`, and `ids`. None where there are too few cases. A biomarker that no
-        case has is absent.
+        Biomarker -> JSON values: `cases` (number of cases in which both masks define it), `bias`
+        (mean of predicted minus true), `low` and `high` (95 % limits of agreement), `icc`, and
+        `ids`, `predicted` and `true` of those cases. Statistics are None where there are too few
+        cases. A biomarker that no case has is absent.
     """
     result = {}
     for name in dict.fromkeys(name for one in pairs for name in one):

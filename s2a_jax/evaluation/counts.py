@@ -1,4 +1,4 @@
-"""Counts of pixels on the device, every case once; validation needs no more."""
+"""Confusion counts on the device, every case once: all that validation needs."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -20,14 +20,14 @@ def count_pixels(
     threshold: float | dict[str, Array],
     window: Array | None = None,
 ) -> dict[str, dict[str, Array]]:
-    """Confusion counts of every image, inside jit.
+    """Counts true and false positives and negatives of every image, inside jit.
 
     Args:
         probability: task -> [B, H, W] in [0, 1].
         truth: the same tasks -> [B, H, W] in {0, 1}.
-        threshold: a pixel is positive from this probability on; one for all, or task -> [B].
-        window: int32 [B, 4], top, left, bottom and right (exclusive) of the pixels to count in each
-            image; None: all of them.
+        threshold: smallest probability of a positive pixel; one for all, or task -> [B].
+        window: int32 [B, 4], top, left, bottom and right (exclusive) of the region to count in
+            each image; None counts all pixels.
 
     Returns:
         Task -> {"tp", "fp", "fn", "tn"}, each int32 [B].
@@ -48,7 +48,7 @@ def count_pixels(
 
 
 def _inside(window: Array, shape: tuple[int, int]) -> Array:
-    """bool [B, H, W]."""
+    """Mask of the pixels inside each image's window, bool [B, H, W]."""
     top, left, bottom, right = (window[:, i, None, None] for i in range(4))
     y, x = jnp.arange(shape[0])[None, :, None], jnp.arange(shape[1])[None, None, :]
     return (y >= top) & (y < bottom) & (x >= left) & (x < right)
@@ -56,12 +56,13 @@ def _inside(window: Array, shape: tuple[int, int]) -> Array:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Counts of N cases.
+    """Confusion counts of N cases.
 
     Attributes:
         ids: names of the cases.
         counts: task -> `tp`, `fp`, `fn`, `tn` -> int64 [N].
-        present: task -> bool [N]: whether the case has that task's mask; others are not counted.
+        present: task -> bool [N], whether the case has that task's mask; cases without it do not
+            count.
     """
 
     ids: tuple[str, ...]
@@ -69,20 +70,20 @@ class Evaluation:
     present: dict[str, np.ndarray]
 
     def tasks(self) -> list[str]:
-        """The tasks that at least one case has a mask for."""
+        """Tasks that at least one case has a mask for."""
         return [task for task in TASKS if self.present[task].any()]
 
     def per_image(self, task: str) -> dict[str, np.ndarray]:
-        """Every pixel metric of every case with a mask for `task`."""
+        """Pixel metrics of every case with a mask for `task`: name -> float64 [n]."""
         kept = self.present[task]
         return scores({name: values[kept] for name, values in self.counts[task].items()})
 
     def mean(self, task: str, metric: str) -> float:
-        """Mean over the cases with a mask for `task`."""
+        """Mean of a metric over the cases with a mask for `task`."""
         return float(self.per_image(task)[metric].mean())
 
     def score(self) -> float:
-        """What the best checkpoint is chosen by: the sum of mean Dice over the tasks with masks."""
+        """Score that selects the best checkpoint: the mean Dice, summed over tasks with masks."""
         return sum(self.mean(task, "dice") for task in self.tasks())
 
 
@@ -95,10 +96,10 @@ def evaluate(
     """Counts every case of padded batches once.
 
     Args:
-        batches: pairs of the slice of cases in a batch (padding left out) and the batch.
+        batches: pairs of the slice of cases in a batch (without its padding) and the batch.
         count: jitted function from a batch to `count_pixels`' result, replicated on all devices.
-        ids: names of all cases.
-        present: task -> bool [N].
+        ids: names of all N cases.
+        present: task -> bool [N], whether the case has that task's mask.
     """
     counts = {
         task: {name: np.zeros(len(ids), np.int64) for name in ("tp", "fp", "fn", "tn")}

@@ -1,11 +1,11 @@
-"""ROC, precision-recall and calibration, from probabilities instead of masks."""
+"""ROC, precision-recall and calibration curves from probabilities."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-_SHIFT = 23 - 16  # of the 23 bits that float32 has behind an exponent, 16 tell bins apart
+_SHIFT = 23 - 16  # bins keep 16 of the 23 bits of a float32's mantissa
 _HALF = int(np.float32(0.5).view(np.uint32)) >> _SHIFT
 _BINS = 2 * _HALF - (int(np.float32(2**-24).view(np.uint32)) >> _SHIFT) + 2
 _CALIBRATION_BINS = 15
@@ -13,10 +13,10 @@ _POINTS = 200
 
 
 def roc_auc(probability: np.ndarray, true: np.ndarray) -> float:
-    """Area under the ROC curve of one image, exact, in [0, 1]; 0.5 is chance.
+    """Computes the exact area under the ROC curve of one image, in [0, 1]; 0.5 is chance.
 
-    The probability that a pixel of the truth has a higher value than one outside it; ties count
-    one half (Mann-Whitney). A truth that is empty or fills the image: NaN, it is not counted.
+    It is the probability that a pixel inside the truth has a higher value than one outside; ties
+    count one half (Mann-Whitney). NaN where the truth is empty or fills the image.
 
     Args:
         probability: [H, W], any scale.
@@ -25,7 +25,7 @@ def roc_auc(probability: np.ndarray, true: np.ndarray) -> float:
     inside, outside = np.sort(probability[true]), np.sort(probability[~true])
     if not inside.size or not outside.size:
         return float("nan")
-    # The smaller side is looked up in the larger one.
+    # Faster: search for the smaller set in the larger one.
     few, many = sorted((inside, outside), key=len)
     below = np.searchsorted(many, few, "left") + np.searchsorted(many, few, "right")
     area = below.sum(dtype=np.float64) / (2 * few.size * many.size)
@@ -34,13 +34,13 @@ def roc_auc(probability: np.ndarray, true: np.ndarray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """Pixels of one image by their probability; a `Pool` adds those of several.
+    """Histogram of one image's pixels over their probability; a `Pool` adds up several.
 
     Attributes:
-        bins: int32 [K], increasing: twice the bin of the probability, 1 more inside the truth.
-        pixels: int64 [K], in each of these.
-        calibration: float64 [3, 15]: pixels, sum of probabilities, pixels inside the truth, bins
-            even in the probability.
+        bins: int32 [K], increasing: twice the bin of the probability, plus 1 inside the truth.
+        pixels: int64 [K], number of pixels in each of these bins.
+        calibration: float64 [3, 15]: pixels, sum of probabilities and pixels inside the truth, in
+            bins of equal width.
     """
 
     bins: np.ndarray
@@ -49,7 +49,7 @@ class Histogram:
 
     @classmethod
     def count(cls, probability: np.ndarray, true: np.ndarray) -> "Histogram":
-        """Counts one image.
+        """Counts the pixels of one image.
 
         Args:
             probability: float32 [H, W] in [0, 1].
@@ -58,47 +58,47 @@ class Histogram:
         p, inside = np.clip(probability.ravel(), 0, 1).astype(np.float32) + 0, true.ravel()
         bins, pixels = np.unique(2 * _bin_of(p) + inside, return_counts=True)
         n = _CALIBRATION_BINS
-        # In float64 the product is exact, and no pixel falls into the bin beside its own.
+        # In float64 the product is exact, so no pixel falls into a neighbouring bin.
         even = np.minimum((p.astype(np.float64) * n).astype(np.intp), n - 1)
         calibration = [np.bincount(even, weights, n) for weights in (None, p, inside)]
         return cls(bins, pixels, np.stack(calibration).astype(np.float64))
 
 
 class Pool:
-    """Pixels of all images together; the memory it takes does not grow with their number."""
+    """Histogram of the pixels of many images; its memory does not grow with their number."""
 
     def __init__(self) -> None:
-        # 156 MB, but parts that stay 0 are never touched and take no memory: 50 to 110 MB.
+        # 156 MB of address space; pages that stay 0 take no memory, which leaves 50 to 110 MB.
         self._pixels = np.zeros((_BINS, 2), np.int64)
         self._calibration = np.zeros((3, _CALIBRATION_BINS))
 
     def add(self, histogram: Histogram) -> None:
-        """Adds the pixels of an image."""
+        """Adds the pixels of one image."""
         self._pixels.reshape(-1)[histogram.bins] += histogram.pixels
         self._calibration += histogram.calibration
 
     def curves(self) -> dict[str, Any]:
-        """The three curves as JSON values, of at most 200 points each.
+        """Computes the three curves as JSON values, each with at most 200 points.
 
-        Areas are those of the bins, whose pixels are ties. A bin is at most 2^-16 of p wide below
-        one half, and of 1 - p above: as fine as is needed for an error of less than 1e-6 on maps
-        that are saturated at both ends.
+        Pixels of one bin count as ties. A bin is at most 2^-16 of p wide below one half, and of
+        1 - p above, which keeps the error of both areas below 1e-6 on maps that are saturated at
+        both ends.
 
         Returns:
-            `roc`: `fpr`, `tpr`, `auc` (the area, in [0, 1]); `pr`: `recall`, `precision`,
-            `average_precision` (sum over the bins of precision times the gain in recall, in
-            [0, 1]); both are absent where the truth has one class only. `calibration`:
-            `confidence` (mean probability), `frequency` (share of pixels inside the truth) and
-            `pixels` of every bin of the probability that is not empty, and `ece`, the expected
-            calibration error: the mean of |confidence - frequency| over pixels, in [0, 1], lower is
-            better.
+            `roc`: `fpr`, `tpr`, `auc` (the area, in [0, 1]).
+            `pr`: `recall`, `precision`, `average_precision` (sum over the bins of precision times
+            the gain in recall, in [0, 1]).
+            `calibration`: `confidence` (mean probability), `frequency` (share of pixels inside the
+            truth) and `pixels` of every bin that is not empty, and `ece`, the expected calibration
+            error: the mean of |confidence - frequency| over pixels, in [0, 1], lower is better.
+            `roc` and `pr` are absent where the truth has one class only.
 
         Raises:
-            ValueError: nothing was added.
+            ValueError: the pool is empty.
         """
         if not self._calibration[0].any():
-            raise ValueError("a pool of no pixels has no curves")
-        filled = np.unique(np.flatnonzero(self._pixels) // 2)[::-1]  # from the highest on
+            raise ValueError("an empty pool has no curves")
+        filled = np.unique(np.flatnonzero(self._pixels) // 2)[::-1]  # highest first
         outside, inside = np.cumsum(self._pixels[filled], axis=0).T
         curves = {}
         if outside[-1] and inside[-1]:
@@ -130,13 +130,13 @@ class Pool:
 
 
 def _bin_of(p: np.ndarray) -> np.ndarray:
-    """Bins int32 [N] of float32 [N] in [0, 1], fine where p or 1 - p is small.
+    """Assigns float32 [N] in [0, 1] to bins, int32 [N], fine where p or 1 - p is small.
 
-    The bits of a positive float, read as a whole number, are in the order of the floats, with as
-    many steps from 2^-20 to 2^-19 as from 1/4 to 1/2. 1 - p is exact from 1/2 on.
+    Positive floats sort like their bits read as integers, with as many steps from 2^-20 to 2^-19
+    as from 1/4 to 1/2. From 1/2 on, 1 - p is exact.
     """
     below, above = (_bits(values) for values in (p, np.float32(1) - p))
-    # The smallest 1 - p is 2^-24, except at 1 itself, which has the last bin.
+    # The smallest 1 - p is 2^-24, except at p = 1, which takes the last bin.
     return np.where(p < 0.5, below, np.minimum(2 * _HALF - above, _BINS - 1))
 
 
@@ -145,7 +145,7 @@ def _bits(values: np.ndarray) -> np.ndarray:
 
 
 def _spread(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Indices of at most 200 points, evenly spread along a curve, with both of its ends."""
+    """Indices of at most 200 points evenly spread along a curve, both ends included."""
     along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
     wanted = np.linspace(0, along[-1], _POINTS - 1)
     return np.unique(np.append(np.searchsorted(along, wanted), len(x) - 1).clip(max=len(x) - 1))

@@ -1,29 +1,89 @@
-"""ROC, precision-recall and reliability diagrams."""
+"""ROC, precision-recall and reliability diagrams on matplotlib axes, and all three as one PNG.
 
+Each `draw_...` function draws the curves of all tasks on one pair of axes; titles, axis labels,
+limits and legend are up to the caller.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from s2a_jax.evaluation.tables import TASK_LABELS
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from s2a_jax.evaluation.labels import TASK_LABELS
 
 _COLOURS = {"rv": "#c0392b", "faz": "#1f6fb4"}
+_GREY = "0.6"  # of the diagonals
+
+Curves = Mapping[str, Mapping[str, Any]]
+"""Task -> one of the curves of `Pool.curves`."""
 
 
-def draw_curves(path: Path, curves: dict[str, dict[str, Any]], title: str) -> None:
-    """Draws the curves of all tasks into one PNG.
+def draw_roc(axes: Axes, curves: Curves, colours: Mapping[str, str], diagonal: str) -> None:
+    """Draws ROC curves and the diagonal of chance.
 
     Args:
-        path: where it goes.
-        curves: task -> `Histogram.curves`.
-        title: above the three diagrams.
+        axes: to draw on.
+        curves: task -> `fpr`, `tpr`, `auc`.
+        colours: task -> colour.
+        diagonal: colour of the diagonal.
     """
-    # Only now: it takes long to import. The figure is made without pyplot, so no display is asked.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    axes.plot([0, 1], [0, 1], color=diagonal, linestyle=":", linewidth=0.8)
+    for task, curve in curves.items():
+        label = f"{TASK_LABELS[task]}, AUC {curve['auc']:.4f}"
+        axes.plot(curve["fpr"], curve["tpr"], color=colours[task], label=label)
 
+
+def draw_precision_recall(axes: Axes, curves: Curves, colours: Mapping[str, str]) -> None:
+    """Draws precision over recall.
+
+    Args:
+        axes: to draw on.
+        curves: task -> `recall`, `precision`, `average_precision`.
+        colours: task -> colour.
+    """
+    for task, curve in curves.items():
+        label = f"{TASK_LABELS[task]}, average precision {curve['average_precision']:.4f}"
+        axes.plot(curve["recall"], curve["precision"], color=colours[task], label=label)
+
+
+def draw_reliability(axes: Axes, curves: Curves, colours: Mapping[str, str], diagonal: str) -> None:
+    """Draws the share of true pixels over the predicted probability, and the ideal diagonal.
+
+    The area of a dot grows with the logarithm of the number of pixels in its bin.
+
+    Args:
+        axes: to draw on.
+        curves: task -> `confidence`, `frequency` and `pixels` (> 0) of each bin, and `ece`.
+        colours: task -> colour.
+        diagonal: colour of the diagonal.
+    """
+    axes.plot([0, 1], [0, 1], color=diagonal, linestyle=":", linewidth=0.8)
+    for task, curve in curves.items():
+        x, y, colour = curve["confidence"], curve["frequency"], colours[task]
+        axes.plot(x, y, color=colour, linewidth=1)
+        axes.scatter(
+            x, y, s=4 + 6 * np.log10(curve["pixels"]), color=colour, linewidth=0,
+            label=f"{TASK_LABELS[task]}, ECE {curve['ece']:.4f}",
+        )  # fmt: skip
+
+
+def save_curves(path: Path, curves: Mapping[str, Mapping[str, Any]], title: str) -> None:
+    """Draws the three diagrams side by side into one PNG.
+
+    Args:
+        path: the PNG.
+        curves: task -> `Pool.curves`.
+        title: text above the diagrams.
+    """
     figure = Figure(figsize=(13, 4.6), layout="constrained")
-    FigureCanvasAgg(figure)
     figure.suptitle(title)
     roc, pr, reliability = figure.subplots(1, 3)
+    draw_roc(roc, of_each_task(curves, "roc"), _COLOURS, _GREY)
+    draw_precision_recall(pr, of_each_task(curves, "pr"), _COLOURS)
+    draw_reliability(reliability, of_each_task(curves, "calibration"), _COLOURS, _GREY)
     for axes, name, x, y in (
         (roc, "ROC", "false positive rate", "true positive rate"),
         (pr, "Precision and recall", "recall", "precision"),
@@ -31,23 +91,13 @@ def draw_curves(path: Path, curves: dict[str, dict[str, Any]], title: str) -> No
     ):
         axes.set(title=name, xlabel=x, ylabel=y, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axes.grid(alpha=0.3)
-    for axes in (roc, reliability):
-        axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
-    for task, drawn in curves.items():
-        style = {"color": _COLOURS[task], "linewidth": 1.6}
-        label = TASK_LABELS[task]
-        if "roc" in drawn:
-            one = drawn["roc"]
-            roc.plot(one["fpr"], one["tpr"], label=f"{label}, AUC {one['auc']:.4f}", **style)
-            one = drawn["pr"]
-            name = f"{label}, average precision {one['average_precision']:.4f}"
-            pr.plot(one["recall"], one["precision"], label=name, **style)
-        one = drawn["calibration"]
-        name = f"{label}, ECE {one['ece']:.4f}"
-        reliability.plot(one["confidence"], one["frequency"], marker="o", label=name, **style)
-    for axes in (roc, pr, reliability):
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="best", fontsize=9)
         else:  # no pixel, or every pixel, belongs to the structure
             axes.text(0.5, 0.5, "not defined for these masks", ha="center", fontsize=9)
     figure.savefig(path, dpi=110)
+
+
+def of_each_task(curves: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
+    """Task -> its curve of that name, for the tasks that have one."""
+    return {task: by_name[name] for task, by_name in curves.items() if name in by_name}

@@ -1,20 +1,21 @@
-"""Metrics of the shape of binary masks: distances between boundaries, centre lines, components.
+"""Shape metrics of binary masks: distances between boundaries, centre lines, components.
 
-SciPy and scikit-image do the work, on the host; both release the interpreter in their loops, so
-that threads run it for several images at once.
+They run on the host in SciPy and scikit-image, whose loops release the interpreter lock, so that
+threads score several images at once.
 """
 
 import numpy as np
 from scipy import ndimage
+from skimage.morphology import skeletonize
 
 _EIGHT = np.ones((3, 3), bool)
 
 
 def surface_distances(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distances from each boundary pixel of one mask to the nearest of the other.
+    """Measures the distance from each boundary pixel of one mask to the nearest of the other.
 
-    A boundary pixel is one of the mask with a side neighbour outside it; beyond the image counts as
-    outside (as in MONAI and medpy).
+    A boundary pixel is a pixel of the mask with a side neighbour outside it; the area beyond the
+    image counts as outside (as in MONAI and medpy).
 
     Args:
         predicted: bool [H, W].
@@ -22,13 +23,13 @@ def surface_distances(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarr
 
     Returns:
         Distances of the prediction's boundary [P] and of the truth's [T] in pixels, >= 0. Both
-        masks empty: one distance 0 each; one empty: one distance each, the image's diagonal, which
-        is more than any other pair of masks can have.
+        masks empty: one distance of 0 each; one empty: one distance each, the image's diagonal,
+        which no other pair of masks reaches.
     """
     if not predicted.any() or not true.any():
         far = 0.0 if predicted.any() == true.any() else float(np.hypot(*true.shape))
         return np.array([far]), np.array([far])
-    # Nothing outside the box around both masks has a part in it.
+    # Pixels outside the box around both masks do not affect the distances.
     rows, columns = (np.flatnonzero((predicted | true).any(axis=axis)) for axis in (1, 0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     ours, theirs = (_boundary(mask[box]) for mask in (predicted, true))
@@ -41,11 +42,11 @@ def surface_distances(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarr
 def hd95(distances: tuple[np.ndarray, np.ndarray]) -> float:
     """95th percentile Hausdorff distance in pixels, >= 0, lower is better.
 
-    The larger one of both directions' 95th percentiles (as MONAI; medpy takes one percentile of
-    both together). Both masks empty: 0; one empty: the image's diagonal.
+    The larger of both directions' 95th percentiles (as MONAI; medpy takes one percentile of both
+    together). Both masks empty: 0; one empty: the image's diagonal.
 
     Args:
-        distances: what `surface_distances` gives.
+        distances: result of `surface_distances`.
     """
     return float(max(np.percentile(distances[0], 95), np.percentile(distances[1], 95)))
 
@@ -57,7 +58,7 @@ def assd(distances: tuple[np.ndarray, np.ndarray]) -> float:
     Both masks empty: 0; one empty: the image's diagonal.
 
     Args:
-        distances: what `surface_distances` gives.
+        distances: result of `surface_distances`.
     """
     return float((distances[0].mean() + distances[1].mean()) / 2)
 
@@ -65,8 +66,8 @@ def assd(distances: tuple[np.ndarray, np.ndarray]) -> float:
 def cl_dice(predicted: np.ndarray, true: np.ndarray) -> float:
     """Centre-line Dice in [0, 1] (Shit et al., CVPR 2021).
 
-    The harmonic mean of the share of the prediction's skeleton that lies in the truth, and the
-    share of the truth's skeleton that lies in the prediction. Both masks empty: 1; one empty: 0.
+    The harmonic mean of the share of the prediction's skeleton that lies in the truth and the share
+    of the truth's skeleton that lies in the prediction. Both masks empty: 1; one empty: 0.
 
     Args:
         predicted: bool [H, W].
@@ -81,10 +82,10 @@ def cl_dice(predicted: np.ndarray, true: np.ndarray) -> float:
 
 
 def betti0_error(predicted: np.ndarray, true: np.ndarray) -> float:
-    """Difference of the numbers of connected components, >= 0, lower is better.
+    """Difference in the number of connected components, >= 0, lower is better.
 
-    |b0(prediction) - b0(truth)| over the whole image, where pixels that touch, also at a corner,
-    are connected. An empty mask has no component.
+    |b0(prediction) - b0(truth)| over the whole image with 8-connectivity. An empty mask has no
+    component.
 
     Args:
         predicted: bool [H, W].
@@ -95,9 +96,7 @@ def betti0_error(predicted: np.ndarray, true: np.ndarray) -> float:
 
 
 def _skeleton(mask: np.ndarray) -> np.ndarray:
-    """The centre line; the mask itself if thinning leaves nothing of it."""
-    from skimage.morphology import skeletonize  # only now: it takes long to import
-
+    """Centre line of a mask; the mask itself where thinning leaves nothing."""
     thin = skeletonize(mask)
     return thin if thin.any() else mask
 

@@ -1,8 +1,8 @@
-"""Metrics of binary masks from counts of pixels, one image at a time or pooled.
+"""Metrics of binary masks from pixel counts, one image at a time or pooled.
 
 Every function takes `tp`, `fp`, `fn`, `tn`, the true and false positives and negatives, each [...],
-and gives float64 [...]. A ratio of two numbers that are both 0 is 1 unless the function says
-otherwise, since nothing was there to be done wrong.
+and returns float64 [...]. The ratio 0 / 0 is 1 unless the function says otherwise: with no pixel to
+get wrong, the prediction is right.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 
 Counts = Mapping[str, np.ndarray]
-"""`tp`, `fp`, `fn`, `tn`: pixels, each [...]."""
+"""`tp`, `fp`, `fn`, `tn`: numbers of pixels, each [...]."""
 
 
 def dice(c: Counts) -> np.ndarray:
@@ -30,7 +30,7 @@ def sensitivity(c: Counts) -> np.ndarray:
 
 
 def specificity(c: Counts) -> np.ndarray:
-    """TN / (TN + FP), in [0, 1]. A truth that fills the image: 1."""
+    """TN / (TN + FP), in [0, 1]. Truth fills the image: 1."""
     return _ratio(c["tn"], c["tn"] + c["fp"])
 
 
@@ -40,7 +40,7 @@ def precision(c: Counts) -> np.ndarray:
 
 
 def accuracy(c: Counts) -> np.ndarray:
-    """(TP + TN) / all pixels, in [0, 1]. Empty masks need no rule."""
+    """(TP + TN) / all pixels, in [0, 1]; defined for empty masks, too."""
     return _ratio(c["tp"] + c["tn"], c["tp"] + c["fp"] + c["fn"] + c["tn"])
 
 
@@ -50,18 +50,18 @@ def fdr(c: Counts) -> np.ndarray:
 
 
 def g_mean(c: Counts) -> np.ndarray:
-    """Geometric mean of sensitivity and specificity, in [0, 1], with their rules."""
+    """Geometric mean of sensitivity and specificity, in [0, 1], with their rules for 0 / 0."""
     return np.sqrt(sensitivity(c) * specificity(c))
 
 
 def kappa(c: Counts) -> np.ndarray:
-    """Cohen's kappa (po - pe) / (1 - pe), in [-1, 1]; 0 is the agreement of chance.
+    """Cohen's kappa (po - pe) / (1 - pe), in [-1, 1]; 0 is chance agreement.
 
     po is the accuracy, pe = ((TP+FP)(TP+FN) + (TN+FN)(TN+FP)) / n^2. Both masks empty, or both
     full: 1; one empty: 0.
     """
     tp, fp, fn, tn = (c[name] for name in ("tp", "fp", "fn", "tn"))
-    # Both sides times n^2 / 2, so that no rounded difference of nearly equal numbers decides.
+    # Numerator and denominator times n^2 / 2, to avoid subtracting nearly equal rounded numbers.
     return _ratio(2 * (tp * tn - fp * fn), (tp + fp) * (fp + tn) + (tp + fn) * (fn + tn))
 
 
@@ -78,14 +78,14 @@ METRICS: Mapping[str, Callable[[Counts], np.ndarray]] = MappingProxyType(
         "kappa": kappa,
     }
 )
-"""Name -> function, in the order of tables."""
+"""Name -> function."""
 
 
 def scores(counts: Counts) -> dict[str, np.ndarray]:
-    """Every metric of `METRICS`.
+    """Computes every metric of `METRICS`.
 
     Args:
-        counts: `tp`, `fp`, `fn`, `tn`: pixels, each [...].
+        counts: `tp`, `fp`, `fn`, `tn`: numbers of pixels, each [...].
 
     Returns:
         Name -> float64 [...].
@@ -95,7 +95,7 @@ def scores(counts: Counts) -> dict[str, np.ndarray]:
 
 
 def confusion(predicted: np.ndarray, true: np.ndarray) -> dict[str, np.ndarray]:
-    """Counts of two boolean masks of one shape, for a single picture on the host."""
+    """Counts `tp`, `fp`, `fn`, `tn` of two boolean masks of the same shape, on the host."""
     pairs = {"tp": (True, True), "fp": (True, False), "fn": (False, True), "tn": (False, False)}
     return {name: np.sum((predicted == p) & (true == t)) for name, (p, t) in pairs.items()}
 

@@ -11,11 +11,11 @@ RIGHT, MISSED, WRONG = (255, 255, 255), (255, 170, 0), (230, 0, 230)
 
 _CAPTION = 18  # pixels
 _NAMES = {"rv": "vessel", "faz": "FAZ"}
-_INK, _PAPER = (255, 220, 90), (24, 24, 24)  # of what is said about masks that are not there
+_INK, _PAPER = (255, 220, 90), (24, 24, 24)  # text and background of tags on missing masks
 
 
 def overlay(image: np.ndarray, rv: np.ndarray | None, faz: np.ndarray | None) -> np.ndarray:
-    """Masks in colour on the image.
+    """Draws masks in colour on the image.
 
     Args:
         image: [H, W] in [0, 1].
@@ -33,7 +33,15 @@ def overlay(image: np.ndarray, rv: np.ndarray | None, faz: np.ndarray | None) ->
 
 
 def differences(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Right in white, missed in orange, wrong in magenta.  bool [H, W] twice -> uint8 [H, W, 3]."""
+    """Draws right pixels white, missed ones orange, wrong ones magenta.
+
+    Args:
+        predicted: bool [H, W].
+        truth: bool [H, W].
+
+    Returns:
+        uint8 [H, W, 3].
+    """
     colours = np.zeros((*truth.shape, 3), np.uint8)
     colours[truth & predicted] = RIGHT
     colours[truth & ~predicted] = MISSED
@@ -42,12 +50,12 @@ def differences(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def tag_missing(panel: Image.Image, truth: dict[str, np.ndarray | None]) -> None:
-    """Says in a corner of a picture of true masks which of them the case does not have.
+    """Names the masks that the case lacks in a corner of a picture of its true masks.
 
-    Without that, a FAZ that nobody has drawn looks like an eye without one.
+    Without the tag, a FAZ that was never annotated looks like an eye without a FAZ.
 
     Args:
-        panel: RGB, is drawn on.
+        panel: RGB picture to draw on.
         truth: {"rv", "faz"} -> bool [H, W], or None where the case has no such mask.
     """
     missing = [task for task in _NAMES if truth[task] is None]
@@ -71,12 +79,12 @@ def save_comparison(
     predicted: dict[str, np.ndarray],
     caption: str,
 ) -> None:
-    """Writes image, truth, prediction and, for each task, the differences in a row.
+    """Draws image, truth, prediction and, for each task, the differences in a row.
 
-    Where the case has no mask of a task, the truth says so, and the differences are hatched.
+    Where the case lacks the mask of a task, the truth names it and the differences are hatched.
 
     Args:
-        path: where the PNG goes.
+        path: the PNG.
         image: [H, W] in [0, 1].
         truth: {"rv", "faz"} -> bool [H, W], or None where the case has no such mask.
         predicted: {"rv", "faz"} -> bool [H, W].
@@ -113,7 +121,7 @@ def save_comparison(
 
 
 def _hatched(width: int, height: int) -> Image.Image:
-    """Grey stripes, which no prediction looks like."""
+    """Grey stripes, unlike any prediction."""
     y, x = np.mgrid[:height, :width]
     stripes = np.where((x + y) % 16 < 2, 96, 40).astype(np.uint8)
     return Image.fromarray(np.repeat(stripes[..., None], 3, axis=-1))

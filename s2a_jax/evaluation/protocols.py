@@ -1,23 +1,24 @@
-"""How predictions are compared with the truth: resolution, threshold, what is reported."""
+"""Evaluation protocols: resolution, threshold, and what is reported."""
 
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
+from skimage.filters import threshold_otsu
 
 from s2a_jax.errors import UserError
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way to evaluate.
+    """Settings that an evaluation's numbers depend on.
 
     Attributes:
-        name: of the protocol.
-        side: images and masks are resized to this side in pixels; None: they keep their own.
-        threshold: of the probability, in [0, 1]; None: Otsu's, found for each map.
-        is_strict: whether only more than the threshold is positive, not the threshold itself.
-        is_pooled: whether metrics over all pixels of all images stand beside the means.
+        name: name of the protocol.
+        side: side in pixels that images and masks are resized to; None keeps their own size.
+        threshold: threshold of the probability, in [0, 1]; None: Otsu's threshold of each map.
+        is_strict: whether a pixel must exceed the threshold to be positive.
+        is_pooled: whether metrics over all pixels of all images are reported beside the means.
     """
 
     name: str
@@ -27,7 +28,7 @@ class Protocol:
     is_pooled: bool = False
 
     def describe(self) -> str:
-        """For the title of a table."""
+        """Name and threshold, as in the title of a table."""
         if self.threshold is None:
             rule = "Otsu's threshold for each image"
         else:
@@ -35,7 +36,7 @@ class Protocol:
         return f"protocol {self.name}, {rule}"
 
     def cut(self, probability: np.ndarray) -> np.float32:
-        """The smallest probability that is positive in a map [H, W] of values in [0, 1]."""
+        """Smallest probability of a positive pixel in a map [H, W] of values in [0, 1]."""
         if self.threshold is None:
             return _otsu(probability)
         threshold = np.float32(self.threshold)
@@ -55,15 +56,16 @@ PROTOCOLS = MappingProxyType(
 
 
 def find_protocol(name: str, threshold: float | None, field: str) -> Protocol:
-    """A protocol by its name.
+    """Finds a protocol by name.
 
     Args:
         name: one of `PROTOCOLS`.
-        threshold: of `native`, in [0, 1]; None: 0.5. The others have their own.
-        field: what the two fields' names begin with, for messages: "--" or "config.eval.".
+        threshold: threshold of `native`, in [0, 1]; None means 0.5. The other protocols have fixed
+            thresholds.
+        field: prefix of the flags or fields in messages: "--" or "config.eval.".
 
     Raises:
-        UserError: an unknown name, or a threshold outside [0, 1].
+        UserError: the name is unknown, or the threshold is outside [0, 1].
     """
     if name not in PROTOCOLS:
         raise UserError(f"{field}protocol={name!r}: expected one of {', '.join(PROTOCOLS)}.")
@@ -76,12 +78,10 @@ def find_protocol(name: str, threshold: float | None, field: str) -> Protocol:
 
 
 def _otsu(probability: np.ndarray) -> np.float32:
-    """Otsu's threshold on 256 levels, as the published codes find it.
+    """Otsu's threshold on 256 levels, computed as in the published code.
 
-    A map of a single level has no such threshold; 0.5 is taken.
+    A map of a single level has no such threshold and is cut at 0.5.
     """
-    from skimage.filters import threshold_otsu  # only now: it takes long to import
-
     levels = (probability * 255).astype(np.uint8)
     if levels.min() == levels.max():
         return np.float32(0.5)

@@ -1,7 +1,8 @@
-"""Published Dice, each with its source. Protocols differ: read them beside, not against, our own.
+"""Published Dice, each with its citation.
 
-None of these numbers was measured with this package. Where a source does not tell its subset,
-image size, threshold or aggregation, `protocol` says so.
+None of these numbers was measured with this package, and protocols differ, so they do not compare
+with its own results. Where a publication does not state its subset, image size, threshold or
+aggregation, `protocol` says so.
 """
 
 import dataclasses
@@ -13,14 +14,14 @@ class Published:
     """One published result.
 
     Attributes:
-        method: as its source calls it.
-        network: our name of the network, or None where this package has none.
+        method: name of the method in its publication.
+        network: name of the network in this package, or None where the package does not have it.
         dataset: `octa500` or `rose`.
         subset: as in `config.data.subset`.
         rv: Dice of the vessels in percent, or None.
         faz: Dice of the avascular zone in percent, or None.
-        source: where the numbers stand.
-        protocol: how they were measured, as far as the source tells.
+        citation: where the numbers were published.
+        protocol: how they were measured, as far as the publication states it.
     """
 
     method: str
@@ -29,7 +30,7 @@ class Published:
     subset: str
     rv: float | None
     faz: float | None
-    source: str
+    citation: str
     protocol: str
 
 
@@ -69,29 +70,29 @@ PUBLISHED = (
     Published("VAFF-Net", "vaffnet", "rose", "H", None, 79.64, _README, f"ROSE-H; {_WINDOW}"),
     Published("S2A-Net", "s2anet", "rose", "H", None, 81.23, _README, f"ROSE-H; {_WINDOW}"),
 )  # fmt: skip
-"""Everything known to us, in the order of tables."""
+"""All published results, in the order of tables."""
 
 
 def published_for(dataset: str, subset: str) -> tuple[Published, ...]:
-    """The published results on one data set.
+    """Selects the published results on one data set.
 
     Args:
-        dataset: `config.data.name`; only `octa500` and `rose` have any.
+        dataset: `config.data.name`; only `octa500` and `rose` have published results.
         subset: `config.data.subset`.
     """
     return tuple(p for p in PUBLISHED if (p.dataset, p.subset) == (dataset, subset))
 
 
-def sources(published: tuple[Published, ...]) -> Iterator[str]:
-    """One sentence for each source and protocol among `published`, numbered as `notes` does."""
-    for number, (source, protocol) in enumerate(_notes(published), 1):
-        yield f"[{number}] {source}; {protocol}."
+def citations(published: tuple[Published, ...]) -> Iterator[str]:
+    """Yields one sentence, numbered by `citation_number`, for each citation and protocol."""
+    for number, (citation, protocol) in enumerate(_distinct(published), 1):
+        yield f"[{number}] {citation}; {protocol}."
 
 
-def note_of(one: Published, published: tuple[Published, ...]) -> int:
-    """The number of the sentence in `sources` that belongs to one of `published`."""
-    return _notes(published).index((one.source, one.protocol)) + 1
+def citation_number(one: Published, published: tuple[Published, ...]) -> int:
+    """Number of the sentence of `citations(published)` that belongs to `one`."""
+    return _distinct(published).index((one.citation, one.protocol)) + 1
 
 
-def _notes(published: tuple[Published, ...]) -> list[tuple[str, str]]:
-    return list(dict.fromkeys((p.source, p.protocol) for p in published))
+def _distinct(published: tuple[Published, ...]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((p.citation, p.protocol) for p in published))

@@ -1,4 +1,4 @@
-"""The perivascular region of the FAZ, and the post-processing of its mask."""
+"""The perivascular region of the FAZ, and post-processing of its mask."""
 
 import re
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class Window:
     """A square window around the FAZ.
 
     Attributes:
-        side: > 0, in `unit`.
-        unit: "px" (of the evaluated image) or "um".
+        side: length of a side in `unit`, > 0.
+        unit: "px" (pixels of the evaluated image) or "um".
     """
 
     side: float
@@ -26,11 +26,11 @@ class Window:
         """Reads `120`, `120px` or `1200um`.
 
         Args:
-            text: what was given.
-            field: the flag's name for the message.
+            text: value of the flag or field.
+            field: name of the flag or field, for messages.
 
         Raises:
-            UserError: it is none of these, or not positive.
+            UserError: `text` has another form or is not positive.
         """
         found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(px|um)?", str(text).strip())
         if not found or not float(found[1]) > 0:
@@ -44,39 +44,39 @@ class Window:
         return f"{side}x{side} {self.unit}"
 
     def describe(self) -> str:
-        """The definition, as it is printed beside every number of the region."""
+        """Definition of the window, printed with every number of the region."""
         return (
             f"the {self} window centred on the true FAZ's centroid, shifted to stay inside the "
             "image"
         )
 
     def pixels(self, um_per_px: float | None) -> int:
-        """The side in pixels, at least 1.
+        """Side of the window in pixels, at least 1.
 
         Raises:
-            UserError: the side is in micrometres and the pixel pitch is not known.
+            UserError: the side is in micrometres and the pixel pitch is unknown.
         """
         if self.unit == "px":
             return max(1, round(self.side))
         if um_per_px is None:
             raise UserError(
-                f"The FAZ window of {self} needs one pixel pitch for both directions, which is "
-                "not known: give um_per_px, or, for images that were stretched to a square, the "
-                "window in pixels."
+                f"The FAZ window of {self} needs the pixel pitch, one for both directions: set "
+                "um_per_px, or, for images that were stretched to a square, give the window in "
+                "pixels."
             )
         return max(1, round(self.side / um_per_px))
 
 
 def window_around(faz: np.ndarray, side: int) -> tuple[int, int, int, int] | None:
-    """Where the window lies.
+    """Places the window around the centroid of the FAZ.
 
     Args:
         faz: bool [H, W], the true FAZ.
-        side: of the window in pixels, >= 1.
+        side: side of the window in pixels, >= 1.
 
     Returns:
-        top, left, bottom, right in pixels, the latter two exclusive; a window larger than the image
-        is cut to it. None for an empty FAZ, which has no centroid.
+        Top, left, bottom and right in pixels, the latter two exclusive; a window larger than the
+        image is cut to it. None for an empty FAZ, which has no centroid.
     """
     if not faz.any():
         return None
@@ -92,12 +92,12 @@ def window_around(faz: np.ndarray, side: int) -> tuple[int, int, int, int] | Non
 
 
 def clean_faz(mask: np.ndarray, radius: int = 2) -> np.ndarray:
-    """Post-processing: the largest component, its holes filled, opened by a disk.
+    """Keeps the largest component of a FAZ mask, fills its holes and opens it with a disk.
 
     Args:
-        mask: bool [H, W], a predicted FAZ. An empty one stays empty; so may one that the disk does
-            not fit into.
-        radius: of the disk in pixels, >= 0.
+        mask: bool [H, W], a predicted FAZ. An empty mask stays empty; a mask that the disk does not
+            fit into becomes empty.
+        radius: radius of the disk in pixels, >= 0.
 
     Returns:
         bool [H, W].

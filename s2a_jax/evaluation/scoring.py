@@ -1,7 +1,7 @@
 """Every metric of every case, from probabilities and true masks.
 
-The main thread predicts; meanwhile a thread for each core lets the device count pixels and works on
-what needs the host: areas under curves, distances, centre lines, components.
+While the main thread predicts, one thread a core scores earlier cases: the device counts pixels,
+the host computes areas under curves, distances, centre lines and components.
 """
 
 from collections import deque
@@ -16,41 +16,31 @@ from rich.console import Console
 from rich.progress import track
 
 from s2a_jax.errors import UserError
+from s2a_jax.evaluation.biomarker_agreement import Pairs, agreement, measure_both
 from s2a_jax.evaluation.counts import TASKS, count_pixels
 from s2a_jax.evaluation.curves import Histogram, Pool, roc_auc
 from s2a_jax.evaluation.geometry import assd, betti0_error, cl_dice, hd95, surface_distances
-from s2a_jax.evaluation.metrics import METRICS, scores
+from s2a_jax.evaluation.labels import METRIC_LABELS
+from s2a_jax.evaluation.metrics import scores
 from s2a_jax.evaluation.protocols import Protocol
 from s2a_jax.evaluation.regions import Window, clean_faz, window_around
 from s2a_jax.machine import cores
 
 FAZ_POST = "faz_post"
-"""The task under which post-processed FAZ masks are reported, beside the raw ones."""
-
-METRIC_NAMES = (
-    *METRICS, "auc", "cl_dice", "hd95_px", "assd_px", "hd95_um", "assd_um", "betti0_error",
-    "pvr_dice",
-)  # fmt: skip
-"""Order of metrics in tables and files. `metrics`, `curves` and `geometry` define most of them.
-
-`hd95_px` and `assd_px`: pixels, >= 0. `hd95_um` and `assd_um`: those times the side of a pixel, um,
->= 0; both masks empty 0, one empty the image's diagonal; none where the side is unknown.
-`pvr_dice`: Dice, in [0, 1], of the pixels in the perivascular region, the window around the true
-FAZ's centroid, so none where the true FAZ is empty or missing; both masks empty in it 1, one 0.
-"""
+"""Task of post-processed FAZ masks, which are scored beside the raw ones."""
 
 _count_pixels = jax.jit(count_pixels)
-_SHOWN = 3  # best cases, and worst ones
+_SHOWN = 3  # number of best cases, and of worst cases, to draw
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to evaluate.
+    """Settings of an evaluation.
 
     Attributes:
         protocol: resolution and threshold; the caller resizes.
-        window: the FAZ's perivascular region.
-        postprocess: whether FAZ masks are also scored after `clean_faz`.
+        window: perivascular region of the FAZ.
+        postprocess: whether to score FAZ masks after `clean_faz`, too.
     """
 
     protocol: Protocol
@@ -63,11 +53,11 @@ class Prediction:
     """One case at the protocol's resolution.
 
     Attributes:
-        id: its name.
-        image: [H, W], uint8 or float32 in [0, 1]; drawn, not computed with.
+        id: name of the case.
+        image: [H, W], uint8 or float32 in [0, 1]; only drawn.
         truth: "rv", "faz" -> bool [H, W], or None where the case has no such mask.
         probability: "rv", "faz" -> float32 [H, W] in [0, 1].
-        um_per_px: side of a pixel, um; None: unknown, or pixels that are not square.
+        um_per_px: pixel pitch, um; None where it is unknown or the pixels are not square.
     """
 
     id: str
@@ -91,15 +81,16 @@ class Scores:
     """All numbers of N cases.
 
     Attributes:
-        settings: how they were found.
+        settings: settings the numbers depend on.
         ids: names of the cases.
         values: task (`rv`, `faz`, `faz_post`) -> metric -> float64 [N], NaN where a case lacks what
-            the metric needs; a task or metric that no case has is absent.
-        pooled: task -> metric -> the metric of all cases' pixels together, [0, 1] as it is.
+            the metric needs; a task or metric that no case has is absent. docs/evaluation.md
+            defines every metric with its unit and range.
+        pooled: task -> metric -> the metric of all cases' pixels together.
         curves: task -> `Pool.curves` of all cases' pixels together.
-        um_per_px: side of a pixel where it is known and one for all cases.
-        biomarkers: as `agreement.agreement` gives; empty where no case's pitch is known.
-        shown: cases sorted from best to worst, at least the three first and last of all.
+        um_per_px: pixel pitch, um; None where it is unknown or differs between cases.
+        biomarkers: result of `agreement`; empty where no case's pitch is known.
+        shown: cases sorted from best to worst; all but the first and last three may be missing.
     """
 
     settings: Settings
@@ -122,15 +113,15 @@ class Scores:
 
 @dataclass(eq=False)
 class Row:
-    """One case's numbers.
+    """Numbers of one case.
 
     Attributes:
-        masks: task -> bool [H, W], as predicted.
+        masks: task -> predicted mask, bool [H, W].
         counts: task with a true mask -> `tp`, `fp`, `fn`, `tn` in pixels.
         region: the same inside the FAZ's perivascular region; empty where there is none.
-        values: task -> metric -> value; one that is not defined is NaN or absent.
-        histograms: task -> pixels by their probability.
-        biomarkers: as `agreement.measure_both` gives; empty where the pixel pitch is unknown.
+        values: task -> metric -> value; NaN or absent where it is undefined.
+        histograms: task -> histogram of the pixels over their probability.
+        biomarkers: result of `measure_both`; empty where the pixel pitch is unknown.
     """
 
     masks: dict[str, np.ndarray]
@@ -138,22 +129,21 @@ class Row:
     region: dict[str, dict[str, int]]
     values: dict[str, dict[str, float]] = field(default_factory=dict)
     histograms: dict[str, Histogram] = field(default_factory=dict)
-    biomarkers: dict[str, tuple[float, float]] = field(default_factory=dict)
+    biomarkers: Pairs = field(default_factory=dict)
 
 
 def score_cases(predictions: Iterable[Prediction], total: int, settings: Settings) -> Scores:
     """Scores every case once; a bar on standard error shows progress and time left.
 
     Args:
-        predictions: the cases, at the protocol's resolution; each is taken when it is needed.
-        total: how many they are, for the bar.
-        settings: how to evaluate.
+        predictions: the cases at the protocol's resolution, consumed lazily.
+        total: number of cases, for the bar.
+        settings: settings of the evaluation.
 
     Raises:
-        UserError: as `score_case`.
+        UserError: the window is in micrometres and a pixel pitch is unknown, or a probability is
+            NaN.
     """
-    from s2a_jax.evaluation.biomarker_agreement import agreement
-
     result = Scores(settings)
     rows: list[Row] = []
     pools: dict[str, Pool] = {}
@@ -171,14 +161,14 @@ def score_cases(predictions: Iterable[Prediction], total: int, settings: Setting
         result.shown.append(Shown(float(np.mean(dice)), prediction, row.masks))
         result.shown.sort(key=lambda one: -one.score)
         del result.shown[_SHOWN:-_SHOWN]
-        row.masks, row.histograms = {}, {}  # thousands of cases would not fit
+        row.masks, row.histograms = {}, {}  # of thousands of cases, they would not fit into memory
     result.biomarkers = agreement(result.ids, [row.biomarkers for row in rows])
     result.um_per_px = pitches.pop() if len(pitches) == 1 else None
     for task in (*TASKS, FAZ_POST):
         mine = [row for row in rows if task in row.values]
         if not mine:
             continue
-        names = [name for name in METRIC_NAMES if any(name in row.values[task] for row in mine)]
+        names = [name for name in METRIC_LABELS if any(name in row.values[task] for row in mine)]
         result.values[task] = {
             name: np.array([row.values.get(task, {}).get(name, np.nan) for row in rows])
             for name in names
@@ -197,10 +187,10 @@ def score_cases(predictions: Iterable[Prediction], total: int, settings: Setting
 def _in_threads(
     predictions: Iterable[Prediction], settings: Settings
 ) -> Iterator[tuple[Prediction, Row]]:
-    """The cases in their order, while a few later ones are worked on."""
-    # Threads, since the metrics' time goes into loops of NumPy, SciPy and scikit-image that release
-    # the interpreter. Fresh processes take as long to start as 100 cases' metrics do, and forking
-    # while JAX runs its threads may hang.
+    """Yields the cases in order while a few later ones are being scored."""
+    # Threads suffice: the time goes into loops of NumPy, SciPy and scikit-image that release the
+    # interpreter lock. Fresh processes take as long to start as the metrics of 100 cases, and
+    # forking while JAX runs its threads may hang.
     workers = cores()
     pending: deque[tuple[Prediction, Future[Row]]] = deque()
     pool = ThreadPoolExecutor(workers)
@@ -221,15 +211,13 @@ def score_case(prediction: Prediction, settings: Settings) -> Row:
 
     Raises:
         UserError: the window is in micrometres and the pixel pitch is unknown, or a probability is
-            no number.
+            NaN.
     """
-    from s2a_jax.evaluation.biomarker_agreement import measure_both
-
     probability = dict(prediction.probability)
     if not all(np.isfinite(values).all() for values in probability.values()):
         raise UserError(
-            f"{prediction.id}: the network gives values that are no numbers (NaN); its weights are "
-            "damaged, or its training diverged."
+            f"{prediction.id}: the network predicts values that are not numbers (NaN); its weights "
+            "are damaged or its training diverged: use another checkpoint."
         )
     truth = {task: mask for task, mask in prediction.truth.items() if mask is not None}
     cuts = {task: settings.protocol.cut(probability[task]) for task in TASKS}

@@ -9,9 +9,10 @@ from skimage.morphology import skeletonize
 from skimage.segmentation import find_boundaries
 from sklearn import metrics
 
+from s2a_jax.evaluation.labels import METRIC_LABELS
 from s2a_jax.evaluation.protocols import PROTOCOLS
 from s2a_jax.evaluation.regions import Window
-from s2a_jax.evaluation.scoring import METRIC_NAMES, Prediction, Settings, score_cases
+from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
 
 SIDE, UM, WINDOW = 160, 9.87, 60
 NOT_EXACT = ("cl_dice", "hd95", "assd")  # to 1e-3; all others to 1e-6
@@ -92,7 +93,7 @@ def test_every_metric(eye):
         expected["pvr_dice"] = metrics.f1_score(true[inside].ravel(), predicted[inside].ravel())
         if task == "rv":
             expected["cl_dice"] = cl_dice(predicted, true)
-        assert set(expected) == set(METRIC_NAMES) - ({"cl_dice"} if task == "faz" else set())
+        assert set(expected) == METRIC_LABELS.keys() - ({"cl_dice"} if task == "faz" else set())
         assert set(result.values[task]) == set(expected)
         for name, value in expected.items():
             error = 1e-3 if name.startswith(NOT_EXACT) else 1e-6

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from s2a_jax.evaluation.curves import Histogram, Pool
-from s2a_jax.evaluation.diagrams import draw_curves
+from s2a_jax.evaluation.diagrams import save_curves
 from s2a_jax.evaluation.pictures import RIGHT, save_comparison
 
 
@@ -44,5 +44,5 @@ def test_all_masks_are_drawn_without_a_word(tmp_path):
 def test_curves_of_empty_masks_are_drawn_without_a_warning(tmp_path):
     pool = Pool()
     pool.add(Histogram.count(np.full((8, 8), 0.25, np.float32), np.zeros((8, 8), bool)))
-    draw_curves(tmp_path / "a.png", {"rv": pool.curves()}, "no vessel")
+    save_curves(tmp_path / "a.png", {"rv": pool.curves()}, "no vessel")
     assert (tmp_path / "a.png").stat().st_size

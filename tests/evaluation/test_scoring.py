@@ -8,8 +8,8 @@ from s2a_jax.errors import UserError
 from s2a_jax.evaluation.counts import TASKS
 from s2a_jax.evaluation.protocols import PROTOCOLS, find_protocol
 from s2a_jax.evaluation.regions import Window
+from s2a_jax.evaluation.results import summarise
 from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
-from s2a_jax.evaluation.tables import summarise
 
 
 def test_thresholds_of_the_protocols():
@@ -41,7 +41,7 @@ def test_wrong_protocols_thresholds_and_windows_are_refused():
 def test_values_that_are_no_numbers_name_the_case():
     mask, probability = np.zeros((32, 32), bool), np.full((32, 32), np.nan, np.float32)
     damaged = Prediction("eye7", mask, {"rv": mask, "faz": None}, dict.fromkeys(TASKS, probability))
-    with pytest.raises(UserError, match="eye7: the network gives values that are no numbers"):
+    with pytest.raises(UserError, match="eye7: the network predicts values that are not numbers"):
         score_cases([damaged], 1, Settings(PROTOCOLS["native"], Window.parse("20", "--window")))
 
 
