@@ -18,6 +18,7 @@ from s2a_jax.data.load import load_run_data
 from s2a_jax.data.prepared.builders import builder_class
 from s2a_jax.data.sets import DATA_SETS
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
+from s2a_jax.errors import UserError
 
 
 def picture(seed, sixteen_bit=False):
@@ -263,7 +264,25 @@ def test_wrong_arguments(tmp_path, arguments, words, capsys):
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("file", ["dataset_info.json", "features.json", "*train.array_record*"])
+def test_a_damaged_data_set_is_named(tmp_path, file):
+    own_folder(tmp_path / "raw")
+    assert prepare("folder", "--from", tmp_path / "raw", "--to", tmp_path / "to") == 0
+    path = next((tmp_path / "to").rglob(file))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=rf"{path.parent} cannot be read .* prepare it again\."):
+        load_run_data(section(name="prepared", root=tmp_path / "to"))
+
+
+def test_an_error_in_our_own_code_is_not_taken_for_damage(tmp_path, monkeypatch):
+    own_folder(tmp_path / "raw")
+    assert prepare("folder", "--from", tmp_path / "raw", "--to", tmp_path / "to") == 0
+    monkeypatch.setattr("s2a_jax.data.prepared.load.case_of", lambda example: example["typo"])
+    with pytest.raises(KeyError, match="typo"):
+        load_run_data(section(name="prepared", root=tmp_path / "to"))
+
+
 def test_nothing_prepared_where_expected(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(Exception, match="python -m s2a_jax prepare"):
+    with pytest.raises(UserError, match="python -m s2a_jax prepare"):
         load_run_data(section(name="prepared", root=tmp_path / "empty"))

@@ -1,5 +1,6 @@
 """Endless synthetic eyes, made ahead by several processes."""
 
+import contextlib
 import itertools
 import os
 import pickle
@@ -72,6 +73,7 @@ class EyesAhead:
         self._made, self._making_seconds = 0, 0.0
         self._waited, self._since = 0.0, time.perf_counter()
         self.processes: list[subprocess.Popen] = []
+        self._threads: list[threading.Thread] = []
         try:
             for _ in range(count):
                 self.processes.append(_start_worker())
@@ -79,7 +81,9 @@ class EyesAhead:
             self.close()
             raise UserError(f"Cannot start a process to make synthetic eyes: {error}.") from error
         for process in self.processes:
-            threading.Thread(target=_serve, args=(process, self._jobs), daemon=True).start()
+            thread = threading.Thread(target=_serve, args=(process, self._jobs), daemon=True)
+            thread.start()
+            self._threads.append(thread)
         self._ahead = 2 * count + extra
         self._look_ahead()
 
@@ -115,8 +119,13 @@ class EyesAhead:
         for process in self.processes:
             process.kill()
             self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
         for process in self.processes:
             process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):  # the process has not read everything
+                    pipe.close()
 
     @property
     def per_second(self) -> float:
