@@ -79,7 +79,7 @@ class DataSet:
         listed = ", ".join(self.subsets) if self.has_subsets else "no subsets; leave it out"
         raise UserError(f"config.data.subset{given}: {self.name} has {listed}.")
 
-    def slab_names(self, subset: str | None, slab: str | None) -> tuple[str, ...]:
+    def chosen_slabs(self, subset: str | None, slab: str | None) -> tuple[str, ...]:
         """The slabs that `config.data.slab` chooses; the default slab, if it has a name, for None.
 
         Raises:

@@ -73,7 +73,7 @@ def list_user_folder(
 
 
 def _slab(images: Path | None, expected: Path, name: str) -> SlabFolder:
-    """The images of one slab; `expected` is the images' folder where it lacks."""
+    """The images of one slab; `expected` replaces a missing folder of images."""
     path = child_folder(images, name) if images and name else images
     return SlabFolder(path or (images or expected) / name, images_in(path))
 

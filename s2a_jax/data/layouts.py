@@ -71,7 +71,7 @@ def existing_folder(root: str | Path, remedy: str) -> Path:
         remedy: a sentence that says what to do about a missing or empty folder.
 
     Raises:
-        UserError: the folder is missing, empty, no folder, or may not be opened.
+        UserError: the folder is missing, empty, no folder, or cannot be opened.
     """
     root = Path(root).expanduser().absolute()
     if not root.is_dir():
@@ -80,7 +80,7 @@ def existing_folder(root: str | Path, remedy: str) -> Path:
         is_empty = not any(root.iterdir())
     except PermissionError:
         raise UserError(
-            f"The data folder {root} may not be opened; change its access rights."
+            f"The data folder {root} cannot be opened; change its access rights."
         ) from None
     if is_empty:
         raise UserError(f"The data folder {root} is empty. {remedy}")
@@ -126,13 +126,13 @@ def list_slabs(
 
 
 def _slab(home: Path | None, expected: Path, image: str) -> SlabFolder:
-    """The images of one slab in one split; `expected` is the split's folder where it lacks."""
+    """The images of one slab in one split; `expected` replaces a missing split folder."""
     path = (home or expected) / image.replace("{split}", (home or expected).name)
     return SlabFolder(path, _files_at(home, (image, "")))
 
 
 def _files_at(home: Path | None, place: tuple[str, str] | None) -> dict[str, Path]:
-    """The files at a layout's (folder, suffix) in one split's folder; {} where either lacks."""
+    """The files at a layout's (folder, suffix) in one split's folder; {} if either is None."""
     if home is None or place is None:
         return {}
     name, suffix = place

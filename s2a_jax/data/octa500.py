@@ -92,7 +92,7 @@ def list_octa500(
             data sets are recognised, the subset or its train split is absent, a case lacks a slab,
             ids are outside the official ranges, or one image or mask has two files.
     """
-    names = OCTA500.slab_names(subset, slab)
+    names = OCTA500.chosen_slabs(subset, slab)
     root = existing_folder(root, _HELP)
     found = _choose(_search(root, names), root, subset)
     if found.layout is not None:

@@ -42,7 +42,7 @@ def list_rose(
         UserError: the subset or slab is unknown, the layout does not name its slab, nothing is
             recognised, a case lacks a slab, or one image or mask has two files.
     """
-    names = ROSE.slab_names(subset, slab)
+    names = ROSE.chosen_slabs(subset, slab)
     slabs = ROSE.subset(subset).slabs
     root = existing_folder(root, _HELP)
     folder = child_folder(root, f"ROSE-{subset}", subset) or root

@@ -139,7 +139,7 @@ def list_synthetic(
     Raises:
         UserError: a file is missing, or there are two for one image or mask.
     """
-    names = SYNTHETIC.slab_names(subset, slab)
+    names = SYNTHETIC.chosen_slabs(subset, slab)
     below = [""] if is_plain(slab) else [f"/{name}" for name in names]
     places = [(Path(root), replace(OURS, image=f"{OURS.image}{name}")) for name in below]
     return replace(list_slabs(places, skip_incomplete), layout=f"Synthetic eyes in {root}")

@@ -30,12 +30,12 @@ def section(**fields):
     return data
 
 
-def test_own_folder_is_split_by_name_alone(tmp_path):
+def test_own_folder_is_split_by_names_only(tmp_path):
     own_folder(tmp_path / "a", 40)
     own_folder(tmp_path / "b", 30)
     a, b = (list_user_folder(tmp_path / name) for name in "ab")
     splits = {case.id: case.split for case in a.cases}
-    assert all(splits[case.id] == case.split for case in b.cases)  # whatever else there is
+    assert all(splits[case.id] == case.split for case in b.cases)  # whatever the other files
     counts = [sum(split == name for split in splits.values()) for name in ("train", "val", "test")]
     assert sum(counts) == 40 and min(counts) >= 1 and counts[0] > 20
     assert "were split by a hash" in a.notes[0]
@@ -95,7 +95,7 @@ def test_sources_with_partial_labels(tmp_path):
     }
     assert has == {"folder": (True, False), "synthetic": (True, True), "folder+": (False, True)}
     assert sum(len(part) for part, _ in dataset.sources.values()) == len(dataset.train)
-    assert not dataset.val.has_faz.any()  # val is the main source's alone
+    assert not dataset.val.has_faz.any()  # val has cases of the main source only
     assert any("25% of the training cases come from folder+" in note for note in dataset.notes)
 
 
@@ -111,7 +111,7 @@ def test_sources_with_partial_labels(tmp_path):
         (("name=floder,root=x,weight=0.2",), "expected one of octa500"),
     ],
 )
-def test_mixtures_that_cannot_be(tmp_path, others, words):
+def test_impossible_mixtures_are_refused(tmp_path, others, words):
     own_folder(tmp_path)
     data = section(name="folder", root=str(tmp_path))
     with data.unlocked():

@@ -14,7 +14,7 @@ IDS_6M = (10001, 10180, 10181, 10201)
 
 
 def put(folder, stems, extension="bmp"):
-    """Listing looks at names only, so that one grey picture does for all."""
+    """Listing looks at names only, so one grey picture serves for all."""
     folder.mkdir(parents=True, exist_ok=True)
     for stem in stems:
         Image.fromarray(np.zeros((32, 32), np.uint8)).save(folder / f"{stem}.{extension}")
@@ -69,7 +69,7 @@ def test_classes_replace_a_missing_mask(tmp_path):
     both, one = (read_case(case) for case in listing.cases[:2])
     np.testing.assert_array_equal(both.rv, (classes == 2) | (classes == 3))
     np.testing.assert_array_equal(both.faz, classes == 4)
-    assert not one.rv.any()  # that of GT_LargeVessel
+    assert not one.rv.any()  # from GT_LargeVessel
     np.testing.assert_array_equal(one.faz, classes == 4)
     shutil.rmtree(tmp_path / "Label/GT_FAZ")
     shutil.rmtree(tmp_path / "Label/GT_LargeVessel")

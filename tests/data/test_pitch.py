@@ -1,4 +1,4 @@
-"""The pitch of a case: the same for a run and for the command that evaluates it."""
+"""Pixel pitch of a case: a run and the evaluate command get the same one."""
 
 import numpy as np
 import pytest

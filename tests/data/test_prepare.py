@@ -84,7 +84,7 @@ def assert_same(first, second):
     ("name", "subset"),
     [("octa500", "3M"), ("octa500", "6M"), ("folder", None)] + [("rose", s) for s in "12OZH"],
 )
-def test_what_is_prepared_reads_as_the_raw_folder(tmp_path, name, subset, capsys):
+def test_a_prepared_data_set_reads_like_its_raw_folder(tmp_path, name, subset, capsys):
     raw, to = tmp_path / "raw", tmp_path / "to"
     {"octa500": octa500, "folder": own_folder}.get(name, lambda r: rose(r, subset))(raw)
     where = [] if subset is None else ["--subset", subset]
@@ -131,7 +131,7 @@ def test_two_slabs_are_not_the_one_that_shows_both(tmp_path):
     assert load_run_data(data).slabs == ("SVC", "DVC")
 
 
-def test_a_finished_one_is_not_written_again(tmp_path, capsys):
+def test_a_finished_data_set_is_not_written_again(tmp_path, capsys):
     own_folder(tmp_path / "raw")
     arguments = ("folder", "--from", tmp_path / "raw", "--to", tmp_path / "to")
     assert prepare(*arguments) == 0
@@ -219,7 +219,7 @@ def test_unreadable_files_are_all_named(tmp_path, capsys):
     assert len(load_run_data(section(name="prepared", root=tmp_path / "to")).train) < 20
 
 
-def test_links_to_nothing_are_named(tmp_path, capsys):
+def test_dangling_links_are_named(tmp_path, capsys):
     own_folder(tmp_path / "raw")
     bad = [tmp_path / "raw/images/eye3.png", tmp_path / "raw/faz/eye5.png"]
     for path in bad:
@@ -233,7 +233,7 @@ def test_links_to_nothing_are_named(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("file", ["to/folder/.partial-default", "to/folder"])
-def test_where_nothing_can_be_written(tmp_path, capsys, file):
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, capsys, file):
     own_folder(tmp_path / "raw")
     (tmp_path / file).parent.mkdir(parents=True)
     (tmp_path / file).write_text("")
@@ -282,7 +282,7 @@ def test_an_error_in_our_own_code_is_not_taken_for_damage(tmp_path, monkeypatch)
         load_run_data(section(name="prepared", root=tmp_path / "to"))
 
 
-def test_nothing_prepared_where_expected(tmp_path):
+def test_a_folder_without_a_prepared_data_set_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="python -m s2a_jax prepare"):
         load_run_data(section(name="prepared", root=tmp_path / "empty"))

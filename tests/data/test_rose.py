@@ -14,7 +14,7 @@ RNG = np.random.default_rng(0)
 
 
 def put(folder, stems, extension):
-    """Grey pictures with every value, as the masks of ROSE have at their edges."""
+    """Grey pictures with every value; the masks of ROSE have grey edges."""
     folder.mkdir(parents=True, exist_ok=True)
     for stem in stems:
         pixels = RNG.integers(0, 256, (32, 32), np.uint8)
@@ -22,7 +22,7 @@ def put(folder, stems, extension):
 
 
 def moved(path):
-    """The path, whose parent is made."""
+    """Makes the parent of a path; returns the path."""
     path.parent.mkdir(parents=True)
     return path
 
@@ -95,16 +95,14 @@ def test_slabs_of_one_subset_are_distinguished(tmp_path):
     ("subset", "image", "default"),
     [("1", "rose1_{split}_img", "SVC"), ("Z", "img", "SCC"), ("O", "img", "SCC")],
 )
-def test_a_layout_without_names_of_slabs_is_taken_for_the_first_alone(
-    tmp_path, subset, image, default
-):
+def test_a_layout_without_slab_names_holds_the_first_slab(tmp_path, subset, image, default):
     make(tmp_path, image, image.replace("img", "gt"))
     assert list_rose(tmp_path, subset, default).cases == list_rose(tmp_path, subset, None).cases
     slabs = tuple(ROSE.subset(subset).slabs)
     for other in set(slabs) - {default}:
         with pytest.raises(SlabError, match=f"slab='{other}': {tmp_path} has.*one kind of image"):
             list_rose(tmp_path, subset, other)
-    # Unless the folder says what it is.
+    # Unless the folder is named after a slab.
     other = slabs[1]
     (tmp_path / "train").rename(moved(tmp_path / other / "train"))
     cases = list_rose(tmp_path, subset, other).cases
@@ -113,7 +111,7 @@ def test_a_layout_without_names_of_slabs_is_taken_for_the_first_alone(
         list_rose(tmp_path / other, subset, slabs[2])
 
 
-def test_a_slab_that_is_not_there_is_not_taken_from_the_folder_above(tmp_path):
+def test_a_missing_slab_is_not_read_from_the_folder_above(tmp_path):
     make(tmp_path / "Z", "img/WRCC", "gt/vessel")
     for slab in ("DCC", None):
         with pytest.raises(UserError, match=r"not recognised.*looked for: .*img/[DS]CC"):
@@ -129,7 +127,7 @@ def test_a_slab_that_is_not_there_is_not_taken_from_the_folder_above(tmp_path):
         ("H", None, "ROSE-H was not recognised in .*looked for: .*img/SCC"),
     ],
 )
-def test_what_cannot_be_used_is_named(tmp_path, subset, slab, named):
+def test_mistakes_are_named(tmp_path, subset, slab, named):
     make(tmp_path / "ROSE-1/SVC", "img", "gt")
     with pytest.raises(UserError, match=named):
         list_rose(tmp_path, subset, slab)

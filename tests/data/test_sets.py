@@ -19,7 +19,7 @@ SPLITS = {"train": "ab", "val": "c", "test": "d"}
 def list_tiny(root, subset, slab, skip_incomplete=False):
     places = [
         (root, SplitLayout("tiny", image=f"pictures/{name}", rv=("vessels", "")))
-        for name in TINY.slab_names(subset, slab)
+        for name in TINY.chosen_slabs(subset, slab)
     ]
     return list_slabs(places, skip_incomplete)
 

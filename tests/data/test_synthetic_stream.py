@@ -1,4 +1,4 @@
-"""Streamed eyes as training cases: new in each pass, the same however they are made."""
+"""Streamed eyes as training cases: new in each pass, and the same for any number of processes."""
 
 import itertools
 import os
@@ -76,7 +76,7 @@ def test_every_pass_has_new_eyes_and_the_first_those_of_the_fixed_set(tmp_path):
         np.testing.assert_array_equal(batches[0]["faz"][i], fixed.train.faz[number])
 
 
-def test_batch_k_depends_on_the_seed_and_k_alone():
+def test_batch_k_depends_only_on_the_seed_and_k():
     whole = take(mixed(), 0, 2)
     assert sum(name.startswith("pass1-") for name in mixed().ids(1)) == 1
     resumed = take(mixed(), 1, 2)[0]
@@ -105,7 +105,7 @@ def test_an_eye_or_process_that_fails_raises():
     assert all(process.returncode is not None for process in eyes.processes)
 
 
-def test_a_process_for_each_core_that_may_be_used(monkeypatch):
+def test_one_process_for_each_usable_core(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3}, raising=False)
     with EyesAhead([]) as eyes:
         assert len(eyes.processes) == cores() == 1
@@ -131,6 +131,6 @@ def test_no_process_outlives_a_killed_run():
 
 
 def _is_running(pid):
-    """Whether there is such a process; one that has ended but waits for its parent counts not."""
+    """Whether a process exists; a zombie, which waits for its parent, does not count."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
     return state.stdout.strip() not in ("", "Z", "Zs", "ZN", "ZNs")

@@ -39,7 +39,7 @@ class EncodedCases:
         self.reused = 0
 
     def read(self, files: CaseFiles) -> Case:
-        """As `read_case`.
+        """Reads and encodes a case, and decodes it as training will; see `read_case`.
 
         Raises:
             CannotKeepError: the folder cannot be written.
@@ -48,7 +48,7 @@ class EncodedCases:
         return case_of(self._features.deserialize_example_np(self.encode(files)))
 
     def encode(self, files: CaseFiles) -> bytes:
-        """The case as a serialized example; raises as `read`."""
+        """The case as a serialized example; raises what `read` raises."""
         path = self._folder / files.split / f"{files.id}.example"
         stamp = _stamp(files)
         example = _load(path, stamp)

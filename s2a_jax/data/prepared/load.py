@@ -19,7 +19,7 @@ from s2a_jax.data.sets import DATA_SETS
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import id_key
 
-# TFDS recommends OpenCV, which reads nothing that is stored here.
+# TFDS recommends OpenCV, which nothing stored here needs.
 logging.getLogger("absl").addFilter(lambda record: "OpenCV is not installed" not in str(record.msg))
 
 _INFO = "dataset_info.json"

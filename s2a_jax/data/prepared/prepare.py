@@ -135,7 +135,7 @@ def prepare_synthetic(
 
 def _make_builder(name: str, target: Path, subset: str | None, slab: str | None) -> CasesBuilder:
     data_set = DATA_SETS[name]
-    data_set.slab_names(subset, slab)
+    data_set.chosen_slabs(subset, slab)
     if target.exists() and not target.is_dir():
         raise UserError(f"--to={target} is a file; give a folder.")
     builder = builder_class(data_set)
