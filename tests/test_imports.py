@@ -19,7 +19,7 @@ ALLOWED = {
     "convert": BASE | {"models"},
     "runs": BASE | {"config"},
     "evaluation": BASE | {"inputs", "statistics", "biomarkers"},
-    "report": BASE | {"runs", "evaluation"},
+    "report": BASE | {"config", "runs", "evaluation"},
     "training": BASE | {"signals", "config", "models", "objectives", "inputs", "data", "convert",
                         "evaluation", "runs"},
     "inference": BASE | {"models", "inputs", "convert", "training"},

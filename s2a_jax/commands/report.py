@@ -1,4 +1,4 @@
-"""`python -m s2a_jax report`: one HTML file about a run."""
+"""`python -m s2a_jax report`: writes one HTML file about a run or an evaluation."""
 
 import argparse
 from pathlib import Path
@@ -9,12 +9,12 @@ from s2a_jax.report.write import write_report
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     parser.description = (
-        "Writes configuration, environment, curves, tables, pictures and biomarkers of "
-        "a run, finished or not, to one HTML file that needs no network; of an evaluation its "
-        "tables, pictures and biomarkers."
+        "Writes one HTML file, which needs no network, about a run, finished or not: its "
+        "configuration, environment, curves, tables, pictures and biomarkers; or about an "
+        "evaluation: its tables, pictures and biomarkers."
     )
     parser.add_argument(
-        "--workdir", required=True, type=Path, help="the folder of the run, or --out of evaluate"
+        "--workdir", required=True, type=Path, help="folder of the run, or the folder that evaluate --out wrote"
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="default: report.html in that folder"
@@ -27,5 +27,4 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         UserError: the folder holds neither, or the file cannot be written.
     """
-
     print(f"Report: {write_report(options.workdir, options.out)}")

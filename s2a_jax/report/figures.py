@@ -1,4 +1,4 @@
-"""Figures of a report, each an SVG element of its own that takes the colour of the page's text."""
+"""Figures of the report: SVG elements that take the colour of the page's text."""
 
 import io
 import re
@@ -11,16 +11,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.ndimage import uniform_filter1d
 
-from s2a_jax.report.labels import TASKS
+from s2a_jax.evaluation.diagrams import (
+    Curves,
+    draw_precision_recall,
+    draw_reliability,
+    draw_roc,
+)
+from s2a_jax.evaluation.labels import TASK_LABELS
 
 COLOURS = {"rv": "#e5484d", "faz": "#2b8fe6", "faz_post": "#12a594", None: "#9170e0"}
-"""Task -> colour, near those of the overlays; legible on white and on black."""
+"""Task (None: no single task) -> colour, near the overlays'; legible on white and on black."""
 
-_SMALL = (3.4, 2.7)  # inches of 72 units of the SVG: width and height
-_INK = "#010203"  # stands for the colour of the page's text until the SVG is written
+_SMALL = (3.4, 2.7)  # width and height in inches; the SVG has 72 units an inch
+_INK = "#010203"  # placeholder for the colour of the page's text
 _STYLE = {
-    "svg.fonttype": "none",  # text stays text: small, selectable, in the page's font
-    "svg.hashsalt": "s2a_jax",  # the same figure gives the same file
+    "svg.fonttype": "none",  # keeps text as text: small, selectable, in the page's font
+    "svg.hashsalt": "s2a_jax",  # makes ids deterministic
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.spines.top": False,
@@ -45,13 +51,13 @@ _STYLE = {
 
 
 class Chart:
-    """One pair of axes that ends as an SVG element.
+    """One pair of axes to be written as an SVG element.
 
     Args:
-        title: the name for people who do not see the figure.
+        title: name of the figure for screen readers.
         xlabel: label with unit.
         ylabel: label with unit.
-        size: width and height, in inches of 72 units of the SVG.
+        size: width and height in inches; the SVG has 72 units an inch.
     """
 
     def __init__(self, title: str, xlabel: str, ylabel: str, size: tuple[float, float]):
@@ -63,10 +69,10 @@ class Chart:
             self.axes.set_ylabel(ylabel)
 
     def svg(self, legend: str | None = None) -> str:
-        """The element.
+        """Renders the SVG element.
 
         Args:
-            legend: where matplotlib shall place a legend; None for no legend.
+            legend: matplotlib's location of the legend; None for no legend.
         """
         buffer = io.StringIO()
         with matplotlib.rc_context(_STYLE):
@@ -82,13 +88,13 @@ class Chart:
 
 
 def _inline(text: str, title: str) -> str:
-    """A matplotlib SVG file as an element of a page."""
+    """Turns a matplotlib SVG file into an element of a page."""
     text = text[text.index("<svg") :].replace(_INK, "currentColor")
     head, rest = text.split(">", 1)
     box = re.search(r'viewBox="[^"]+"', head)[0]
-    label = re.sub(r"[^\w .,:()/%-]", " ", title)  # it becomes an attribute
-    prefix = re.sub(r"\W", "-", title)  # names of clip paths must not meet those of other figures
-    # Its style sheet would hold for the whole page; report.css has the two lines for figures.
+    label = re.sub(r"[^\w .,:()/%-]", " ", title)  # safe in an attribute
+    prefix = re.sub(r"\W", "-", title)  # keeps ids unique on the page
+    # An SVG's style sheet applies to the whole page; report.css has the two lines for figures.
     rest = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", rest, flags=re.DOTALL)
     rest = re.sub(r'\bid="', f'id="{prefix}-', rest)
     rest = re.sub(r'href="#', f'href="#{prefix}-', rest)
@@ -105,14 +111,14 @@ def curve(
     log: bool = False,
     best: float | None = None,
 ) -> str:
-    """Numbers over the training steps.
+    """Draws numbers over the training steps.
 
     Args:
-        title: of the figure.
+        title: title of the figure.
         ylabel: label with unit.
-        series: name -> colour, steps, values; NaN where a row has none, which leaves a gap.
-        smooth: draw a running mean over a fortieth of the rows, the rows themselves faintly.
-        log: logarithmic ordinate.
+        series: name -> colour, steps, values; NaN leaves a gap.
+        smooth: whether to draw a running mean over a fortieth of the rows, and the rows faintly.
+        log: whether the y-axis is logarithmic.
         best: step to mark.
     """
     chart = Chart(title, "step", ylabel, (4.2, 2.8))
@@ -136,7 +142,7 @@ def curve(
 
 
 def _plot_single(axes: Axes, steps: np.ndarray, values: np.ndarray, **style: Any) -> None:
-    """Values between two gaps, of which a line shows nothing, as dots."""
+    """Draws values between two gaps as dots, since a line does not show them."""
     there = np.pad(np.isfinite(values), 1)
     single = there[1:-1] & ~there[:-2] & ~there[2:]
     if single.any():
@@ -144,7 +150,7 @@ def _plot_single(axes: Axes, steps: np.ndarray, values: np.ndarray, **style: Any
 
 
 def _running_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """Mean of the finite values among `window` neighbours; NaN where there are none."""
+    """Mean of the finite values among `window` neighbours; NaN where there is none."""
     there = np.isfinite(values)
     count = uniform_filter1d(there.astype(float), window, mode="nearest")
     total = uniform_filter1d(np.where(there, values, 0.0), window, mode="nearest")
@@ -152,68 +158,53 @@ def _running_mean(values: np.ndarray, window: int) -> np.ndarray:
 
 
 def distribution(values: Mapping[str, Sequence[float]], metric: str, title: str) -> str:
-    """Every case as a dot, from the worst to the best.  `values`: task -> one number a case."""
+    """Draws every case as a dot, from worst to best.
+
+    Args:
+        values: task -> one number a case.
+        metric: label of the numbers.
+        title: title of the figure.
+    """
     chart = Chart(title, "share of the cases up to this one", metric, _SMALL)
     for task, numbers in values.items():
         ranks = (np.arange(len(numbers)) + 0.5) / len(numbers)
         chart.axes.plot(
-            ranks, np.sort(numbers), "o", color=COLOURS[task], markersize=3.5, label=TASKS[task],
-            markeredgewidth=0,
+            ranks, np.sort(numbers), "o", color=COLOURS[task], label=TASK_LABELS[task],
+            markersize=3.5, markeredgewidth=0,
         )  # fmt: skip
     chart.axes.set_xlim(0, 1)
     return chart.svg("best")
 
 
-def roc(curves: Mapping[str, Mapping[str, Any]], title: str) -> str:
-    """ROC curves.  `curves`: task -> `fpr`, `tpr`, `auc`."""
+def roc(curves: Curves, title: str) -> str:
+    """Draws ROC curves; see `draw_roc`."""
     chart = Chart(title, "1 − specificity", "sensitivity", _SMALL)
-    for task, data in curves.items():
-        label = f"{TASKS[task]}, AUC {data['auc']:.4f}"
-        chart.axes.plot(data["fpr"], data["tpr"], color=COLOURS[task], label=label)
-    chart.axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle=":")
+    draw_roc(chart.axes, curves, COLOURS, _INK)
     return chart.svg("best")
 
 
-def precision_recall(curves: Mapping[str, Mapping[str, Any]], title: str) -> str:
-    """Precision over recall.  `curves`: task -> `recall`, `precision`, `average_precision`."""
+def precision_recall(curves: Curves, title: str) -> str:
+    """Draws precision over recall; see `draw_precision_recall`."""
     chart = Chart(title, "recall (sensitivity)", "precision", _SMALL)
-    for task, data in curves.items():
-        label = f"{TASKS[task]}, average {data['average_precision']:.4f}"
-        chart.axes.plot(data["recall"], data["precision"], color=COLOURS[task], label=label)
+    draw_precision_recall(chart.axes, curves, COLOURS)
     chart.axes.set_ylim(0, 1.03)
     return chart.svg("best")
 
 
-def reliability(curves: Mapping[str, Mapping[str, Any]], title: str) -> str:
-    """How often a pixel is positive, over the probability that it was given.
-
-    Args:
-        curves: task -> `confidence`, `frequency`, `pixels` of each bin, and `ece`. The area of a
-            dot grows with the logarithm of the pixels in its bin.
-        title: of the figure.
-    """
+def reliability(curves: Curves, title: str) -> str:
+    """Draws the share of true pixels over the predicted probability; see `draw_reliability`."""
     chart = Chart(title, "predicted probability", "share of true pixels", _SMALL)
-    chart.axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle=":")
-    for task, data in curves.items():
-        pixels = np.asarray([n or 0 for n in data["pixels"]], float)
-        filled = pixels > 0
-        x = np.asarray(data["confidence"], float)[filled]
-        y = np.asarray(data["frequency"], float)[filled]
-        chart.axes.plot(x, y, color=COLOURS[task], linewidth=1)
-        chart.axes.scatter(
-            x, y, s=4 + 6 * np.log10(pixels[filled]), color=COLOURS[task], linewidth=0,
-            label=f"{TASKS[task]}, ECE {data['ece']:.4f}",
-        )  # fmt: skip
+    draw_reliability(chart.axes, curves, COLOURS, _INK)
     return chart.svg("best")
 
 
 def bland_altman(data: Mapping[str, Any], unit: str, title: str) -> str:
-    """Differences over means, with the bias and the 95 % limits of agreement.
+    """Draws differences over means, with the bias and the 95 % limits of agreement.
 
     Args:
         data: `predicted`, `true`, `bias`, `low`, `high`.
-        unit: of the numbers.
-        title: of the figure.
+        unit: unit of the numbers.
+        title: title of the figure.
     """
     predicted, true = (np.asarray(data[name], float) for name in ("predicted", "true"))
     suffix = f" / {unit}" if unit else ""

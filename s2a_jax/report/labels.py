@@ -1,29 +1,14 @@
-"""Names and numbers as people read them."""
+"""Labels, numbers and times as people read them."""
 
 import math
 from datetime import datetime, timedelta
 from typing import Any
 
-METRICS = {
-    "dice": "Dice",
-    "jaccard": "Jaccard",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "precision": "Precision",
-    "accuracy": "Accuracy",
-    "fdr": "FDR ↓",
-    "g_mean": "G-mean",
-    "kappa": "Cohen's κ",
-    "auc": "ROC AUC",
-    "cl_dice": "clDice",
-    "hd95": "HD95 ↓",
-    "assd": "ASSD ↓",
-    "betti0_error": "Betti-0 error ↓",
-    "pvr_dice": "Dice in the window",
-}
-"""Metric -> label; an arrow where lower is better."""
-TASKS = {"rv": "RV", "faz": "FAZ", "faz_post": "FAZ, post-processed"}
-"""Task -> label."""
+from s2a_jax.evaluation.labels import METRIC_LABELS
+
+NOTHING = "–"
+"""Stands for a value that does not exist."""
+
 _UNITS = {
     "per_mm2": "mm⁻²",
     "per_mm": "mm⁻¹",
@@ -36,13 +21,13 @@ _UNITS = {
     "percent": "%",
 }
 _WORDS = {"faz": "FAZ", "rv": "RV", "fd": "FD", "fd300": "FD-300", "etdrs": "ETDRS"}
-_NOTHING = "–"
+_SPLITS = {"val": "validation"}
 
 
-def number(value: Any, digits: int = 4) -> str:
-    """A number with `digits` decimals, fewer from 10 on; a dash if there is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return _NOTHING
+def number(value: float | None, digits: int = 4) -> str:
+    """Formats a number with `digits` decimals, fewer from 10 on; a dash if there is none."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
     size = abs(value)
     if 0 < size < 0.5 * 10**-digits:
         return f"{value:.1e}".replace("-", "−")
@@ -50,41 +35,45 @@ def number(value: Any, digits: int = 4) -> str:
     return f"{value:.{decimals}f}".replace("-", "−")
 
 
-def interval(entry: dict[str, Any], digits: int = 4) -> str:
-    """`low` to `high` of an entry, or a dash."""
-    low, high = number(entry.get("low"), digits), number(entry.get("high"), digits)
-    if _NOTHING in (low, high):
-        return _NOTHING
-    return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
+def interval(low: float | None, high: float | None, digits: int = 4) -> str:
+    """Formats an interval; a dash if one end is missing."""
+    ends = number(low, digits), number(high, digits)
+    if NOTHING in ends:
+        return NOTHING
+    return " to ".join(ends) if "−" in "".join(ends) else "–".join(ends)
 
 
 def split_unit(name: str) -> tuple[str, str]:
-    """A label and a unit ("" if the name has none): `faz_area_mm2` -> `FAZ area`, `mm²`."""
+    """Splits a name into label and unit ("" without one): `faz_area_mm2` -> `FAZ area`, `mm²`."""
     suffix = next((suffix for suffix in _UNITS if name.endswith(f"_{suffix}")), None)
     unit = "" if suffix is None else _UNITS[suffix]
     if suffix is not None:
         name = name.removesuffix(f"_{suffix}")
     words = [_WORDS.get(word, word) for word in name.split("_") if word]
     label = " ".join(words) or name
-    return label[0].upper() + label[1:] if label else label, unit
+    return label[:1].upper() + label[1:], unit
 
 
-def metric(name: str) -> str:
-    """The label of a metric: `hd95_um` -> `HD95 ↓ (µm)`."""
-    if name in METRICS:
-        return METRICS[name]
-    for suffix in ("um", "px"):
-        base = name.removesuffix(f"_{suffix}")
-        if base != name and base in METRICS:
-            return f"{METRICS[base]} ({_UNITS[suffix]})"
+def with_unit(name: str) -> str:
+    """Label of a biomarker with its unit: `faz_area_mm2` -> `FAZ area (mm²)`."""
     label, unit = split_unit(name)
     return f"{label} ({unit})" if unit else label
 
 
-def agreement(icc: Any) -> str:
+def metric(name: str) -> str:
+    """Label of a metric: `hd95_um` -> `HD95 ↓ (µm)`."""
+    return METRIC_LABELS[name].report if name in METRIC_LABELS else with_unit(name)
+
+
+def split(name: str) -> str:
+    """Human-readable name of a split."""
+    return _SPLITS.get(name, name)
+
+
+def agreement(icc: float | None) -> str:
     """Koo and Li's word for an intraclass correlation (J Chiropr Med 2016)."""
-    if number(icc) == _NOTHING:
-        return _NOTHING
+    if icc is None or not math.isfinite(icc):
+        return NOTHING
     for limit, word in ((0.5, "poor"), (0.75, "moderate"), (0.9, "good")):
         if icc < limit:
             return word
@@ -92,7 +81,7 @@ def agreement(icc: Any) -> str:
 
 
 def value(content: Any) -> str:
-    """A field of a configuration."""
+    """Formats the value of a config field."""
     if content is None:
         return "none"
     if isinstance(content, list | tuple):
@@ -102,24 +91,26 @@ def value(content: Any) -> str:
     return str(content)
 
 
-def moment(text: Any) -> str:
-    """An ISO 8601 time, shorter; anything else as it is."""
+def moment(text: str) -> str:
+    """Shortens an ISO 8601 time; any other text stays as it is."""
     try:
-        return datetime.fromisoformat(str(text)).strftime("%Y-%m-%d %H:%M UTC%z")
+        return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M UTC%z")
     except ValueError:
-        return str(text)
+        return text
 
 
-def seconds_between(start: Any, end: Any) -> float | None:
-    """Seconds between two ISO 8601 times; None if one is missing or no time."""
+def seconds_between(start: str | None, end: str | None) -> float | None:
+    """Seconds between two ISO 8601 times; None if one is missing or is not a time."""
+    if start is None or end is None:
+        return None
     try:
         return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError):  # TypeError: only one of them has an offset from UTC
         return None
 
 
 def duration(seconds: float) -> str:
-    """`2 h 5 min`, `12 min` or `40 s`."""
+    """Formats a duration: `2 h 5 min`, `12 min` or `40 s`."""
     minutes = round(seconds / 60)
     if seconds < 100:
         return f"{seconds:.0f} s"

@@ -1,16 +1,15 @@
-"""The part of the report about one split: tables, curves, cases, biomarkers."""
+"""The sections on results: tables, curves, cases and biomarkers of each split, and sample cases."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from s2a_jax.evaluation.labels import TASK_LABELS, decimals
 from s2a_jax.report import figures, labels
 from s2a_jax.report.run_files import RunFiles, column_values, embed
 
-_NONE = "–"
-_HOW = ("protocol", "threshold", "step")  # facts that tell how was counted
-_FEW = 5  # cases, below which a bootstrap interval says little
-_DIAGRAM = 3  # cases, below which limits of agreement are no more than the cases themselves
-_NAMES = {"test": "test", "val": "validation"}
+_FEW = 5  # cases; a bootstrap interval of fewer means little
+_DIAGRAM = 3  # cases; limits of agreement of fewer show no more than the cases themselves
 _CURVES: dict[str, tuple[Callable[..., str], str, str]] = {
     "roc": (figures.roc, "ROC", "Over all pixels."),
     "pr": (figures.precision_recall, "Precision and recall", "Over all pixels."),
@@ -21,67 +20,80 @@ _CURVES: dict[str, tuple[Callable[..., str], str, str]] = {
         "Larger dots stand for more pixels.",
     ),
 }
-
-
-def split_name(split: str) -> str:
-    """What people call a split."""
-    return _NAMES.get(split, split)
+_PICTURES = {"best": "Best cases", "worst": "Worst cases"}
 
 
 def split_section(run: RunFiles, split: str) -> dict[str, Any]:
-    """What results/<split>.json and its companions tell.
+    """Makes the section on results/<split>.json and its companions.
 
     Returns:
-        `name`, `facts` (words about the evaluation), `notes` (sentences of the evaluation's own),
-        `tasks` (list of `task`, `label` and `rows` of a table), `window` (what the FAZ's is, or
-        None), `figures`, `table` (`columns`, `rows`, one a case), `pictures` (list of `title`,
-        `cases`), `biomarkers` (`rows`, `figures`, `missing`), `missing` (sentences).
+        `name`, `facts` (the settings of the evaluation in words), `notes` (sentences of the
+        evaluation), `tasks` (list of `task`, `label` and the `rows` of a table), `window` (its
+        definition, or None), `figures`, `table` (`columns` and `rows`, one a case, or None),
+        `pictures` (list of `title`, `cases`), `biomarkers` (`rows`, `figures`, `missing`),
+        `missing` (sentences).
     """
-    result = run.results[split]
-    part: dict[str, Any] = {
-        "name": split_name(split), "facts": _facts(result), "missing": [],
-        "notes": list(result.get("notes") or ()),
-        "tasks": [], "figures": [], "table": None, "pictures": [], "window": None,
-        "biomarkers": {"rows": [], "figures": [], "missing": None},
-    }  # fmt: skip
-    for fill in (_tables, _case_table, _curves, _pictures, _biomarkers):
-        try:
-            fill(run, split, part)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            run.notes.append(
-                f"{run.results_name(f'{split}.json')} is not as an evaluation writes it "
-                f"({type(error).__name__}: {error}); a part of the {part['name']} section is "
-                "missing."
-            )
-    return part
+    result, name = run.results[split], labels.split(split)
+    rows = run.cases.get(split, [])
+    tables, curves, pictures = _tables(result), _curve_figures(result, name), _pictures(run, result)
+    missing = []
+    for task in ("rv", "faz"):
+        if result["metrics"] and task not in result["metrics"]:
+            missing.append(f"No case of this split has a {TASK_LABELS[task]} mask.")
+    if not rows:
+        missing.append(f"There is no {run.results_name(f'{split}.csv')} with a row for each case.")
+    drawn = {part["title"] for part in (*curves, *pictures)}
+    missing += [
+        f"{title}: the evaluation wrote no such curve."
+        for _, title, _ in _CURVES.values()
+        if title not in drawn
+    ]
+    missing += [
+        f"{title}: the evaluation drew none." for title in _PICTURES.values() if title not in drawn
+    ]
+    if few := [f"{table['label']} on {table['counted']}" for table in tables
+               if table["counted"] < _FEW]:  # fmt: skip
+        run.notes.append(f"Too few cases of {name} for a meaningful interval: {', '.join(few)}.")
+    definition = result.get("window_definition")
+    return {
+        "name": name,
+        "facts": _facts(result),
+        "notes": result.get("notes") or [],
+        "tasks": tables,
+        "window": f"Window: {definition}." if definition else None,
+        "figures": [*_dice_figure(rows, name), *curves],
+        "table": _case_table(rows) if rows else None,
+        "pictures": pictures,
+        "biomarkers": _biomarkers(result, name),
+        "missing": missing,
+    }
 
 
 def sample_section(run: RunFiles, best: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The validation cases that training draws, and what they are not.
+    """Makes the section on the validation cases that training draws.
 
-    They are drawn for each network that is the best so far, and after an evaluation, always at
-    `config.eval.threshold` and native size; the results may be of another protocol or step.
+    Training draws them whenever the network is the best so far, and after an evaluation, always at
+    `config.eval.threshold` and native size; the results may have another protocol or step.
 
     Args:
-        run: its files.
+        run: files of the run.
         best: `step` of the best validation, or None.
 
     Returns:
-        `cases` (list of `source`, `name`), `facts` (how they were drawn), `note` (sentences where
-        the results on validation were counted otherwise, or None).
+        `cases` (list of `uri`, `name`), `facts` (settings of the drawing in words), `note`
+        (sentences if the results on validation use other settings, or None).
     """
     cases = [
-        {"source": source, "name": path.stem}
+        {"uri": uri, "name": path.stem}
         for path in run.overlays
-        if (source := embed(run, path)) is not None
+        if (uri := embed(run, path)) is not None
     ]
     step = None if best is None else best["step"]
-    section = run.config.get("eval")
-    threshold = section.get("threshold") if isinstance(section, Mapping) else None
+    threshold = (run.config.get("eval") or {}).get("threshold")
     result = run.results.get("val", {})
     if result.get("protocol") == "native" and result.get("step") == step:
-        threshold = result.get("threshold", threshold)  # evaluated with another, drawn with it too
-    facts = ["best network of validation"]
+        threshold = result.get("threshold", threshold)  # the evaluation drew the cases anew
+    facts = ["best network on validation"]
     if step is not None:
         facts.append(f"checkpoint of step {labels.value(step)}")
     if threshold is not None:
@@ -92,15 +104,17 @@ def sample_section(run: RunFiles, best: Mapping[str, Any] | None) -> dict[str, A
     )
     note = None
     if cases and not agrees:
-        counted = ", ".join(_facts({name: result.get(name) for name in _HOW}))
+        settings = {name: result.get(name) for name in ("protocol", "threshold", "step")}
         note = (
-            f"The results on validation were counted otherwise ({counted}), so the Dice of these "
-            "pictures may differ from theirs. The best and worst cases are drawn as counted."
+            f"The results on validation have other settings ({', '.join(_facts(settings))}), so "
+            "the Dice of these pictures may differ from theirs. The best and worst cases are drawn "
+            "with the settings of the results."
         )
     return {"cases": cases, "facts": facts, "note": note}
 
 
 def _facts(result: Mapping[str, Any]) -> list[str]:
+    """Describes the settings that the numbers depend on."""
     facts = []
     for name, text in (
         ("cases", "{} cases"),
@@ -121,115 +135,113 @@ def _facts(result: Mapping[str, Any]) -> list[str]:
     return facts
 
 
-def _tables(run: RunFiles, split: str, part: dict[str, Any]) -> None:
-    few = []
-    for task, metrics in run.results[split]["metrics"].items():
-        rows = [_metric_row(name, entry) for name, entry in metrics.items()]
-        label = labels.TASKS.get(task, task)
-        part["tasks"].append({"task": task, "label": label, "rows": rows})
-        counted = max((entry.get("cases") or 0 for entry in metrics.values()), default=0)
-        if counted < _FEW:
-            few.append(f"{label} on {counted}")
-    if few:
-        run.notes.append(
-            f"Too few cases of {part['name']} for an interval to mean much: {', '.join(few)}."
-        )
-    for task in ("rv", "faz"):
-        if task not in run.results[split]["metrics"]:
-            part["missing"].append(f"No case of this split has a {labels.TASKS[task]} mask.")
-    if run.results[split].get("window_definition"):
-        part["window"] = f"Window: {run.results[split]['window_definition']}."
+def _tables(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One table of metrics a task; `counted` is its largest number of cases."""
+    return [
+        {
+            "task": task,
+            "label": TASK_LABELS.get(task, task),
+            "rows": [_metric_row(name, entry) for name, entry in metrics.items()],
+            "counted": max((entry.get("cases") or 0 for entry in metrics.values()), default=0),
+        }
+        for task, metrics in result["metrics"].items()
+    ]
 
 
-def _metric_row(name: str, entry: Mapping[str, Any]) -> dict[str, str]:
-    digits = 2 if name.endswith(("_px", "_um", "_error")) else 4  # the others are in [0, 1]
-    is_single = entry.get("cases") == 1  # which spreads over nothing
+def _metric_row(name: str, entry: Mapping[str, float | None]) -> dict[str, str]:
+    digits = decimals(name)
+    low, high, sd = (entry.get(key) for key in ("low", "high", "sd"))
+    if entry.get("cases") == 1:  # a single case has no spread
+        low = high = sd = None
     return {
         "name": name,
         "label": labels.metric(name),
         "mean": labels.number(entry.get("mean"), digits),
-        "interval": _NONE if is_single else labels.interval(entry, digits),
-        "sd": _NONE if is_single else labels.number(entry.get("sd"), digits),
+        "interval": labels.interval(low, high, digits),
+        "sd": labels.number(sd, digits),
         "pooled": labels.number(entry.get("pooled"), digits),
         "cases": labels.value(entry.get("cases")),
     }
 
 
-def _case_table(run: RunFiles, split: str, part: dict[str, Any]) -> None:
-    rows = run.cases.get(split)
-    if not rows:
-        file = run.results_name(f"{split}.csv")
-        part["missing"].append(f"There is no {file} with a row for each case.")
-        return
-    values = {task: column_values(rows, f"{task}_dice") for task in labels.TASKS}
+def _dice_figure(rows: list[dict[str, str]], name: str) -> list[dict[str, str]]:
+    values = {task: column_values(rows, f"{task}_dice") for task in TASK_LABELS}
     values = {task: numbers for task, numbers in values.items() if numbers}
-    if values:
-        svg = figures.distribution(values, "Dice", f"Dice of every case of {part['name']}")
-        caption = "Every case a dot, from worst to best."
-        part["figures"].append({"title": "Dice by case", "svg": svg, "caption": caption})
-    columns = [name for name in rows[0] if name]
-    part["table"] = {
-        "columns": columns,
-        "rows": [[_cell(row.get(name)) for name in columns] for row in rows],
+    if not values:
+        return []
+    svg = figures.distribution(values, "Dice", f"Dice of every case of {name}")
+    caption = "Every case a dot, from worst to best."
+    return [{"title": "Dice by case", "svg": svg, "caption": caption}]
+
+
+def _case_table(rows: list[dict[str, str]]) -> dict[str, list]:
+    return {
+        "columns": list(rows[0]),
+        "rows": [[_cell(text) for text in row.values()] for row in rows],
     }
 
 
-def _cell(text: str | None) -> str:
-    """A cell of a CSV file, numbers shortened."""
-    if text is None:
-        return ""
-    digits = text.lstrip("-").replace(".", "", 1)
-    return labels.number(float(text)) if "." in text and digits.isdecimal() else text
+def _cell(text: str) -> str:
+    """Shortens a cell of a CSV file that is a decimal number."""
+    return labels.number(float(text)) if re.fullmatch(r"-?\d*\.\d+|-?\d+\.", text) else text
 
 
-def _curves(run: RunFiles, split: str, part: dict[str, Any]) -> None:
-    curves = run.results[split].get("curves") or {}
-    for name, (draw, title, caption) in _CURVES.items():
-        data = {task: by_name[name] for task, by_name in curves.items() if by_name.get(name)}
+def _curve_figures(result: Mapping[str, Any], name: str) -> list[dict[str, str]]:
+    curves = result.get("curves") or {}
+    drawn = []
+    for kind, (draw, title, caption) in _CURVES.items():
+        data = {
+            task: curve
+            for task in TASK_LABELS
+            if (curve := (curves.get(task) or {}).get(kind)) is not None
+        }
         if data:
-            svg = draw(data, f"{title}, {part['name']}")
-            part["figures"].append({"title": title, "svg": svg, "caption": caption})
-        else:
-            part["missing"].append(f"{title}: the evaluation has left no such curve.")
+            svg = draw(data, f"{title}, {name}")
+            drawn.append({"title": title, "svg": svg, "caption": caption})
+    return drawn
 
 
-def _pictures(run: RunFiles, split: str, part: dict[str, Any]) -> None:
-    pictures = run.results[split].get("pictures") or {}
-    for name, title in (("best", "Best cases"), ("worst", "Worst cases")):
-        items = []
-        for relative in pictures.get(name) or ():
-            path = run.results_folder() / relative
-            if (source := embed(run, path)) is not None:
-                items.append({"source": source, "name": path.stem})
-        if items:
-            part["pictures"].append({"title": title, "cases": items})
-        else:
-            part["missing"].append(f"{title}: the evaluation has drawn none.")
+def _pictures(run: RunFiles, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    pictures = result.get("pictures") or {}
+    groups = []
+    for kind, title in _PICTURES.items():
+        paths = [run.results_folder() / relative for relative in pictures.get(kind) or ()]
+        cases = [
+            {"uri": uri, "name": path.stem}
+            for path in paths
+            if (uri := embed(run, path)) is not None
+        ]
+        if cases:
+            groups.append({"title": title, "cases": cases})
+    return groups
 
 
-def _biomarkers(run: RunFiles, split: str, part: dict[str, Any]) -> None:
-    result, target = run.results[split], part["biomarkers"]
-    if not result.get("biomarkers"):
-        why = (
-            "no case has a known size of a pixel in µm"
-            if result.get("um_per_px") is None
-            else "the evaluation has left none"
-        )
-        target["missing"] = f"No biomarkers of this split: {why}."
-        return
-    for name, entry in result["biomarkers"].items():
-        label, unit = labels.split_unit(name)
-        is_single = entry.get("cases") == 1
-        target["rows"].append(
+def _biomarkers(result: Mapping[str, Any], name: str) -> dict[str, Any]:
+    rows, drawn = [], []
+    for biomarker, entry in (result.get("biomarkers") or {}).items():
+        low, high, icc = (entry.get(key) for key in ("low", "high", "icc"))
+        if entry.get("cases") == 1:  # a single case has no spread
+            low = high = icc = None
+        rows.append(
             {
-                "label": f"{label} ({unit})" if unit else label,
+                "label": labels.with_unit(biomarker),
                 "cases": labels.value(entry.get("cases")),
                 "bias": labels.number(entry.get("bias")),
-                "limits": _NONE if is_single else labels.interval(entry),
-                "icc": _NONE if is_single else labels.number(entry.get("icc"), 3),
-                "agreement": _NONE if is_single else labels.agreement(entry.get("icc")),
+                "limits": labels.interval(low, high),
+                "icc": labels.number(icc, 3),
+                "agreement": labels.agreement(icc),
             }
         )
-        if len(entry.get("true") or ()) >= _DIAGRAM and labels.interval(entry) != "–":
-            svg = figures.bland_altman(entry, unit, f"{label}, {part['name']}")
-            target["figures"].append({"title": label, "svg": svg, "caption": ""})
+        if len(entry["true"]) >= _DIAGRAM and None not in (low, high, entry.get("bias")):
+            label, unit = labels.split_unit(biomarker)
+            svg = figures.bland_altman(entry, unit, f"{label}, {name}")
+            drawn.append({"title": label, "svg": svg, "caption": ""})
+    missing = None
+    if not rows:
+        why = (
+            "no case has a known pixel pitch"
+            if result.get("um_per_px") is None
+            else "the evaluation wrote none"
+        )
+        missing = f"No biomarkers of this split: {why}."
+    return {"rows": rows, "figures": drawn, "missing": missing}

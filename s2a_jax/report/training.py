@@ -1,68 +1,85 @@
-"""Parts of the report that every run has: training curves, configuration, environment."""
+"""The sections on the run itself: training curves, configuration, environment."""
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from s2a_jax.config.values import flatten
+from s2a_jax.evaluation.labels import TASK_LABELS
 from s2a_jax.report import figures, labels
 from s2a_jax.report.run_files import RunFiles
+from s2a_jax.report.shapes import is_finite
+
+Rows = list[dict[str, float]]
+"""Rows of metrics.jsonl."""
 
 
-def training(run: RunFiles) -> dict[str, Any]:
-    """Curves over the steps.
+def training_section(run: RunFiles) -> dict[str, Any]:
+    """Makes the section on the training curves.
 
     Returns:
-        `figures` (list of `title`, `svg`, `caption`), `best` (`step`, `score`) or None, `progress`
-        (`value`, `detail`) or None, `sources` (name -> share of the cases seen), `missing`
-        (sentences), `notes` (sentences that belong to the top of the report).
+        `figures` (list of `title`, `svg`, `caption`), `best` (`step` and `score` of the best
+        validation, or None), `progress` (`value`, `detail`, or None), `sources` (name -> share of
+        the cases seen), `missing` (sentences), `notes` (sentences for the top of the report).
     """
     rows, validation = run.training, run.validation
-    part: dict[str, Any] = {
-        "figures": [], "best": None, "progress": None, "sources": {}, "missing": [], "notes": [],
-    }  # fmt: skip
+    missing = []
     if not rows:
-        part["missing"].append("metrics.jsonl has no training step yet.")
+        missing.append("metrics.jsonl has no training step yet.")
     if not run.checkpoints:
-        part["missing"].append("There is no checkpoint.")
+        missing.append("There is no checkpoint.")
     if not validation:
-        part["missing"].append("The network has not been validated yet.")
-    # As the checkpoints choose it: of equal scores the newest.
-    best = max(validation, key=lambda row: (_finite(row["val_score"]), row["step"]), default=None)
-    if best is not None:
-        part["best"] = {"step": best["step"], "score": best["val_score"]}
-    part["figures"] = [*_loss_figures(rows), *_validation_figure(validation, part["best"])]
-    part["figures"] += _other_figures(rows)
+        missing.append("The network has not been validated yet.")
+    # The checkpoints' rule: of equal scores, the newest is the best.
+    best_row = max(validation, key=lambda row: (_score(row), row["step"]), default=None)
+    best = None
+    if best_row is not None:
+        best = {"step": best_row["step"], "score": best_row["val_score"]}
+    progress, unfinished = _progress(run)
+    notes = [] if unfinished is None else [unfinished]
+    if not notes and len(validation) > 2 and best_row is validation[-1]:
+        notes.append(
+            "The last validation has the best score: longer training may improve the network."
+        )
+    return {
+        "figures": [
+            *_loss_figures(rows),
+            *_validation_figures(validation, best),
+            *_other_figures(rows),
+        ],
+        "best": best,
+        "progress": progress,
+        "sources": _shares(rows),
+        "missing": missing,
+        "notes": notes,
+    }
+
+
+def _score(row: Mapping[str, float]) -> float:
+    return row["val_score"] if is_finite(row["val_score"]) else -math.inf
+
+
+def _shares(rows: Rows) -> dict[str, str]:
+    """Share of each source among the training cases seen."""
     counts: dict[str, float] = {}
     for row in rows:
         for name in row:
             if name.startswith("cases_"):
-                key = name.removeprefix("cases_")
-                counts[key] = counts.get(key, 0) + row[name]
+                source = name.removeprefix("cases_")
+                counts[source] = counts.get(source, 0) + row[name]
     total = sum(counts.values())
-    part["sources"] = {name: f"{count / total:.1%}" for name, count in counts.items() if total}
-    part["progress"] = _progress(run, part["notes"])
-    is_finished = not part["notes"]
-    if is_finished and len(validation) > 2 and best is validation[-1]:
-        part["notes"].append(
-            "The last validation gave the best score: a longer training may give a better network."
-        )
-    return part
+    return {name: f"{count / total:.1%}" for name, count in counts.items() if total}
 
 
-def _finite(value: Any) -> float:
-    return value if isinstance(value, int | float) and math.isfinite(value) else -math.inf
-
-
-def _series(rows: list[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
+def _series(rows: Rows, name: str) -> tuple[list[float], list[float]]:
     """Steps and values, NaN where a row has none; both empty where no row has any."""
-    values = [row[name] if _finite(row.get(name)) > -math.inf else math.nan for row in rows]
+    values = [row[name] if is_finite(row.get(name)) else math.nan for row in rows]
     if all(map(math.isnan, values)):
         return [], []
     return [row["step"] for row in rows], values
 
 
-def _loss_figures(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+def _loss_figures(rows: Rows) -> list[dict[str, str]]:
     lines = {}
     names = (("loss", "total", None), ("loss_rv", "RV", "rv"), ("loss_faz", "FAZ", "faz"))
     for name, label, task in names:
@@ -76,29 +93,35 @@ def _loss_figures(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
     if smooth:
         caption += " Thick lines are running means over a fortieth of the rows."
     if any(math.isnan(value) for _, _, values in lines.values() for value in values):
-        caption += " Gaps: batches of which no case has a mask of that task."
+        caption += " Gaps: batches in which no case has a mask of that task."
     svg = figures.curve("Losses", "loss", lines, smooth=smooth)
     return [{"title": "Losses", "svg": svg, "caption": caption}]
 
 
-def _validation_figure(rows: list[dict[str, Any]], best: dict | None) -> list[dict[str, str]]:
+def _validation_figures(rows: Rows, best: dict[str, float] | None) -> list[dict[str, str]]:
     lines = {}
-    for task, label in labels.TASKS.items():
+    for task, label in TASK_LABELS.items():
         steps, values = _series(rows, f"val_{task}_dice")
         if steps:
             lines[label] = (figures.COLOURS[task], steps, values)
-    if not lines:
+    if not lines or best is None:
         return []
     svg = figures.curve("Validation Dice", "mean Dice", lines, best=best["step"])
     caption = "Mean over the cases. The best step has the highest sum over the tasks."
     return [{"title": "Validation Dice", "svg": svg, "caption": caption}]
 
 
-def _other_figures(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Alpha, learning rate, gradient and speed, each where the rows have it."""
+def _other_figures(rows: Rows) -> list[dict[str, str]]:
+    """Draws alpha, learning rate, gradient norm and speed, each where the rows have it."""
     drawn = []
     for name, title, label, log, caption in (
-        ("alpha", "Alpha", "alpha", False, "Weight of the vessels' loss; 1 − alpha is the FAZ's."),
+        (
+            "alpha",
+            "Alpha",
+            "alpha",
+            False,
+            "Weight of the vessel loss; the FAZ loss has 1 − alpha.",
+        ),
         ("learning_rate", "Learning rate", "learning rate", False, ""),
         ("grad_norm", "Gradient", "norm", True, "Its norm, before clipping."),
         ("images_per_second", "Speed", "images / s", False, "Without compilation."),
@@ -112,43 +135,51 @@ def _other_figures(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
     return drawn
 
 
-def _progress(run: RunFiles, notes: list[str]) -> dict[str, str] | None:
+def _progress(run: RunFiles) -> tuple[dict[str, str] | None, str | None]:
+    """Finds out how far training came.
+
+    Returns:
+        `value` and `detail` of a tile, or None before the first step; and the sentences of a note
+        if training is not finished, or None.
+    """
     steps = [row["step"] for row in (*run.training, *run.validation)]
     if not steps:
-        return None
-    wanted = run.config.get("train", {}).get("epochs")
+        return None, None
+    wanted = (run.config.get("train") or {}).get("epochs")
     reached = max((row["epoch"] + 1 for row in run.training if "epoch" in row), default=None)
     detail = f"{max(steps):g} steps"
     if wanted is None or reached is None:
-        return {"value": detail, "detail": "epochs not noted"}
+        return {"value": detail, "detail": "epochs unknown"}, None
+    tile = {"value": f"{min(reached, wanted)} of {wanted} epochs", "detail": detail}
     # The last step is validated, too; a run may have been stopped a little before.
     last = max((row["step"] for row in run.validation), default=0)
-    if reached < wanted or last < max(steps):
-        entries = _entries(run)
-        state = ""
-        if entries and not entries[-1].get("ended"):
-            state = " It is still running, or was killed."
-        notes.append(
-            f"Training is not finished: epoch {reached} of {wanted} is the last one logged.{state} "
-            + (
-                "The command that started it goes on from the checkpoint of step "
-                f"{run.checkpoints[-1]}."
-                if run.checkpoints
-                else "There is no checkpoint: the command that started it begins anew."
-            )
-        )
-    return {"value": f"{min(reached, wanted)} of {wanted} epochs", "detail": detail}
+    if reached >= wanted and last >= max(steps):
+        return tile, None
+    note = f"Training is not finished: the last logged epoch is epoch {reached} of {wanted}."
+    sessions = _sessions(run)
+    if sessions and not sessions[-1].get("ended"):
+        note += " The run is still in progress, or was killed."
+    if run.checkpoints:
+        note += f" The same command resumes it from the checkpoint of step {run.checkpoints[-1]}."
+    else:
+        note += " There is no checkpoint: the same command starts it from the beginning."
+    return tile, note
 
 
-def config_fields(config: Mapping[str, Any], defaults: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The configuration, what was chosen first.
+def config_section(config: Mapping[str, Any], defaults: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Makes the section on the configuration.
+
+    Args:
+        config: the run's configuration.
+        defaults: the defaults of its network and variant, or None if they are not known.
 
     Returns:
-        `chosen` (list of `name`, `value`, `default`), `known` (whether defaults were given),
-        `sections` (list of `name`, `fields`: of `name`, `value`, `changed`).
+        `chosen` (list of `name`, `value`, `default`: the fields that differ from the defaults),
+        `known` (whether `defaults` were given), `sections` (list of `name`, `fields`: of `name`,
+        `value`, `changed`).
     """
-    ours = _flat(config)
-    theirs = ours if defaults is None else _flat(defaults)
+    ours = flatten(config)
+    theirs = ours if defaults is None else flatten(defaults)
     changed = [name for name in ours if not _is_same(ours[name], theirs.get(name))]
     chosen = [
         {
@@ -168,96 +199,87 @@ def config_fields(config: Mapping[str, Any], defaults: Mapping[str, Any] | None)
 
 
 def _is_same(ours: Any, theirs: Any) -> bool:
-    """Whether a field has its default's value; None leaves it to the variant's recipe."""
+    """Whether a field has its default's value; None leaves the field to the variant's recipe."""
     if isinstance(ours, list) and isinstance(theirs, list):
         return len(ours) == len(theirs) and all(map(_is_same, ours, theirs))
-    if isinstance(ours, int | float) and isinstance(theirs, int | float):
+    if is_finite(ours) and is_finite(theirs):
         return math.isclose(ours, theirs, rel_tol=1e-9)
     return ours is None or ours == theirs
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Full names of fields; tuples become lists, as they do in config.json."""
-    flat = {}
-    for name, content in tree.items():
-        if isinstance(content, Mapping):
-            flat |= _flat(content, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = json.loads(json.dumps(content))
-    return flat
-
-
-def machine(run: RunFiles) -> dict[str, Any]:
-    """Where and when the run was computed.
+def environment_section(run: RunFiles) -> dict[str, Any]:
+    """Makes the section on where and when the run was computed.
 
     Returns:
         `rows` (list of `name`, `value`), `sessions` (list of `started`, `ended`, `time`, `failed`:
-        a message or None, and `command`), `duration` (`value`, `detail`) or None, `failed` (the
+        a message or None, and `command`), `duration` (`value`, `detail`, or None), `failed` (the
         message of the newest session, or None), `notes` (sentences for the top of the report).
     """
-    part: dict[str, Any] = {
-        "rows": [], "sessions": [], "duration": None, "failed": None, "notes": [],
-    }  # fmt: skip
-    entries = _entries(run)
-    if not entries:
-        return part
-    first, *resumed = entries
-    spent = []
-    for entry in entries:
-        spent.append(labels.seconds_between(entry.get("started"), entry.get("ended")))
-        part["sessions"].append(
+    sessions = _sessions(run)
+    if not sessions:
+        return {"rows": [], "sessions": [], "duration": None, "failed": None, "notes": []}
+    times = [labels.seconds_between(one.get("started"), one.get("ended")) for one in sessions]
+    notes = []
+    if len({one.get("commit") for one in sessions}) > 1:
+        notes.append("The run was resumed at another commit than it was started at.")
+    if any(one.get("uncommitted_changes") for one in sessions):
+        notes.append("The code had uncommitted changes.")
+    return {
+        "rows": [
+            {"name": name, "value": text} for name, text in _machine(sessions[0]) if text != ""
+        ],
+        "sessions": [
             {
-                "started": labels.moment(entry.get("started") or "unknown"),
-                "ended": labels.moment(entry.get("ended") or "not yet, or killed"),
-                "time": "unknown" if spent[-1] is None else labels.duration(spent[-1]),
-                "failed": entry.get("failed"),
-                "command": " ".join(map(str, entry.get("command") or ())),
+                "started": labels.moment(one.get("started") or "unknown"),
+                "ended": labels.moment(one.get("ended") or "not yet, or killed"),
+                "time": "unknown" if seconds is None else labels.duration(seconds),
+                "failed": one.get("failed"),
+                "command": " ".join(one.get("command") or ()),
             }
-        )
-    part["failed"] = part["sessions"][-1]["failed"]
-    if known := [seconds for seconds in spent if seconds is not None]:
-        unknown = len(spent) - len(known)
-        detail = f"training, in {len(spent)} parts" if resumed else "training and validation"
-        part["duration"] = {
-            "value": labels.duration(sum(known)),
-            "detail": f"{detail}; {unknown} of unknown length" if unknown else detail,
-        }
-    commits = {str(entry.get("commit")) for entry in entries}
-    if len(commits) > 1:
-        part["notes"].append("The run went on with another commit than it was started with.")
-    if any(entry.get("uncommitted_changes") for entry in entries):
-        part["notes"].append("The code had changes that no commit holds.")
-    part["rows"] = [
-        {"name": name, "value": text} for name, text in _machine_rows(first) if text != ""
-    ]
-    return part
+            for one, seconds in zip(sessions, times, strict=True)
+        ],
+        "duration": _duration(times),
+        "failed": sessions[-1].get("failed"),
+        "notes": notes,
+    }
 
 
-def _entries(run: RunFiles) -> list[Mapping[str, Any]]:
-    """What environment.json tells of each session, the first one first."""
+def _sessions(run: RunFiles) -> list[Mapping[str, Any]]:
+    """Entries of environment.json: the first start of the run, and each time it resumed."""
     if run.environment is None:
         return []
-    resumed = run.environment.get("resumed") or []
-    return [run.environment, *(entry for entry in resumed if isinstance(entry, Mapping))]
+    return [run.environment, *(run.environment.get("resumed") or [])]
 
 
-def _machine_rows(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _duration(times: list[float | None]) -> dict[str, str] | None:
+    known = [seconds for seconds in times if seconds is not None]
+    if not known:
+        return None
+    unknown = len(times) - len(known)
+    detail = f"training, in {len(times)} parts" if len(times) > 1 else "training and validation"
+    return {
+        "value": labels.duration(sum(known)),
+        "detail": f"{detail}; {unknown} of unknown length" if unknown else detail,
+    }
+
+
+def _machine(session: Mapping[str, Any]) -> list[tuple[str, str]]:
     devices = ", ".join(
-        f"{device.get('count')} × {device.get('kind')} ({device.get('platform')})"
-        for device in entry.get("devices") or ()
+        f"{device['count']} × {device['kind']} ({device['platform']})"
+        for device in session.get("devices") or ()
     )
-    hardware = entry.get("hardware") or {}
+    hardware = session.get("hardware") or {}
     memory = hardware.get("memory_gib")
-    commit = entry.get("commit") or "none: not run from a git checkout"
-    if entry.get("uncommitted_changes"):
-        commit += ", with changes that no commit holds"
+    commit = session.get("commit") or "none: not run from a git checkout"
+    if session.get("uncommitted_changes"):
+        commit += ", with uncommitted changes"
     return [
-        ("Commit", str(commit)),
+        ("Commit", commit),
         ("Devices", devices),
-        ("Processes", str(entry.get("processes") or "")),
-        ("Processor", str(hardware.get("processor") or "")),
+        ("Processes", str(session.get("processes") or "")),
+        ("Processor", hardware.get("processor") or ""),
         ("Cores", str(hardware.get("cores") or "")),
         ("Memory", "" if memory is None else f"{memory} GiB"),
-        ("System", str(hardware.get("system") or "")),
-        *((str(name), str(text)) for name, text in (entry.get("versions") or {}).items()),
+        ("System", hardware.get("system") or ""),
+        *(session.get("versions") or {}).items(),
     ]

@@ -1,10 +1,10 @@
-"""The report of a run, or of an evaluation: one HTML file that needs nothing else.
+"""The report of a run or an evaluation: one HTML file without links to anything outside it.
 
 Everything in it comes from the files of the folder (`run_files`); a section without data says so
-in a sentence. Templates escape every value; only figures of our own enter as markup.
+in a sentence. The templates escape every value except the figures, which matplotlib escapes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,30 +13,28 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from s2a_jax.errors import UserError
+from s2a_jax.files import written_whole
 from s2a_jax.report import labels
-from s2a_jax.report.results import sample_section, split_name, split_section
+from s2a_jax.report.results import sample_section, split_section
 from s2a_jax.report.run_files import RunFiles, read_run
-from s2a_jax.report.training import config_fields, machine, training
+from s2a_jax.report.training import config_section, environment_section, training_section
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_ORDER = ("test", "val")  # these first; the others by name
+_FIRST = ("test", "val")  # splits in this order; the others follow by name
 
 
-def write_report(
-    workdir: str | Path,
-    out: str | Path | None = None,
-) -> Path:
+def write_report(workdir: str | Path, out: str | Path | None = None) -> Path:
     """Writes the report of a run, finished or not, or of one evaluation.
 
     Args:
-        workdir: the folder of the run, or the one that an evaluation has written.
+        workdir: the folder of the run, or the folder that an evaluation wrote.
         out: the HTML file; default: report.html in that folder.
 
     Returns:
-        The file.
+        The HTML file.
 
     Raises:
-        UserError: `workdir` holds neither, or `out` cannot be written.
+        UserError: `workdir` holds neither, its config.json is broken, or `out` cannot be written.
     """
     workdir = Path(workdir).expanduser().absolute()
     run = read_run(workdir)
@@ -44,101 +42,88 @@ def write_report(
     if target.is_dir():
         raise UserError(f"--out={target} is a folder; give the name of an HTML file.")
     text = _render(run)
-    partial = target.with_name(f"{target.name}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
-    except OSError as error:
-        raise UserError(f"Cannot write the report {target}: {error}.") from error
+    with written_whole(target) as partial:
+        # JSON strings and file names may hold surrogates, which UTF-8 cannot encode.
+        partial.write_text(text, encoding="utf-8", errors="replace")
     return target
 
 
 def _render(run: RunFiles) -> str:
-    environment = Environment(
+    templates = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["svg"] = Markup  # figures: matplotlib has escaped what is in them
-    environment.filters |= {"number": labels.number}
+    templates.globals["svg"] = Markup
     splits = [
         split_section(run, split)
-        for split in sorted(run.results, key=lambda name: (*(name != s for s in _ORDER), name))
+        for split in sorted(run.results, key=lambda name: (*(name != s for s in _FIRST), name))
     ]
-    curves = _part(run, "metrics.jsonl", training)
-    where = _part(run, "environment.json", machine)
-    samples = sample_section(run, curves["best"])
-    return environment.get_template("report.html").render(
+    training = training_section(run)
+    environment = environment_section(run)
+    samples = sample_section(run, training["best"])
+    return templates.get_template("report.html").render(
         style=Markup((_TEMPLATES / "report.css").read_text()),
         title=_title(run),
         is_run=run.is_run,
         folder=run.path.name,
         written=labels.moment(datetime.now().astimezone().isoformat()),
-        tiles=_tiles(run, splits, curves, where),
+        tiles=_tiles(run, splits, training, environment),
         splits=splits,
         samples=samples,
-        training=curves,
-        config=config_fields(run.config, run.defaults),
-        machine=where,
+        training=training,
+        config=config_section(run.config, run.defaults),
+        environment=environment,
+        # Last, because the sections add to run.notes.
         notes=[
-            *_mismatches(run, curves["best"]),
-            *curves["notes"],
-            *where["notes"],
+            *_mismatches(run, training["best"]),
+            *training["notes"],
+            *environment["notes"],
             *run.notes,
-        ],  # last: all parts have added theirs
+        ],
     )
-
-
-def _part(run: RunFiles, file: str, make: Callable[[RunFiles], dict]) -> dict:
-    """A part that one file tells all about."""
-    try:
-        return make(run)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{run.path / file} is not as a run writes it ({type(error).__name__}: {error}); move "
-            "it away and write the report again."
-        ) from error
-
-
-def _field(config: Mapping[str, Any], section: str, field: str) -> str:
-    part = config.get(section)
-    content = part.get(field) if isinstance(part, Mapping) else None
-    return "unknown" if content is None else str(content)
 
 
 def _title(run: RunFiles) -> str:
     if not run.is_run:
-        networks = {str(result.get("network", "a network")) for result in run.results.values()}
+        networks = {result.get("network") or "a network" for result in run.results.values()}
         return f"Evaluation of {' and '.join(sorted(networks))}"
     model, variant, data = (
-        _field(run.config, *path.split("."))
-        for path in ("model.name", "model.variant", "data.name")
+        _field(run.config, section, field)
+        for section, field in (("model", "name"), ("model", "variant"), ("data", "name"))
     )
-    if data in ("octa500", "rose"):  # the subset belongs to these two; other data sets ignore it
+    if data in ("octa500", "rose"):  # other data sets ignore config.data.subset
         data += f" {_field(run.config, 'data', 'subset')}"
     return f"{model} {variant} on {data}"
 
 
-def _mismatches(run: RunFiles, best: dict | None) -> list[str]:
-    """Sentences on results that are not those of the best checkpoint."""
+def _field(config: Mapping[str, Any], section: str, field: str) -> str:
+    content = (config.get(section) or {}).get(field)
+    return "unknown" if content is None else str(content)
+
+
+def _mismatches(run: RunFiles, best: Mapping[str, float] | None) -> list[str]:
+    """Notes on results that do not belong to the best checkpoint."""
     return [
-        f"The results on {split_name(split)} are of step {result['step']}, but step "
+        f"The results on {labels.split(split)} are of step {result['step']}, but step "
         f"{best['step']} has the best validation score in metrics.jsonl."
         for split, result in run.results.items()
         if best is not None and result.get("step") not in (None, best["step"])
     ]
 
 
-def _tiles(run: RunFiles, splits: list, curves: dict, where: dict) -> list[dict[str, str]]:
-    """The few numbers on top: name, value, detail."""
+def _tiles(
+    run: RunFiles, splits: list[dict], training: dict, environment: dict
+) -> list[dict[str, str]]:
+    """The key numbers at the top: `name`, `value`, `detail`."""
     tiles = []
     for task in splits[0]["tasks"] if splits else ():
         dice = next((row for row in task["rows"] if row["name"] == "dice"), None)
         if dice is not None:
-            detail = f"95 %: {dice['interval']}; " if dice["interval"] != "–" else ""
+            has_interval = dice["interval"] != labels.NOTHING
+            detail = f"95 %: {dice['interval']}; " if has_interval else ""
             cases = "1 case" if dice["cases"] == "1" else f"{dice['cases']} cases"
             tiles.append(
                 {
@@ -147,18 +132,18 @@ def _tiles(run: RunFiles, splits: list, curves: dict, where: dict) -> list[dict[
                     "detail": f"{detail}{cases}",
                 }
             )
-    if curves["best"] is not None:
+    if training["best"] is not None:
         tiles.append(
             {
                 "name": "Best checkpoint",
-                "value": f"step {curves['best']['step']:g}",
-                "detail": f"sum of mean Dice on val {labels.number(curves['best']['score'])}",
+                "value": f"step {training['best']['step']:g}",
+                "detail": f"sum of mean Dice on val {labels.number(training['best']['score'])}",
             }
         )
-    if curves["progress"]:
-        tiles.append({"name": "Training", **curves["progress"]})
-    if where["duration"]:
-        tiles.append({"name": "Time", **where["duration"]})
+    if training["progress"]:
+        tiles.append({"name": "Training", **training["progress"]})
+    if environment["duration"]:
+        tiles.append({"name": "Time", **environment["duration"]})
     if run.parameters is not None:
         value = f"{run.parameters / 1e6:.2f} M"
         tiles.append({"name": "Parameters", "value": value, "detail": f"{run.parameters:,}"})

@@ -20,7 +20,7 @@ def read_object(file: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:  # RecursionError: nested too deeply
         raise ValueError(f"could not be read ({error})") from error
     if not isinstance(content, dict):
         raise ValueError("holds no JSON object")

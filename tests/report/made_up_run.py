@@ -1,4 +1,4 @@
-"""A made-up workdir with every file that a report is drawn from."""
+"""A made-up workdir with every file that the report reads."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ CONFIG = {
     "data": {"name": "octa500", "subset": "3M", "root": "data/octa500"},
     "train": {"epochs": 50, "batch_size": 8},
     "optimizer": {"learning_rate": 0.002, "name": "adam"},
-    "augment": {"shift": 0, "crop": None},  # 0.0 in the recipe; None: the recipe's
+    "augment": {"shift": 0, "crop": None},  # equal to the default 0.0; None: the default
     "eval": {"threshold": 0.5},
     "seed": 7,
 }
@@ -48,7 +48,7 @@ BIOMARKERS = {
 
 
 def write_run(folder, *, cases=6, epochs=50, picture=None, seed=0):
-    """Writes the workdir; returns the numbers of `results/test.json`."""
+    """Writes the workdir and returns the content of results/test.json."""
     rng = np.random.default_rng(seed)
     for name in ("overlays", "results/test"):
         (folder / name).mkdir(parents=True)

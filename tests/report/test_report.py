@@ -12,8 +12,11 @@ from rich.console import Console
 
 from s2a_jax.cli import run as main
 from s2a_jax.commands import train
+from s2a_jax.report import results as report_results
+from s2a_jax.report import training
 from s2a_jax.report.figures import curve
 from s2a_jax.report.labels import duration, number, split_unit
+from s2a_jax.report.write import write_report
 from s2a_jax.runs.environment import record_end, record_start
 from s2a_jax.runs.workdir import Workdir
 
@@ -21,7 +24,7 @@ VOID = {"meta", "img", "link", "br"}
 
 
 class Page(HTMLParser):
-    """Text, attributes and ids of a page; asserts that its elements are nested."""
+    """Text, tags and attributes of a page; asserts that its elements are nested."""
 
     def __init__(self, text):
         super().__init__()
@@ -88,12 +91,12 @@ def test_chosen_fields_come_first(run):
     first, _, every = page.text.partition("Every field")
     assert "optimizer.learning_rate 0.002 0.003" in first  # the recipe of `small` has 0.003
     for name in ("optimizer.name", "model.variant", "data.name", "augment.shift", "model.width"):
-        assert name not in first  # is the recipe's own, or the default's
+        assert name not in first  # has its default's value
     assert "seed 7 0" in first
     assert "optimizer.name adam" in every
 
 
-def test_it_needs_nothing_else(run):
+def test_the_page_is_self_contained(run):
     _, _, page = run
     links = page.values("src", "href", "xlink:href", "action", "srcset")
     assert len(links) > 20
@@ -104,7 +107,7 @@ def test_it_needs_nothing_else(run):
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
 
 
-def test_whatever_comes_from_files_is_escaped(tmp_path):
+def test_text_from_files_is_escaped(tmp_path):
     evil = "</style><script>alert(1)</script>\"'{{ 7 * 7 }}$x_{"
     result = write_run(tmp_path, epochs=5)
     result["biomarkers"] = {evil: next(iter(result["biomarkers"].values()))}
@@ -135,7 +138,7 @@ def test_a_run_at_its_start(tmp_path):
     assert not {"svg", "img", "aside"} & set(page.tags)
 
 
-def test_damage_is_told(tmp_path):
+def test_damage_is_noted(tmp_path):
     result = write_run(tmp_path, epochs=5)
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 1')
@@ -149,43 +152,136 @@ def test_damage_is_told(tmp_path):
     (tmp_path / "results/val.csv").write_text("id,rv_dice,faz_dice\na,0.5,\nb,0.7,\n")
     (tmp_path / "results/val.json").write_text("{")
     page = report(tmp_path)
-    for sentence in ("epoch 5 of 50", "not be read, left out: 1.", "10441.png could not be read",
-                     "outside.png lies outside", "KeyError: 'auc'", "size of a pixel",
+    for sentence in ("epoch 5 of 50", "not be read and were left out: 1.",
+                     "10441.png could not be read", "outside.png lies outside",
+                     "curves.rv.roc is not an object of", "known pixel pitch",
                      "results/val.json could not be read", "RV on 2", "step 720, but step 90",
                      "No case of this split has a FAZ mask"):  # fmt: skip
         assert sentence in page.text, sentence
     assert "Dice 0.6000 – 0.1000 – 2" in page.text  # from the CSV file alone
 
 
-def test_samples_say_what_they_are_drawn_with(tmp_path):
+def test_our_own_bugs_are_raised(tmp_path, monkeypatch):
+    def planted(*_):
+        raise TypeError("planted")
+
+    write_run(tmp_path, epochs=5)
+    for module, name in ((report_results, "_metric_row"), (training, "_machine"),
+                         (training, "_loss_figures"), (report_results.figures, "draw_roc"),
+                         (report_results.figures, "bland_altman")):  # fmt: skip
+        with monkeypatch.context() as patch, pytest.raises(TypeError, match="planted"):
+            patch.setattr(module, name, planted)
+            write_report(tmp_path)
+    assert not list(tmp_path.glob("*.html"))
+
+
+RESULT, ENVIRONMENT_FILE = "results/test.json", "environment.json"
+DAMAGE = [
+    [
+        (RESULT, "metrics", [1], "metrics is not an object"),
+        (RESULT, "curves", 5, "curves is not an object"),
+        (RESULT, "pictures", 3, "pictures is not an object"),
+        (RESULT, "biomarkers.fd300_percent.true", "all", "fd300_percent is not an object of"),
+        (RESULT, "notes", "a note", "notes is not a list"),
+        (RESULT, "threshold", {}, "threshold is not a number"),
+        (RESULT, "step", "last", "step is not a number"),
+        (ENVIRONMENT_FILE, "devices", 5, "devices is not a list"),
+        (ENVIRONMENT_FILE, "hardware", "fast", "hardware is not an object"),
+        (ENVIRONMENT_FILE, "command", "main.py", "command is not a list"),
+        (ENVIRONMENT_FILE, "versions", ["jax"], "versions is not an object"),
+        (ENVIRONMENT_FILE, "started", 2026, "started is not a text"),
+        (ENVIRONMENT_FILE, "failed", ["no"], "failed is not a text"),
+    ],
+    [
+        (RESULT, "metrics.rv", 5, "metrics.rv is not an object"),
+        (RESULT, "curves.faz.roc.fpr", [0, 1], "curves.faz.roc is not an object of"),
+        (RESULT, "pictures.best", [3], "pictures.best[0] is not a text"),
+        (RESULT, "biomarkers.fd300_percent.bias", 1e300, "fd300_percent is not an object of"),
+        (ENVIRONMENT_FILE, "devices", [{}], "devices[0].kind is not a text"),
+        (ENVIRONMENT_FILE, "resumed", [5], "resumed[0] is not an object"),
+    ],
+    [
+        (RESULT, "metrics.rv.dice.mean", "0.9", "metrics.rv.dice.mean is not a number"),
+        (RESULT, "curves.rv.calibration.ece", "low", "curves.rv.calibration is not an object of"),
+        (RESULT, "pictures.best", ["a\0b.png"], "could not be read"),
+    ],
+    [
+        (RESULT, "metrics.rv.dice.mean", 10**400, "metrics.rv.dice.mean is not a number"),
+        (RESULT, "curves.rv.pr.recall", [None] * 100, "curves.rv.pr is not an object of"),
+    ],
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_field_of_a_wrong_type_is_left_out(tmp_path, damage):
+    write_run(tmp_path, epochs=5)
+    for file, path, value, _ in damage:
+        content = parent = json.loads((tmp_path / file).read_text())
+        *parents, last = path.split(".")
+        for name in parents:
+            parent = parent[name]
+        parent[last] = value
+        (tmp_path / file).write_text(json.dumps(content))
+    page = report(tmp_path)
+    notes = page.text.partition("Keep in mind")[2].partition("Results on test")[0]
+    for *_, note in damage:
+        assert notes.count(note) == 1, note
+    assert notes.count("left out.") == len(damage)
+    assert "Results on test" in page.text and "Environment" in page.text
+
+
+def test_other_kinds_of_damage(tmp_path, capsys):
+    write_run(tmp_path, epochs=5)
+    (tmp_path / "results/val.csv").write_text(f"id,rv_dice\na,{'1' * 131_073}\n")
+    (tmp_path / "results/folder.csv").mkdir()
+    (tmp_path / "results/test.csv").write_text("id,rv_dice\na,--0.5,0.7\nb\nc,0.25\n")
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write(f'{{"step": 9, "loss": {10**400}}}\n{{"step": NaN}}\n')
+    (tmp_path / "environment.json").write_text('{"failed": "\\ud800"}')
+    page = report(tmp_path)
+    for note in ("results/val.csv could not be read (field larger than field limit (131072))",
+                 "results/folder.csv could not be read", "and were left out: 2.",
+                 "The run failed: ?"):  # fmt: skip
+        assert note in page.text, note
+    assert "c 0.2500" in page.text  # of the table of cases
+    for section, words in (
+        (5, "config.train is not an object"),
+        ({"epochs": "5"}, "config.train.epochs is not a number"),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps({"train": section}))
+        assert main(["report", "--workdir", str(tmp_path)]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_sample_cases_state_the_settings_they_are_drawn_with(tmp_path):
     result = write_run(tmp_path)
-    for protocol, threshold, says in (
-        ("native", 0.3, "threshold 0.3"),  # the evaluation has drawn them anew
+    for protocol, threshold, stated in (
+        ("native", 0.3, "threshold 0.3"),  # the evaluation drew them anew
         ("otsu", None, "threshold 0.5"),
     ):
         val = result | {"protocol": protocol, "threshold": threshold}
         (tmp_path / "results/val.json").write_text(json.dumps(val))
         samples = report(tmp_path).text.partition("Sample cases")[2]
-        assert f"checkpoint of step 720 · {says} " in samples
-        assert ("counted otherwise (protocol otsu, Otsu's" in samples) == (protocol == "otsu")
+        assert f"checkpoint of step 720 · {stated} " in samples
+        assert ("have other settings (protocol otsu, Otsu's" in samples) == (protocol == "otsu")
 
 
-def test_a_run_that_failed_or_runs_or_was_stopped(tmp_path):
+def test_runs_that_failed_or_are_in_progress_or_were_stopped(tmp_path):
     write_run(tmp_path, epochs=5)
-    path, tail = tmp_path / "environment.json", "The command that started it goes on from"
+    path, tail = tmp_path / "environment.json", "The same command resumes it from"
     ended = {"failed": "RuntimeError: <b>no memory</b>"}
     path.write_text(json.dumps(ENVIRONMENT | ended))
     page = report(tmp_path)
     assert "The run failed: RuntimeError: <b>no memory</b>" in page.text  # on top
     assert "Failed: RuntimeError" in page.text and "There is no checkpoint: the" in page.text
     (tmp_path / "checkpoints/90").mkdir(parents=True)
-    (tmp_path / "checkpoints/100.tmp").mkdir()  # as an unfinished one is called
+    (tmp_path / "checkpoints/100.tmp").mkdir()  # the name of an unfinished one
     path.write_text(json.dumps(ENVIRONMENT | ended | {"resumed": [ENVIRONMENT | {"ended": None}]}))
     page = report(tmp_path)
     assert "The run failed" not in page.text and "Failed: RuntimeError" in page.text
-    assert "one logged. It is still running, or was killed. " + tail in page.text
+    assert "5 of 50. The run is still in progress, or was killed. " + tail in page.text
     path.write_text(json.dumps(ENVIRONMENT))
-    assert f"one logged. {tail} the checkpoint of step 90." in report(tmp_path).text
+    assert f"5 of 50. {tail} the checkpoint of step 90." in report(tmp_path).text
 
 
 def test_one_case_has_no_interval(tmp_path):
@@ -220,17 +316,17 @@ def test_a_loss_that_some_rows_lack_is_a_gap(tmp_path):
         if 300 < row["step"] < 600:
             row.pop("loss_faz", None)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert "Gaps: batches of which no case has a mask" in report(tmp_path).text
+    assert "Gaps: batches in which no case has a mask" in report(tmp_path).text
 
 
 @pytest.mark.parametrize("smooth", [False, True])
-def test_a_gap_is_drawn_as_one(smooth):
+def test_gaps_are_drawn_as_gaps(smooth):
     values = np.ones(200)
     values[50:100] = values[120:140] = values[141:160] = np.nan
     svg = curve("a", "b", {"c": ("#123456", np.arange(200), values)}, smooth=smooth)
     lines = re.findall(r'<path d="(M[^"]*)"[^>]*style="fill: none; stroke: #123456', svg)
     assert [line.count("M") for line in lines] == ([3, 4] if smooth else [3])
-    assert len(re.findall(r"<use[^>]*fill: #123456", svg)) == 1  # the one between two gaps
+    assert len(re.findall(r"<use[^>]*fill: #123456", svg)) == 1  # the value between two gaps
     assert len({y for line in lines for y in re.findall(r"[ML] \S+ (\S+)", line)}) == 1  # no 0
 
 
@@ -238,7 +334,7 @@ def test_wrong_folders(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     (tmp_path / "run").mkdir()
     (tmp_path / "run/config.json").write_text("{")
-    for name, words in (("none", "not there"), ("file", "a file"), (".", "no config.json"),
+    for name, words in (("none", "not there"), ("file", "a file"), (".", "neither config.json"),
                         ("run", "is broken")):  # fmt: skip
         assert main(["report", "--workdir", str(tmp_path / name)]) == 2
         assert words in capsys.readouterr().err
