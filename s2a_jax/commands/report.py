@@ -14,7 +14,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "evaluation: its tables, pictures and biomarkers."
     )
     parser.add_argument(
-        "--workdir", required=True, type=Path, help="folder of the run, or the folder that evaluate --out wrote"
+        "--workdir", required=True, type=Path, help="folder of the run, or --out of evaluate"
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="default: report.html in that folder"

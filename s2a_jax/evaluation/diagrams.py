@@ -56,7 +56,7 @@ def draw_reliability(axes: Axes, curves: Curves, colours: Mapping[str, str], dia
 
     Args:
         axes: to draw on.
-        curves: task -> `confidence`, `frequency` and `pixels` (> 0) of each bin, and `ece`.
+        curves: task -> `confidence`, `frequency` and `pixels` of each bin, and `ece`.
         colours: task -> colour.
         diagonal: colour of the diagonal.
     """
@@ -65,7 +65,7 @@ def draw_reliability(axes: Axes, curves: Curves, colours: Mapping[str, str], dia
         x, y, colour = curve["confidence"], curve["frequency"], colours[task]
         axes.plot(x, y, color=colour, linewidth=1)
         axes.scatter(
-            x, y, s=4 + 6 * np.log10(curve["pixels"]), color=colour, linewidth=0,
+            x, y, s=4 + 6 * np.log10(np.maximum(curve["pixels"], 1)), color=colour, linewidth=0,
             label=f"{TASK_LABELS[task]}, ECE {curve['ece']:.4f}",
         )  # fmt: skip
 

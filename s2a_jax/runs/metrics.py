@@ -11,7 +11,7 @@ def parse_row(line: bytes) -> dict[str, float] | None:
     """One row of metrics.jsonl: numbers by name, `step` among them; None for anything else."""
     try:
         row = json.loads(line)
-    except ValueError:  # no JSON, or not even UTF-8
+    except (RecursionError, ValueError):  # no JSON, nested too deeply, or not even UTF-8
         return None
     is_row = isinstance(row, dict) and "step" in row
     return row if is_row and all(isinstance(v, int | float) for v in row.values()) else None

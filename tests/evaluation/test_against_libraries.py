@@ -1,4 +1,4 @@
-"""Every metric of one realistic eye against libraries and formulas written out here."""
+"""Every metric of one realistic eye against other libraries and written-out formulas."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ NOT_EXACT = ("cl_dice", "hd95", "assd")  # to 1e-3; all others to 1e-6
 
 @pytest.fixture(scope="module")
 def eye():
-    """Winding vessels around a ragged FAZ, and what a network might say of both."""
+    """Winding vessels around a ragged FAZ, and a plausible prediction of both."""
     rng = np.random.default_rng(5)
     y, x = np.mgrid[:SIDE, :SIDE] - [[[84.3]], [[71.6]]]
     wobble = 300 * gaussian_filter(rng.normal(size=(2, SIDE, SIDE)), (0, 9, 9))
@@ -52,7 +52,7 @@ def pixel_metrics(predicted, true):
 
 
 def shape_metrics(predicted, true):
-    # scikit-image looks at no neighbours outside the image, which count as outside the mask.
+    # Padded: pixels beyond the image count as outside the mask, but scikit-image ignores them.
     ours, theirs = (
         np.argwhere(find_boundaries(np.pad(mask, 1), connectivity=1, mode="inner"))
         for mask in (predicted, true)
@@ -74,7 +74,7 @@ def cl_dice(predicted, true):
 
 
 def window(faz):
-    """The slices of WINDOW pixels around the FAZ's centroid; here they are inside the image."""
+    """Slices of WINDOW pixels around the FAZ's centroid; they lie inside the image here."""
     starts = [round(centre - (WINDOW - 1) / 2) for centre in np.argwhere(faz).mean(axis=0)]
     assert all(0 <= start <= SIDE - WINDOW for start in starts)
     return tuple(slice(start, start + WINDOW) for start in starts)
@@ -98,7 +98,7 @@ def test_every_metric(eye):
         for name, value in expected.items():
             error = 1e-3 if name.startswith(NOT_EXACT) else 1e-6
             assert result.values[task][name] == pytest.approx([value], abs=error), (task, name)
-        # Of one image the pooled numbers are its own.
+        # The pooled scores of a single image are its own.
         for name, value in result.pooled[task].items():
             assert value == pytest.approx(expected[name], abs=1e-6), (task, name)
         found = result.curves[task]["pr"]["average_precision"]

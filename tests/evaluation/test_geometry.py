@@ -1,4 +1,4 @@
-"""Distances, centre lines and components against their published formulas by brute force."""
+"""Distances, centre lines and components against brute force."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ PAIRS = [
 
 
 def boundary(mask):
-    """Pixels with a side neighbour outside the mask, one by one."""
+    """Pixels with a side neighbour outside the mask."""
     height, width = mask.shape
     found = []
     for y, x in np.argwhere(mask):
@@ -95,7 +95,7 @@ def test_the_window_contains_the_faz_and_stays_inside(centre):
     assert window_around(np.zeros_like(faz), 40) is None
 
 
-def test_the_windows_side_in_both_units():
+def test_window_side_in_both_units():
     assert Window.parse("120", "--window").pixels(None) == 120
     assert Window.parse("1200um", "--window").pixels(15.0) == 80
 
@@ -103,7 +103,7 @@ def test_the_windows_side_in_both_units():
 def test_post_processing_leaves_one_region_without_holes():
     mask = np.zeros((60, 60), bool)
     mask[20:40, 20:40], mask[28:31, 28:31] = True, False
-    mask[2:6, 2:6], mask[30, 40:55] = True, True  # another region, a hair on the largest
+    mask[2:6, 2:6], mask[30, 40:55] = True, True  # a second region, and a thin line on the first
     clean = clean_faz(mask)
     assert label(clean).max() == 1
     assert euler_number(clean) == 1  # no hole

@@ -1,4 +1,4 @@
-"""Metrics from counts, and evaluations that count every case once."""
+"""Metrics from pixel counts, and evaluations that count every case once."""
 
 import numpy as np
 import pytest
@@ -80,7 +80,7 @@ def test_counts_inside_a_window():
 
 
 def test_padded_batches_count_each_case_once(cases):
-    def count(batch):  # the truth itself as the prediction, for the vessels alone
+    def count(batch):  # predicts the vessels right and the FAZ inverted
         truth = {"rv": batch["rv"], "faz": batch["faz"]}
         return count_pixels({"rv": batch["rv"], "faz": 1 - batch["faz"]}, truth, 0.5)
 
@@ -89,7 +89,7 @@ def test_padded_batches_count_each_case_once(cases):
     assert (evaluation.per_image("rv")["dice"] == 1).all()
     assert len(evaluation.per_image("faz")["dice"]) == 2
     assert evaluation.counts["rv"]["tp"].tolist() == cases.rv.sum(axis=(1, 2)).tolist()
-    assert evaluation.score() == 1.0  # vessels 1, avascular zone 0
+    assert evaluation.score() == 1.0  # vessels 1, FAZ 0
 
 
 def test_batch_k_depends_on_the_seed_and_k_alone(cases):

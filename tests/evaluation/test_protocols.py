@@ -1,4 +1,4 @@
-"""The protocol `s2anet` from files to tables: sizes, thresholds and the pitch that is left."""
+"""The protocol `s2anet` from files to tables: sizes, thresholds and pixel pitch."""
 
 import csv
 import json
@@ -14,11 +14,11 @@ from s2a_jax.inputs.images import to_unit_float
 from s2a_jax.inputs.pitch import resized_pitch
 
 SIDE = 320
-SEEN = []  # shapes of what the network was given
+SEEN = []  # shapes of the images that the network saw
 
 
 def weights(old):
-    """What takes a side of `old` pixels to 320: triangles as wide as two new pixels."""
+    """Weights that resize `old` pixels to 320: triangles two new pixels wide."""
     scale = old / SIDE
     centres = (np.arange(SIDE)[:, None] + 0.5) * scale
     distance = np.abs(np.arange(old) + 0.5 - centres) / max(scale, 1)
@@ -35,7 +35,7 @@ def smooth(rng, shape):
 
 
 def make_eye(folder, name, shape, seed):
-    """Writes an image with many pixels of 128 and 129, and both masks; returns all three."""
+    """Writes and returns an image with many pixels of 128 and 129, and both masks."""
     rng = np.random.default_rng(seed)
     image = np.clip(128.5 + 60 * smooth(rng, shape), 0, 255).astype(np.uint8)
     image[20:80, 20:80], image[100:160, 20:80] = 128, 129
@@ -53,7 +53,7 @@ def make_eye(folder, name, shape, seed):
 
 
 def levels_of(_, image):
-    """Stands for a network: the image on 256 levels is the probability."""
+    """Replaces the network: the image on 256 levels is the probability."""
     SEEN.append(image.shape)
     level = np.rint(to_unit_float(image) * 255).astype(np.float32)
     return dict.fromkeys(("rv", "faz"), level / np.float32(255))
@@ -76,8 +76,8 @@ def test_s2anet_from_files_to_numbers(tmp_path, capsys, monkeypatch):
     assert main(["evaluate", *flags]) == 0
     printed = capsys.readouterr().out
     assert SEEN == [(SIDE, SIDE)] * 2
-    said = "1 of 2 images are not square and were stretched to 320x320 px: no micrometres"
-    assert said in printed.replace("\n", " ")
+    note = "1 of 2 images are not square and were stretched to 320x320 px: no micrometres"
+    assert note in printed.replace("\n", " ")
     with (out / "test.csv").open() as file:
         rows = list(csv.DictReader(file))
 
@@ -85,7 +85,7 @@ def test_s2anet_from_files_to_numbers(tmp_path, capsys, monkeypatch):
     for task, mask in zip(("rv", "faz"), square[1:], strict=True):
         true = at_320(mask) >= 0.5
         found = float(rows[0][f"{task}_dice"])
-        # A few pixels are halfway between two levels but for rounding.
+        # A few pixels lie halfway between two levels; rounding decides.
         assert found == pytest.approx(dice(predicted, true), abs=1e-4)
         nearest = mask[np.ix_(*[np.arange(SIDE) * 5 // 4] * 2)]
         assert abs(found - dice(predicted, nearest)) > 3e-4
@@ -93,11 +93,11 @@ def test_s2anet_from_files_to_numbers(tmp_path, capsys, monkeypatch):
         for name in ("hd95", "assd"):
             px, um = (float(rows[0][f"{task}_{name}_{unit}"]) for unit in ("px", "um"))
             assert um == pytest.approx(12.5 * px, abs=1e-4) and px > 0
-    # 128 itself is outside, 129 inside.
+    # 128 is negative, 129 is positive.
     assert not predicted[20:60, 20:60].any() and predicted[84:124, 20:60].all()
 
     result = json.loads((out / "test.json").read_text())
-    assert any(said in note for note in result["notes"])
+    assert any(note in one for one in result["notes"])
     area = result["biomarkers"]["vessel_density"]
     assert area["ids"] == ["a"]
     assert area["true"] == [pytest.approx((at_320(square[1]) >= 0.5).mean(), abs=1e-4)]
@@ -107,7 +107,7 @@ def test_s2anet_from_files_to_numbers(tmp_path, capsys, monkeypatch):
     )
 
 
-def test_pixels_that_are_no_longer_square_have_no_pitch():
+def test_pixels_that_are_not_square_have_no_pitch():
     assert resized_pitch(10.0, (400, 200), (SIDE, SIDE)) is None
     assert resized_pitch(10.0, (400, 200), (400, 200)) == 10.0
     assert resized_pitch(10.0, (400, 400), (SIDE, SIDE)) == pytest.approx(12.5)

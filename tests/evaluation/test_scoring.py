@@ -1,4 +1,4 @@
-"""Protocols, and all cases' numbers together."""
+"""Protocols, and the scores of several cases."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_thresholds_of_the_protocols():
     assert not (np.full((4, 4), 0.1) >= PROTOCOLS["otsu"].cut(np.full((4, 4), 0.1))).any()
 
 
-def test_wrong_protocols_thresholds_and_windows_are_refused():
+def test_invalid_protocols_thresholds_and_windows_are_refused():
     for name, threshold in (("best", None), ("native", 1.5), ("native", float("nan"))):
         with pytest.raises(UserError, match="--"):
             find_protocol(name, threshold, "--")
@@ -38,7 +38,7 @@ def test_wrong_protocols_thresholds_and_windows_are_refused():
             Window.parse(text, "--window")
 
 
-def test_values_that_are_no_numbers_name_the_case():
+def test_nan_is_refused_with_the_name_of_the_case():
     mask, probability = np.zeros((32, 32), bool), np.full((32, 32), np.nan, np.float32)
     damaged = Prediction("eye7", mask, {"rv": mask, "faz": None}, dict.fromkeys(TASKS, probability))
     with pytest.raises(UserError, match="eye7: the network predicts values that are not numbers"):
@@ -85,7 +85,7 @@ def test_means_and_pooled_scores_of_all_cases(cases):
     assert one.pooled == pytest.approx(pooled)
     assert (one.mean, one.sd, one.cases) == pytest.approx((np.nanmean(dice), np.nanstd(dice), 8))
     assert one.low < one.mean < one.high
-    # The empty FAZ has no centroid, and no pixel that a ROC curve could find.
+    # The empty FAZ has neither a centroid nor a pixel for the ROC curve.
     assert summary["faz"]["pvr_dice"].cases == summary["faz"]["auc"].cases == 7
     assert summary["rv"]["dice"].cases == 10 and summary["rv"]["pvr_dice"].cases == 7
     first = masks[0]
