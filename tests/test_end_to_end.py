@@ -174,7 +174,8 @@ def test_prediction_from_workdir_checkpoint_and_export(run, trained, tmp_path):
         code, output = run(*PREDICT, "--weights", weights, "--out", out, tmp_path / "eye.png")
         assert code == 0, output
         masks.append(np.array(Image.open(out / "eye_rv.png")))
-        assert Image.open(out / "eye_overlay.png").size == (70, 50)
+        with Image.open(out / "eye_overlay.png") as overlay:
+            assert overlay.size == (70, 50)
     assert masks[0].shape == (50, 70)
     assert set(np.unique(masks[0])) <= {0, 255}
     assert (masks[0] == masks[2]).all()

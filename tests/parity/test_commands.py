@@ -63,7 +63,8 @@ def test_train_prints_and_plots(run, tmp_path):
     assert len(rows) == 3
     for row in rows:
         assert abs(float(row["PyTorch_loss"]) - float(row["JAX_loss"])) < 1e-5
-    assert Image.open(tmp_path / "losses.png").size[0] > 400
+    with Image.open(tmp_path / "losses.png") as plot:
+        assert plot.width > 400
 
 
 def test_golden_files(run, tmp_path):
