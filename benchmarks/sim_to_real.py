@@ -23,7 +23,8 @@ from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.errors import UserError
 from s2a_jax.evaluation.metrics import scores
 from s2a_jax.inference.segmenter import Segmenter
-from s2a_jax.inputs.images import binary_mask, read_image, resize_image
+from s2a_jax.inputs.images import read_image, resize_image
+from s2a_jax.inputs.masks import binary_mask
 from s2a_jax.inputs.names import images_in
 from s2a_jax.signals import leave, run_program
 

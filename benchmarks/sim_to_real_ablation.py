@@ -28,7 +28,7 @@ from s2a_jax.config.recipes import resolve
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
 from s2a_jax.inference.segmenter import Segmenter
-from s2a_jax.inputs.images import FAZ_VALUE, RV_VALUE
+from s2a_jax.inputs.masks import FAZ_VALUE, RV_VALUE
 from s2a_jax.machine import cores
 from s2a_jax.runs.workdir import Workdir
 from s2a_jax.signals import leave, run_program

@@ -8,7 +8,8 @@ import numpy as np
 
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.images import binary_mask, read_image, resize_image, resize_mask, to_unit_float
+from s2a_jax.inputs.images import read_image, resize_image, to_unit_float
+from s2a_jax.inputs.masks import binary_mask, resize_mask
 from s2a_jax.inputs.names import images_in
 
 

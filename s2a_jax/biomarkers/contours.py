@@ -6,22 +6,22 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from skimage.measure import find_contours
 
-# A Savitzky-Golay filter of degree 2 takes the steps of the pixels off a curve and, unlike a mean,
-# leaves arcs of a few pixels' radius where they are: a mean would shrink every disc.
+# A Savitzky-Golay filter of degree 2 removes the steps of the pixel grid and, unlike a mean, keeps
+# arcs with a radius of a few pixels in place: a mean would shrink every disc.
 _WINDOW = 11  # points, about 8 pixels along the outline
 _DEGREE = 2
 
 
 def smooth_curve(points: np.ndarray, *, closed: bool) -> np.ndarray:
-    """Takes the steps of the pixel grid off a curve.
+    """Removes the steps of the pixel grid from a curve.
 
     Args:
         points: [N, 2], about a pixel apart; a closed curve does not repeat its first point.
-        closed: the last point is joined to the first.
+        closed: whether the last point is joined to the first.
 
     Returns:
-        [N, 2]; the ends of an open curve may move, too. A curve of fewer than three points is
-        returned as it is.
+        [N, 2]; the ends of an open curve may move as well. A curve with fewer than three points
+        does not change.
     """
     window = min(_WINDOW, len(points) - 1 + len(points) % 2)  # odd, at most N
     if window <= _DEGREE:
@@ -38,23 +38,23 @@ def smooth_curve(points: np.ndarray, *, closed: bool) -> np.ndarray:
 
 @functools.cache
 def _local_fit(window: int) -> np.ndarray:
-    """What takes values [window] to those of the polynomial fitted to them.
+    """Matrix that maps values [window] to the values of the polynomial fitted to them.
 
-    SciPy's `savgol_filter` solves for it at each call, which for the thousands of short branches of
-    an eye takes most of the time.
+    SciPy's `savgol_filter` solves for it at every call, which takes most of the time for the
+    thousands of short branches of an eye.
     """
     powers = np.vander(np.arange(window) - window // 2, _DEGREE + 1)
     return powers @ np.linalg.pinv(powers)
 
 
 def outlines(mask: np.ndarray) -> list[np.ndarray]:
-    """Smoothed closed outlines of a mask, of its parts and of its holes.
+    """Smoothed closed outlines of the parts and holes of a mask.
 
     Args:
-        mask: bool [H, W]; outside the image is outside the mask.
+        mask: bool [H, W]; everything outside the image is outside the mask.
 
     Returns:
-        One [N, 2] for each outline, (y, x) in pixels, pixel centres at whole numbers; the first
+        One array [N, 2] per outline, (y, x) in pixels, pixel centres at whole numbers; the first
         point is not repeated.
     """
     # Marching squares through the points halfway between a pixel inside and one outside.

@@ -16,16 +16,17 @@ class FazMeasures:
     """The largest region of a FAZ mask, its holes filled.
 
     Attributes:
-        region: bool [H, W], that region.
-        area: its pixels.
-        perimeter: pixels.
-        axis_ratio: major over minor axis of the ellipse with the same second moments, from 1 up.
+        region: bool [H, W], true in the region.
+        area: number of its pixels.
+        perimeter: length of its outline, pixels.
+        axis_ratio: major over minor axis of the ellipse with the same second moments, >= 1.
         feret: largest distance between two points of the outline, pixels.
         solidity: area over area of the convex hull, at most 1.
         centroid: (y, x) in pixels from the image's upper left corner; the centre of the first pixel
             is (0.5, 0.5).
-        components: regions in the mask, of which the largest is measured.
-        touches_border: the region reaches the image's edge, so that a part of it may be missing.
+        components: number of regions in the mask; the largest is measured.
+        touches_border: whether the region reaches the image's edge, so that part of it may be
+            missing.
     """
 
     region: np.ndarray
@@ -46,7 +47,7 @@ def measure_faz(mask: np.ndarray) -> FazMeasures | None:
         mask: bool [H, W].
 
     Returns:
-        None if the mask is empty.
+        The measures, or None if the mask is empty.
     """
     if not mask.any():
         return None
@@ -57,7 +58,7 @@ def measure_faz(mask: np.ndarray) -> FazMeasures | None:
     # A pixel is a square of variance 1/12 around its centre.
     spread = np.cov(points.T, bias=True) + np.eye(2) / 12
     minor, major = np.sqrt(np.linalg.eigvalsh(spread))
-    # With the holes filled there is one outline, or one for each part that hangs on by a corner.
+    # Without holes there is one outline, plus one for each part that is joined by a corner only.
     parts = outlines(region)
     outline = np.concatenate(parts)
     hull = outline[ConvexHull(outline).vertices]

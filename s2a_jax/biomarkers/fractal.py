@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_SMALLEST = 2  # pixels; boxes of one pixel see the grid
+_SMALLEST = 2  # pixels; boxes of one pixel measure the grid
 _LARGEST_SHARE = 8  # the largest box is the image's shorter side over this
 _OFFSETS = 4  # positions of the grid along each axis
 
@@ -11,14 +11,14 @@ def box_counting_dimension(mask: np.ndarray) -> float:
     """Minus the slope of log(boxes that hold a pixel of the mask) over log(side of the box).
 
     Sides run from 2 pixels to an eighth of the image's shorter side, by factors of sqrt(2). Only
-    boxes that lie wholly in the image are looked at, at 4x4 positions of the grid, and their share
-    that is hit is scaled to the whole image: partial boxes at the edge would count as full ones.
+    boxes that lie wholly in the image count, at 4x4 positions of the grid, and their share that is
+    hit is scaled to the whole image; partial boxes at the edge would count as full ones.
 
     Args:
         mask: bool [H, W].
 
     Returns:
-        From 0 to about 2; NaN for an empty mask, and for an image of less than 32 pixels a side.
+        The dimension, 0 to about 2; NaN for an empty mask or an image with a side below 32 pixels.
     """
     largest = min(mask.shape) / _LARGEST_SHARE
     if not mask.any() or largest < 2 * _SMALLEST:
@@ -32,7 +32,7 @@ def box_counting_dimension(mask: np.ndarray) -> float:
 
 
 def _share_hit(integral: np.ndarray, side: int) -> float:
-    """Share of the boxes that hold a pixel, mean over the positions of the grid."""
+    """Mean share of boxes that hold a pixel, over the positions of the grid."""
     shares = []
     offsets = range(0, side, max(1, side // _OFFSETS))
     for top in offsets:

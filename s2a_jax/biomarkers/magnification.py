@@ -1,9 +1,9 @@
-"""Lateral magnification: a device assumes one axial length, the eye has another."""
+"""Lateral magnification: corrects for the axial length that a device assumes."""
 
 from s2a_jax.errors import UserError
 
 REFERENCE_AXIAL_LENGTH_MM = 23.95
-"""What the pitch of Optovue's AngioVue (OCTA-500) assumes; Zeiss Cirrus assumes 24.46 mm."""
+"""Axial length that Optovue's AngioVue (OCTA-500) assumes; Zeiss Cirrus assumes 24.46 mm."""
 _NODAL_DISTANCE_MM = 1.82  # from the cornea to the second principal point, Bennett's constant
 _PLAUSIBLE_MM = (15.0, 40.0)  # from nanophthalmos to extreme myopia
 
@@ -11,15 +11,15 @@ _PLAUSIBLE_MM = (15.0, 40.0)  # from nanophthalmos to extreme myopia
 def bennett_factor(
     axial_length_mm: float, reference_axial_length_mm: float = REFERENCE_AXIAL_LENGTH_MM
 ) -> float:
-    """True length on the retina over the length that the device's pitch tells.
+    """Ratio of a true length on the retina to the length by the device's pitch.
 
     Bennett, Rudnicka and Edgar (Graefes Arch 1994): the retinal size of an angle is
     0.01306 (axial length - 1.82) mm per degree, so lengths scale with
     (axial length - 1.82) / (reference - 1.82), and areas with its square.
 
     Args:
-        axial_length_mm: of the eye, 15 to 40 mm.
-        reference_axial_length_mm: what the pitch was computed for, 15 to 40 mm.
+        axial_length_mm: axial length of the eye, 15 to 40 mm.
+        reference_axial_length_mm: axial length that the pitch assumes, 15 to 40 mm.
 
     Raises:
         UserError: a length out of range.

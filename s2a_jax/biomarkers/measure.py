@@ -1,4 +1,4 @@
-"""All biomarkers of one eye from its masks, by name; docs/biomarkers.md tells what each one is."""
+"""All biomarkers of one eye from its masks; docs/biomarkers.md explains each of them."""
 
 import math
 
@@ -14,7 +14,7 @@ from s2a_jax.errors import UserError
 
 _CONDITIONS = ("um_per_px", "axial_length_applied", "faz_touches_border", "etdrs_")
 _RING_UM = 300.0  # width of the ring of FD-300
-_ISOTROPY = 0.01  # by which the pitches of rows and columns may differ
+_ISOTROPY = 0.01  # largest relative difference between the pitches of rows and columns
 _EYES = {"OD": "OD", "R": "OD", "RIGHT": "OD", "OS": "OS", "L": "OS", "LEFT": "OS"}
 
 
@@ -30,51 +30,52 @@ def measure(
     """Measures one eye.
 
     Args:
-        rv: [H, W], vessels: bool, or 0 and 1, or 0 and 255. None if there is no such mask: NaN is
-            then reported for all that needs it.
+        rv: [H, W], vessels: bool, or 0 and 1, or 0 and 255. None without such a mask: every value
+            that needs it is NaN.
         faz: [H, W], foveal avascular zone, as `rv`.
         um_per_px: pixel pitch in um: a number, or (down, across) that differ by at most 1 %.
         laterality: "OD" or "OS" (also R, L, right, left); None leaves nasal and temporal unnamed.
-        axial_length_mm: of the eye; scales all lengths by Bennett's factor. None: not corrected.
-        reference_axial_length_mm: what `um_per_px` assumes; 23.95 mm for AngioVue.
+        axial_length_mm: axial length of the eye; scales all lengths by Bennett's factor. None: no
+            correction.
+        reference_axial_length_mm: axial length that `um_per_px` assumes; 23.95 mm for AngioVue.
 
     Returns:
-        Name with unit -> value, always the same names in the same order, except that without
-        laterality the sectors nasal and temporal are called left and right. NaN: there is no such
-        mask, or the value is not defined for it. A: area, P: perimeter, L: length of centrelines.
+        Name with unit -> value, always the same names in the same order; without laterality the
+        sectors nasal and temporal are named left and right. NaN: the mask is missing, or the value
+        is not defined for it. A: area, P: perimeter, L: length of centrelines.
 
-        Of the FAZ's largest region, holes filled; an empty mask gives NaN unless told otherwise:
+        FAZ (largest region, holes filled; an empty mask gives NaN unless stated otherwise):
         `faz_area_mm2`: pixels x pitch^2, >= 0; empty 0. `faz_perimeter_mm`: P of the smoothed
         outline, > 0. `faz_circularity`: 4 pi A / P^2, about 1 for a disc, less for others.
         `faz_acircularity`: P / (2 sqrt(pi A)), about 1 for a disc, more for others.
         `faz_axis_ratio`: major / minor axis of the ellipse of equal second moments, >= 1.
-        `faz_feret_mm`: largest distance of two points of the outline, > 0. `faz_solidity`: A / A of
-        the convex hull, (0, 1]. `faz_centroid_x_mm`, `faz_centroid_y_mm`: from the upper left
-        corner, >= 0. `faz_components`: regions in the mask, >= 0; empty 0.
+        `faz_feret_mm`: largest distance between two points of the outline, > 0. `faz_solidity`:
+        A / A of the convex hull, (0, 1]. `faz_centroid_x_mm`, `faz_centroid_y_mm`: from the upper
+        left corner, >= 0. `faz_components`: regions in the mask, >= 0; empty 0.
 
-        Of the vessels; an empty mask gives 0 unless told otherwise: `vessel_density`: vessel
+        Vessels (an empty mask gives 0 unless stated otherwise): `vessel_density`: vessel
         pixels / pixels, [0, 1]. `skeleton_density_per_mm`: L / image area, >= 0.
         `vessel_diameter_index_um`: A / L, > 0; empty NaN. `mean_calibre_um`, `median_calibre_um`:
-        of the distance between both walls, along the centrelines, > 0; empty, or without
-        background, NaN. `perimeter_index_per_px`, `perimeter_index_per_mm`: P / image area in
+        distance between both walls along the centrelines, > 0; NaN if empty or without
+        background. `perimeter_index_per_px`, `perimeter_index_per_mm`: P / image area in
         pixels or mm, >= 0. `complexity`: P^2 / (4 pi A), >= 0; empty NaN. `tortuosity`: arc / chord
         of branches, mean weighted by arc, >= 1; without a branch of 10 pixels NaN.
         `branch_point_density_per_mm2`: points where three branches meet / image area, >= 0.
         `fractal_dimension`, `skeleton_fractal_dimension`: box counting on the mask and on its
         centrelines, 0 to about 2; empty NaN.
 
-        Of both: `fd300`: vessel density in the part of the 300 um ring around the FAZ that lies in
-        the image, [0, 1]; FAZ empty, or nothing of the ring in the image, NaN.
-        `vessel_density_etdrs_<sector>`: vessel density in a sector of the ETDRS grid, [0, 1]; less
-        than half of the sector in the image NaN.
+        Both: `fd300`: vessel density in the part of the 300 um ring around the FAZ that lies in
+        the image, [0, 1]; NaN if the FAZ is empty or no part of the ring lies in the image.
+        `vessel_density_etdrs_<sector>`: vessel density in a sector of the ETDRS grid, [0, 1]; NaN
+        if less than half of the sector lies in the image.
 
-        How it was measured: `um_per_px` (um, after correction), `axial_length_applied`,
+        Conditions: `um_per_px` (um, after correction), `axial_length_applied`,
         `faz_touches_border`, `etdrs_centred_on_faz` (0 or 1), `etdrs_inner_ring_mm`,
-        `etdrs_outer_ring_mm` (diameters). docs/biomarkers.md tells how, and the errors.
+        `etdrs_outer_ring_mm` (diameters). docs/biomarkers.md explains the methods and their errors.
 
     Raises:
-        UserError: neither mask, masks that are none or differ in size, a pitch, laterality or
-            axial length that cannot be used.
+        UserError: no mask, an array that is no mask, masks of different sizes, or a pitch,
+            laterality or axial length that cannot be used.
     """
     rv, faz = _as_mask(rv, "rv"), _as_mask(faz, "faz")
     if rv is None and faz is None:
@@ -103,12 +104,12 @@ def measure(
 
 
 def is_biomarker(name: str) -> bool:
-    """Whether a name of `measure` is that of a biomarker, not of how the eye was measured."""
+    """Whether a name that `measure` returns is a biomarker and not a condition."""
     return not name.startswith(_CONDITIONS)
 
 
 def isotropic_pitch(um_per_px: float | tuple[float, float]) -> float:
-    """The pitch in um as one number.
+    """Reduces a pixel pitch to one number, um.
 
     Args:
         um_per_px: as for `measure`.
@@ -117,7 +118,7 @@ def isotropic_pitch(um_per_px: float | tuple[float, float]) -> float:
         The geometric mean of the two directions, which keeps areas.
 
     Raises:
-        UserError: not positive, or the two differ by more than 1 %.
+        UserError: the pitch is not positive, or its directions differ by more than 1 %.
     """
     pitches = np.atleast_1d(np.asarray(um_per_px, np.float64))
     if pitches.shape not in ((1,), (2,)) or not (np.isfinite(pitches) & (pitches > 0)).all():
@@ -127,16 +128,16 @@ def isotropic_pitch(um_per_px: float | tuple[float, float]) -> float:
     if pitches.max() > (1 + _ISOTROPY) * pitches.min():
         raise UserError(
             f"The pixels are {pitches[0]:.4g} um high and {pitches[1]:.4g} um wide; resample the "
-            "image to square pixels first, since shapes cannot be measured on others."
+            "image to square pixels first; shapes are measured on square pixels only."
         )
     return float(pitches[0]) if pitches.size == 1 else float(np.sqrt(pitches.prod()))
 
 
 def parse_laterality(text: str | None) -> str | None:
-    """ "OD" or "OS" from those, R, L, right or left in any case; None stays None.
+    """Parses a laterality: OD, OS, R, L, right or left in any case -> "OD" or "OS"; None -> None.
 
     Raises:
-        UserError: something else.
+        UserError: any other text.
     """
     if text is None:
         return None
@@ -198,7 +199,7 @@ def _faz_values(
             float(zone.touches_border),
         )
         return dict(zip(names, measured, strict=True))
-    if mask is not None:  # looked for and not there
+    if mask is not None:  # an empty mask: there is no FAZ
         values |= {"faz_area_mm2": 0.0, "faz_components": 0.0}
     return values
 
@@ -239,10 +240,10 @@ def _vessel_values(mask: np.ndarray | None, mm_per_px: float) -> dict[str, float
 
 
 def _ring_density(rv: np.ndarray | None, zone: FazMeasures | None, um_per_px: float) -> float:
-    """Vessel density in the ring of 300 um around the FAZ, as far as it lies in the image."""
+    """Vessel density in the part of the 300 um ring around the FAZ that lies in the image."""
     if rv is None or zone is None:
         return math.nan
-    # From pixel centre to pixel centre; the border of the zone is half a pixel nearer.
+    # The transform measures between pixel centres; the zone's border is half a pixel nearer.
     distance = ndimage.distance_transform_edt(~zone.region) - 0.5
     ring = ~zone.region & (distance * um_per_px <= _RING_UM)
     return float(rv[ring].mean()) if ring.any() else math.nan

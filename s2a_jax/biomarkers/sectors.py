@@ -2,26 +2,26 @@
 
 import numpy as np
 
-_WIDE_FIELD_MM = 5.0  # fields from here on get the grid of 6 mm, narrower ones that of 3 mm
-_SMALLEST_SHARE = 0.5  # of a sector's area; with less of it in the image it is not measured
+_WIDE_FIELD_MM = 5.0  # fields of at least this side get the grid of 6 mm, others that of 3 mm
+_SMALLEST_SHARE = 0.5  # of a sector's area that must lie in the image
 
 
 def grid_diameters(field_mm: float) -> tuple[float, ...]:
-    """Diameters of the circles in mm: 1 and 2.5, or 1, 3 and 6 from a field of 5 mm on.
+    """Diameters of the circles in mm: 1 and 2.5, or 1, 3 and 6 for fields of at least 5 mm.
 
     Args:
-        field_mm: the image's shorter side.
+        field_mm: shorter side of the image, mm.
     """
     return (1.0, 3.0, 6.0) if field_mm >= _WIDE_FIELD_MM else (1.0, 2.5)
 
 
 def quadrant_names(laterality: str | None) -> tuple[str, ...]:
-    """Names in the order up, left, down, right of the image, seen as a fundus picture.
+    """Names of the quadrants in the order up, left, down, right of a fundus picture.
 
     The nasal side is on the right of a right eye (OD) and on the left of a left one (OS).
 
     Args:
-        laterality: "OD", "OS" or None (the sides are then called left and right).
+        laterality: "OD", "OS", or None, which names the sides left and right.
     """
     sides = {"OD": ("temporal", "nasal"), "OS": ("nasal", "temporal"), None: ("left", "right")}
     left, right = sides[laterality]
@@ -40,9 +40,9 @@ def etdrs_sectors(
     Args:
         shape: (H, W) of the image.
         centre: (y, x) in pixels from the image's upper left corner.
-        um_per_px: um.
-        diameters_mm: as `grid_diameters`.
-        laterality: as `quadrant_names`.
+        um_per_px: pixel pitch, um.
+        diameters_mm: diameters that `grid_diameters` returned.
+        laterality: as for `quadrant_names`.
 
     Returns:
         {"centre", "inner_superior", ..., "outer_superior", ...}: bool [H, W]; all false where less

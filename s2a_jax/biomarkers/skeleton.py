@@ -27,16 +27,16 @@ class Skeleton:
 
 
 def trace_skeleton(mask: np.ndarray, border: int) -> Skeleton:
-    """Thins a mask, cuts off spurs and traces what is left.
+    """Thins a mask, removes spurs and traces the rest.
 
-    A spur, made by a bump of the outline, is a branch with a free end that does not reach out of
-    the vessel: shorter than the vessel's radius where it leaves, plus a pixel. Branch points closer
-    than the vessel is wide are one, since a crossing thins to two points.
+    A bump of the outline makes a spur: a branch with a free end that stays inside the vessel,
+    shorter than the vessel's radius at its root plus one pixel. Branch points that are closer than
+    the vessel's width count as one, since thinning turns a crossing into two points.
 
     Args:
-        mask: bool [H + 2 border, W + 2 border], the image with what is assumed around it, so that
-            centrelines run on to the image's edge.
-        border: pixels around the image, cut off again.
+        mask: bool [H + 2 border, W + 2 border], the image and a border that continues it, so that
+            centrelines reach the image's edge.
+        border: width of the border in pixels; it is cut off.
 
     Returns:
         The skeleton of the image [H, W] and its coordinates.
@@ -52,7 +52,7 @@ def trace_skeleton(mask: np.ndarray, border: int) -> Skeleton:
     if spurs:
         pixels = pixels.copy()
         for path in spurs:
-            # All but the end that other branches share.
+            # All pixels but the end that other branches share.
             own = path[1:] if degree[path[0]] > 1 else path[:-1]
             pixels[tuple(points[own].T)] = False
         points, paths = _trace(pixels)
@@ -68,12 +68,12 @@ def branch_length(branch: np.ndarray) -> float:
 
 
 def _trace(pixels: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Pixels as points [N, 2], and paths of their indices from node to node, or round a loop."""
+    """Points [N, 2] of the pixels, and paths of their indices from node to node or round a loop."""
     points = np.argwhere(pixels)
     neighbours = _neighbours(pixels)
     paths, used = [], set()
     nodes = [n for n, near in enumerate(neighbours) if len(near) not in (0, 2)]
-    # A loop without a node is entered anywhere: once all others are traced.
+    # After all nodes, a loop without a node is entered at any of its points.
     for start in (*nodes, *range(len(points))):
         for second in neighbours[start]:
             if (start, second) in used:
@@ -89,7 +89,7 @@ def _trace(pixels: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
 
 
 def _neighbours(pixels: np.ndarray) -> list[list[int]]:
-    """Of each pixel, those it is joined to: beside it, or diagonal where no corner leads there."""
+    """Neighbours of each pixel: beside it, or diagonal where no pixel beside both joins them."""
     index = np.full(np.add(pixels.shape, 2), -1)
     index[1:-1, 1:-1][pixels] = np.arange(np.count_nonzero(pixels))
     centre = index[1:-1, 1:-1]
@@ -118,7 +118,7 @@ def _is_spur(branch: np.ndarray, degrees: np.ndarray, radius: np.ndarray) -> boo
     if degrees.min() > 1 or degrees.max() < 3:
         return False
     root, tip = (branch[0], branch[-1]) if degrees[0] > 1 else (branch[-1], branch[0])
-    # What leaves the image there is a vessel that we see the end of.
+    # A branch that reaches the image's edge is a vessel that continues outside.
     leaves = (tip == 0).any() or (tip == np.array(radius.shape) - 1).any()
     return not leaves and branch_length(branch) <= radius[tuple(root)] + 1
 
@@ -131,7 +131,7 @@ def _smooth_branch(branch: np.ndarray, closed: bool) -> np.ndarray:
 
 
 def _branch_points(points: np.ndarray, paths: list[np.ndarray], radius: np.ndarray) -> np.ndarray:
-    """Centres [K, 2] of the nodes of degree 3 and more, those of one vessel's width joined."""
+    """Centres [K, 2] of the nodes of degree 3 or more; nodes within a vessel's width are joined."""
     degree = np.bincount([end for path in paths for end in (path[0], path[-1])], minlength=1)
     nodes = np.flatnonzero(degree >= 3)
     group = {node: node for node in nodes.tolist()}

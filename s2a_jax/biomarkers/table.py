@@ -1,7 +1,6 @@
-"""Tables of measured eyes: the CSV file, and a summary on the screen."""
+"""Tables of measured eyes: the CSV file and a summary on the console."""
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,29 +9,26 @@ from rich.console import Console
 from rich.table import Table
 
 from s2a_jax.biomarkers.measure import is_biomarker
+from s2a_jax.files import written_whole
 
 Row = Mapping[str, str | float]
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Writes a CSV whose columns are all names that occur, in order; NaN is an empty cell.
+    """Writes a CSV file with a column for every name in the rows; NaN becomes an empty cell.
 
-    The file appears whole or not at all; its folder has to be there.
+    Raises:
+        UserError: the file cannot be written.
     """
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with unfinished.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            writer.writerows([_cell(row.get(name, "")) for name in columns] for row in rows)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with written_whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows([_cell(row.get(name, "")) for name in columns] for row in rows)
 
 
 def print_summary(rows: Sequence[Row]) -> None:
-    """Prints each number's count, mean, standard deviation and range over the eyes."""
+    """Prints count, mean, standard deviation and range of each biomarker over the eyes."""
     table = Table("biomarker", title=f"{len(rows)} eyes")
     for heading in ("eyes", "mean ± sd", "range"):
         table.add_column(heading, justify="right")
@@ -49,7 +45,7 @@ def print_summary(rows: Sequence[Row]) -> None:
                 f"{values.mean():.4g}{spread}",
                 f"{values.min():.4g} to {values.max():.4g}",
             )
-    # Names are not to be cut where the output is no terminal.
+    # Wide enough for the names where the output is not a terminal.
     console = Console()
     Console(width=None if console.is_terminal else 100).print(table)
 

@@ -1,4 +1,4 @@
-"""Biomarkers of the vessels, in pixels: a mask in, numbers out; `biomarkers` gives them units."""
+"""Biomarkers of the vessels in pixels; `measure` gives them units."""
 
 from dataclasses import dataclass
 
@@ -8,23 +8,23 @@ from scipy.spatial import cKDTree
 from s2a_jax.biomarkers.contours import outlines, segments
 from s2a_jax.biomarkers.skeleton import Skeleton, branch_length, trace_skeleton
 
-_BORDER = 24  # pixels mirrored around the image, so that its edge neither ends nor outlines vessels
-_SHORTEST = 10  # pixels; a shorter chord is that of a loop, or of a few steps of the grid
+_BORDER = 24  # pixels mirrored around the image: its edge neither ends nor outlines a vessel
+_SHORTEST = 10  # pixels; shorter chords belong to loops, or to a few steps of the grid
 
 
 @dataclass(frozen=True)
 class VesselMeasures:
-    """What a vessel mask holds. NaN: not defined, as there is no vessel or no background.
+    """Measures of a vessel mask; NaN where there is no vessel or no background.
 
     Attributes:
-        area: pixels of the vessels.
-        perimeter: length of their walls inside the image, pixels.
-        length: of their centrelines, pixels.
-        mean_calibre: of all points of the centrelines, pixels.
-        median_calibre: of the same points, pixels.
+        area: number of vessel pixels.
+        perimeter: length of the vessel walls inside the image, pixels.
+        length: length of the centrelines, pixels.
+        mean_calibre: mean over all points of the centrelines, pixels.
+        median_calibre: median over the same points, pixels.
         tortuosity: arc over chord, mean weighted by arc over the branches whose ends are at least
             10 pixels apart.
-        branch_points: their number.
+        branch_points: number of branch points.
         skeleton: the centrelines.
     """
 
@@ -70,10 +70,10 @@ def _perimeter_inside(walls: list[np.ndarray], shape: tuple[int, int]) -> float:
 
 
 def _wall_points(walls: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
-    """Points [N, 2] on the walls, so dense that a distance to them is that to the wall."""
+    """Points [N, 2] on the walls, dense enough to stand for the walls in distances."""
     points = [each for wall in walls for each in (wall, segments(wall)[0])]
     points = np.concatenate([np.empty((0, 2)), *points])
-    # The outer edge of what is mirrored is no wall.
+    # The outer edge of the mirrored border is no wall.
     is_wall = (points > 1 - _BORDER) & (points < np.array(shape) + _BORDER - 2)
     return points[is_wall.all(axis=1)]
 
@@ -81,9 +81,9 @@ def _wall_points(walls: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
 def _calibres(branches: list[np.ndarray], wall_points: np.ndarray) -> np.ndarray:
     """Calibres [N] in pixels at all points of the branches.
 
-    Twice the distance to the wall is short by up to a pixel where the centreline, made of whole
-    pixels, lies beside the axis. So the distance is taken half a pixel to either side of the
-    centreline, one to each wall: d(left) + d(right) + 1, whatever the offset.
+    A centreline of whole pixels may lie beside the axis, and twice the distance to the wall is then
+    too short by up to a pixel. The sum of the distances from half a pixel to either side of the
+    centreline, d(left) + d(right) + 1, does not depend on the offset.
     """
     if not branches or not len(wall_points):
         return np.empty(0)
@@ -96,7 +96,7 @@ def _calibres(branches: list[np.ndarray], wall_points: np.ndarray) -> np.ndarray
 
 
 def _tortuosity(branches: list[np.ndarray]) -> float:
-    """Arc over chord, weighted by arc; branches with a short chord are left out."""
+    """Mean of arc over chord, weighted by arc, without branches with a short chord."""
     arcs = np.array([branch_length(branch) for branch in branches])
     chords = np.array([np.hypot(*(branch[-1] - branch[0])) for branch in branches])
     counted = chords >= _SHORTEST

@@ -118,10 +118,7 @@ def run(options: argparse.Namespace) -> None:
     for eye in track(eyes, "Measuring", console=console, disable=not console.is_terminal):
         table.append(_measure(eye, masks_of, options.reference_axial_length_mm))
     make_out_folder(options.out.parent)
-    try:
-        write_rows(options.out, table)
-    except OSError as error:
-        raise UserError(f"Cannot write --out={options.out}: {error}.") from error
+    write_rows(options.out, table)
     print_summary(table)
     for name, column, is_asked in (
         ("vessel mask", "vessel_density", options.rv or not options.faz),
@@ -172,7 +169,7 @@ def _check_ids(files: list[EyeFiles], rows: dict[str, EyeRow], path: Path | None
 def _known(files: EyeFiles, row: EyeRow, options: argparse.Namespace) -> _Eye:
     """Decides pitch, laterality and axial length: from the table, then the flags, then the file."""
     try:
-        told_pitch, told_laterality, kind = files.told()
+        recorded_pitch, recorded_laterality, kind = files.recorded()
         if row.um_per_px is not None:
             pitch, source = row.um_per_px, "eyes"
         elif options.um_per_px is not None:
@@ -181,8 +178,8 @@ def _known(files: EyeFiles, row: EyeRow, options: argparse.Namespace) -> _Eye:
             masks = [files.read_image()] if files.image else files.read_masks()
             shape = next(mask.shape[:2] for mask in masks if mask is not None)
             pitch, source = tuple(options.field_mm * 1000 / side for side in shape), "field-mm"
-        elif told_pitch is not None:
-            pitch, source = told_pitch, kind
+        elif recorded_pitch is not None:
+            pitch, source = recorded_pitch, kind
         else:
             raise UserError(
                 "The pixel pitch is unknown; give --um-per-px or --field-mm, a column um_per_px in "
@@ -194,12 +191,12 @@ def _known(files: EyeFiles, row: EyeRow, options: argparse.Namespace) -> _Eye:
         if axial_length is not None:  # raises if it is out of range
             bennett_factor(axial_length, options.reference_axial_length_mm)
         laterality = parse_laterality(row.laterality or options.laterality)
-        if laterality and told_laterality and laterality != told_laterality:
+        if laterality and recorded_laterality and laterality != recorded_laterality:
             raise UserError(
-                f"The file says {told_laterality}, --eyes or --laterality says {laterality}; "
+                f"The file says {recorded_laterality}, --eyes or --laterality says {laterality}; "
                 "correct the wrong one, since nasal and temporal depend on it."
             )
-        laterality = laterality or told_laterality
+        laterality = laterality or recorded_laterality
         um_per_px = isotropic_pitch(pitch)
         low, high = UM_PER_PX
         if not low <= um_per_px <= high:

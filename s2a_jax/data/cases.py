@@ -13,7 +13,8 @@ from rich.progress import Progress
 
 from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.images import FAZ_VALUE, binary_mask, class_mask, combined_mask, resize_mask
+from s2a_jax.inputs.images import unit_pixels
+from s2a_jax.inputs.masks import FAZ_VALUE, binary_mask, class_mask, combined_mask, resize_mask
 from s2a_jax.inputs.slabs import read_slabs, resize_slabs
 
 _THREADS = 4
@@ -137,7 +138,7 @@ def resized(case: Case, size: int | None) -> Case:
     """
     image, rv, faz = case.image, case.rv, case.faz
     if size is not None and image.shape[:2] != (size, size):
-        image = resize_slabs(_unit(image), (size, size))
+        image = resize_slabs(unit_pixels(image), (size, size))
         rv, faz = (None if mask is None else resize_mask(mask, (size, size)) for mask in (rv, faz))
     return Case(_compact(image), rv, faz, case.native_size)
 
@@ -215,18 +216,13 @@ def check_combined(files: Sequence[CaseFiles], cases: Sequence[Case]) -> None:
 def _compact(image: np.ndarray) -> np.ndarray:
     """Float32 in [0, 1] -> uint8 where that gives back exactly the same image."""
     levels = np.rint(image * 255).astype(np.uint8)
-    return levels if (_unit(levels) == image).all() else image
-
-
-def _unit(images: np.ndarray) -> np.ndarray:
-    """Uint8 -> float32 in [0, 1]; float32 stays."""
-    return images if images.dtype == np.float32 else images.astype(np.float32) / np.float32(255)
+    return levels if (unit_pixels(levels) == image).all() else image
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Concatenates stacks of images: uint8 if all are, float32 otherwise."""
     if any(part.dtype == np.float32 for part in parts):
-        parts = [_unit(part) for part in parts]
+        parts = [unit_pixels(part) for part in parts]
     return np.concatenate(parts)
 
 

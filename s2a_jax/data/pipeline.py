@@ -9,6 +9,7 @@ import numpy as np
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.synthesis.stream import EyesAhead
 from s2a_jax.data.synthetic_source import EyeSource
+from s2a_jax.inputs.images import unit_pixels
 
 Batch = dict[str, np.ndarray]
 """`image` [B, S, S] or, with C > 1 slabs, [B, S, S, C]; `rv`, `faz` uint8 [B, S, S]; `has_rv`,
@@ -107,7 +108,7 @@ class TrainStream:
             return record(self._cases, index)
         row = record(self._eyes.case(number, pass_, next(self._ahead)), 0)
         if self._cases.images.dtype == np.float32:  # those of another source
-            row["image"] = row["image"].astype(np.float32) / np.float32(255)
+            row["image"] = unit_pixels(row["image"])
         return row
 
     def _picks(self, step: int) -> list[tuple[int, int]]:

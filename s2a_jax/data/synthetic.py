@@ -21,7 +21,7 @@ from s2a_jax.data.pairing import SPLITS, Listing
 from s2a_jax.data.synthesis import Eye, EyeParameters, synthesize_eye
 from s2a_jax.data.synthesis.stream import EyesAhead, Recipe
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.images import FAZ_VALUE, RV_VALUE
+from s2a_jax.inputs.masks import FAZ_VALUE, RV_VALUE
 from s2a_jax.inputs.slabs import slab_names
 
 VERSION = 5

@@ -25,7 +25,8 @@ def overlay(image: np.ndarray, rv: np.ndarray | None, faz: np.ndarray | None) ->
     Returns:
         uint8 [H, W, 3].
     """
-    colours = np.repeat(image[..., None] * 255.0, 3, axis=-1)
+    levels = np.rint(image[..., None].astype(np.float64) * 255)  # exact for 8-bit files
+    colours = np.repeat(levels, 3, axis=-1)
     for mask, colour in ((rv, RV_COLOUR), (faz, FAZ_COLOUR)):
         if mask is not None:
             colours[mask] = 0.45 * colours[mask] + 0.55 * np.array(colour)

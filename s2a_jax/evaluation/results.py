@@ -17,6 +17,7 @@ from s2a_jax.evaluation.labels import METRIC_LABELS, TASK_LABELS, decimals
 from s2a_jax.evaluation.pictures import save_comparison
 from s2a_jax.evaluation.scoring import Scores, Shown
 from s2a_jax.files import written_whole
+from s2a_jax.inputs.images import unit_pixels
 from s2a_jax.statistics.intervals import bootstrap_interval
 
 
@@ -261,7 +262,7 @@ def _draw(shown: list[Shown], kind: str, folder: Path, split: str) -> list[str]:
     for rank, one in enumerate(shown, start=1):
         case = one.prediction
         path = f"{split}/{kind}{rank}_{case.id}.png"
-        image = case.image / 255.0 if case.image.dtype == np.uint8 else case.image
+        image = unit_pixels(case.image)
         caption = f"{kind} {rank}: {case.id}   mean Dice {one.score:.3f}"
         masks = {task: one.masks[task] for task in TASKS}
         save_comparison(folder / path, image, case.truth, masks, caption)

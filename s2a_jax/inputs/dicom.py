@@ -14,11 +14,11 @@ EXTENSIONS = (".dcm", ".dicom")
 
 @dataclass(frozen=True)
 class DicomEye:
-    """What a DICOM file tells about one eye.
+    """One eye in a DICOM file.
 
     Attributes:
         image: float32 [H, W] in [0, 1].
-        um_per_px: (down, across), or None if the file does not tell.
+        um_per_px: (down, across), or None if the file has none.
         laterality: "OD", "OS" or None.
     """
 
@@ -28,7 +28,7 @@ class DicomEye:
 
 
 def is_dicom(path: str | Path) -> bool:
-    """Whether a file is called or begins as a DICOM file; they often have no extension."""
+    """Whether a file has the name or the preamble of DICOM; such files often have no extension."""
     path = Path(path)
     if path.suffix.lower() in EXTENSIONS:
         return True
@@ -37,23 +37,23 @@ def is_dicom(path: str | Path) -> bool:
     try:
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"
-    except OSError:  # who reads the pixels will say so
+    except OSError:  # reading the pixels reports it
         return False
 
 
 def read_dicom(path: str | Path) -> DicomEye:
     """Reads a single-frame image, such as Ophthalmic OCT En Face Image Storage.
 
-    Values are divided by the largest that the stored bits allow; MONOCHROME1 is inverted. The
-    pitch comes from Pixel Spacing, at the top level or in the functional groups; the laterality
-    from Image Laterality, Laterality, or Frame Laterality in the functional groups.
+    Values are divided by the largest value of the stored bits; MONOCHROME1 is inverted. The pitch
+    comes from Pixel Spacing at the top level or in the functional groups, the laterality from
+    Image Laterality, Laterality, or Frame Laterality in the functional groups.
 
     Args:
         path: a DICOM file.
 
     Raises:
-        UserError: pydicom is not installed; the file is missing, damaged, has several frames, or
-            no pixels that an en-face image has.
+        UserError: pydicom is not installed, the file is missing or damaged, or it holds several
+            frames or signed values.
     """
     try:
         import pydicom
@@ -68,7 +68,7 @@ def read_dicom(path: str | Path) -> DicomEye:
         data = pydicom.dcmread(path)
         frames = int(data.get("NumberOfFrames") or 1)
         pixels = data.pixel_array if frames == 1 else None
-    except Exception as error:  # damaged files make the parser raise almost anything
+    except Exception as error:  # pydicom raises almost anything for damaged files
         raise UserError(
             f"The DICOM file {path} cannot be read, it may be damaged or cut short "
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); copy or "
@@ -91,7 +91,7 @@ def read_dicom(path: str | Path) -> DicomEye:
 
 
 def _functional_groups(data: Any) -> list[Any]:
-    """The groups of all frames, then those of the first."""
+    """The functional groups shared by all frames, then those of the first frame."""
     shared = data.get("SharedFunctionalGroupsSequence") or []
     each = data.get("PerFrameFunctionalGroupsSequence") or []
     return [*list(shared)[:1], *list(each)[:1]]

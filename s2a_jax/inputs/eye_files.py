@@ -1,4 +1,4 @@
-"""Which files belong to one eye: its masks, or the image that they are predicted from."""
+"""The files of one eye: its masks, or the image to predict them from."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,26 +8,27 @@ import numpy as np
 
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.dicom import is_dicom, read_dicom
-from s2a_jax.inputs.images import EXTENSIONS, binary_mask, combined_mask, read_image
+from s2a_jax.inputs.images import EXTENSIONS, read_image
+from s2a_jax.inputs.masks import binary_mask, combined_mask
 from s2a_jax.inputs.names import first_few, id_key, images_in, without_ending
 from s2a_jax.inputs.slabs import read_slabs
 from s2a_jax.inputs.tiff import tiff_pitch
 
 PREDICTED = ("rv", "faz", "overlay")
-"""What `predict` makes of an image: <image>_<one of these>.png."""
+"""`predict` writes <image>_<one of these>.png for every image."""
 
 
 @dataclass(frozen=True)
 class EyeFiles:
-    """The files of one eye; either an image or masks.
+    """The files of one eye: an image or masks.
 
     Attributes:
         id: file name without extension, and without _rv or _faz.
         rv: vessel mask.
         faz: FAZ mask.
         combined: mask of both (0, 100 FAZ, 255 vessel).
-        image: the en-face image; of several slabs the first.
-        further: the other slabs, in their order.
+        image: the en-face image; the first of several slabs.
+        further: the other slabs, in order.
     """
 
     id: str
@@ -39,11 +40,11 @@ class EyeFiles:
 
     @property
     def images(self) -> tuple[Path, ...]:
-        """The files of the slabs, in their order; none where the eye has masks."""
+        """Files of the slabs, in order; () for an eye with masks."""
         return (self.image, *self.further) if self.image else ()
 
     def read_masks(self) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """The masks (rv, faz), bool [H, W], or None for one that is not there."""
+        """Reads the masks (rv, faz): bool [H, W], or None for a missing one."""
         if self.combined:
             return combined_mask(self.combined)
         return (
@@ -52,11 +53,11 @@ class EyeFiles:
         )
 
     def read_image(self) -> np.ndarray:
-        """The image, float32 [H, W] in [0, 1], or [H, W, C] of C slabs."""
+        """Reads the image: float32 [H, W] in [0, 1], or [H, W, C] for C slabs."""
         return read_slabs(self.images, _read)
 
-    def told(self) -> tuple[tuple[float, float] | None, str | None, str]:
-        """What the files tell: pitch (down, across) in um, laterality, and which kind tells it."""
+    def recorded(self) -> tuple[tuple[float, float] | None, str | None, str]:
+        """Reads pitch (down, across) in um, laterality, and the kind of file that holds them."""
         if self.image and is_dicom(self.image):
             eye = read_dicom(self.image)
             return eye.um_per_px, eye.laterality, "DICOM"
@@ -73,50 +74,50 @@ def eyes_with_masks(rv: Path | None, faz: Path | None) -> list[EyeFiles]:
     """Pairs the masks of two folders by name.
 
     Args:
-        rv: folder of vessel masks; where files end in _rv, only those are taken. Or one file.
+        rv: folder of vessel masks (only files that end in _rv, if there are any), or one file.
         faz: the same for the FAZ, with _faz.
 
     Raises:
-        UserError: nothing found, or two folders without a name in common.
+        UserError: there is no mask, or the folders have no name in common.
     """
     if rv and faz and rv.is_file() and faz.is_file():
         return [EyeFiles(without_ending(rv.stem, "_rv") or rv.stem, rv=rv, faz=faz)]
     rvs, fazs = _masks(rv, "_rv", "--rv"), _masks(faz, "_faz", "--faz")
     if rvs and fazs and not rvs.keys() & fazs.keys():
         raise UserError(
-            f"No mask of --rv={rv} ({first_few(sorted(rvs))}) is called as one of --faz={faz} "
-            f"({first_few(sorted(fazs))}); the two masks of an eye carry one name."
+            f"No mask of --rv={rv} ({first_few(sorted(rvs))}) has the name of one of --faz={faz} "
+            f"({first_few(sorted(fazs))}); give both masks of an eye the same name."
         )
     ids = sorted(rvs.keys() | fazs.keys(), key=id_key)
     return [EyeFiles(id_, rv=rvs.get(id_), faz=fazs.get(id_)) for id_ in ids]
 
 
 def eyes_with_combined_masks(masks: Path) -> list[EyeFiles]:
-    """The masks 0, 100, 255 of a folder, or one file."""
+    """Lists the combined masks (0, 100 FAZ, 255 vessel) of a folder, or one file."""
     found = _masks(masks, "", "--masks")
     return [EyeFiles(id_, combined=found[id_]) for id_ in sorted(found, key=id_key)]
 
 
 def eyes_with_images(given: Iterable[Path]) -> list[EyeFiles]:
-    """The images that a command line names.
+    """Lists the images that a command line names.
 
-    Pictures that `predict` made of other ones of these images are left out, and printed.
+    Pictures that `predict` wrote for others of these images are left out, and a line says so.
 
     Args:
-        given: a file; a folder, of which all images are taken, sorted; or for networks of several
-            slabs the files of one eye with commas between, or as many folders, which hold the
-            slabs of the same eyes under the same names.
+        given: files; folders, whose images are taken in order; or, for networks that take several
+            slabs, the files of one eye separated by commas, or as many folders that hold the slabs
+            of the same eyes under the same names.
 
     Raises:
-        UserError: a folder without an image, two eyes of one name, or an eye that lacks a slab.
+        UserError: a folder without images, two eyes with one name, or an eye that lacks a slab.
     """
     eyes: dict[str, EyeFiles] = {}
     for one in given:
         for eye in _eyes_at(one):
             if eye.id in eyes:
                 raise UserError(
-                    f"{eyes[eye.id].image} and {eye.image} have one name, and would be one eye; "
-                    "rename one of them."
+                    f"{eyes[eye.id].image} and {eye.image} have the same name and would be one "
+                    "eye; rename one of them."
                 )
             eyes[eye.id] = eye
     kept = _without_predicted({id_: eye.image for id_, eye in eyes.items()})
@@ -124,12 +125,12 @@ def eyes_with_images(given: Iterable[Path]) -> list[EyeFiles]:
 
 
 def check_slab_count(eyes: Iterable[EyeFiles], slabs: Sequence[str], weights: Path) -> None:
-    """Raises a UserError unless every eye has as many files as a network takes slabs.
+    """Raises a UserError unless every eye has one file per slab of the network.
 
     Args:
-        eyes: as `eyes_with_images` gives.
-        slabs: the names of the network's several slabs, or none.
-        weights: of the network.
+        eyes: eyes that `eyes_with_images` returned.
+        slabs: names of the network's slabs; () for a network of one slab.
+        weights: value of --weights, for the message.
     """
     expected = f"{','.join(slabs)} of each eye in this order, with commas between the files"
     for eye in eyes:
@@ -141,7 +142,7 @@ def check_slab_count(eyes: Iterable[EyeFiles], slabs: Sequence[str], weights: Pa
 
 
 def _eyes_at(given: Path) -> list[EyeFiles]:
-    """The eyes of one word of a command line."""
+    """The eyes that one argument names."""
     # A name may hold a comma.
     alone = given.exists() or "," not in str(given)
     paths = [given] if alone else [Path(part) for part in str(given).split(",")]
@@ -149,13 +150,13 @@ def _eyes_at(given: Path) -> list[EyeFiles]:
     if not any(are_folders):
         return [EyeFiles(paths[0].stem, image=paths[0], further=tuple(paths[1:]))]
     if not all(are_folders):
-        raise UserError(f"{given}: expected files with commas between, or folders, not both.")
+        raise UserError(f"{given}: expected files or folders separated by commas, not both.")
     slabs = [_images_of(path) for path in paths]
     for path, files in zip(paths, slabs, strict=True):
         if lacking := sorted(slabs[0].keys() ^ files.keys()):
             raise UserError(
-                f"{first_few(lacking)}: {path} and {paths[0]} do not both hold an image of this "
-                "name; the slabs of an eye have one name."
+                f"{first_few(lacking)}: {path} and {paths[0]} do not both hold an image with this "
+                "name; give the slabs of an eye the same name."
             )
     return [
         EyeFiles(id_, image=image, further=tuple(files[id_] for files in slabs[1:]))
@@ -164,7 +165,7 @@ def _eyes_at(given: Path) -> list[EyeFiles]:
 
 
 def _images_of(folder: Path) -> dict[str, Path]:
-    """All images of a folder by stem, also DICOM, sorted."""
+    """All images of a folder by stem, sorted; DICOM files too."""
     files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
         is_image = file.suffix.lower() in EXTENSIONS or is_dicom(file)
@@ -172,8 +173,8 @@ def _images_of(folder: Path) -> dict[str, Path]:
             continue
         if file.stem in files:
             raise UserError(
-                f"{files[file.stem]} and {file} have one name, and would be one eye; rename one of "
-                "them."
+                f"{files[file.stem]} and {file} have the same name and would be one eye; rename "
+                "one of them."
             )
         files[file.stem] = file
     if not files:
@@ -182,13 +183,13 @@ def _images_of(folder: Path) -> dict[str, Path]:
 
 
 def _without_predicted(files: dict[str, Path]) -> dict[str, Path]:
-    """The images by stem, without what `predict` made of another one; prints what is left out."""
+    """The images by stem without pictures that `predict` wrote; prints which are left out."""
     predicted = {
         path.with_name(f"{stem}_{kind}.png") for stem, path in files.items() for kind in PREDICTED
     }
     kept = {stem: path for stem, path in files.items() if path not in predicted}
     if left_out := [str(path) for path in files.values() if path in predicted]:
-        print(f"{len(left_out)} pictures that predict made are left out: {first_few(left_out)}.")
+        print(f"{len(left_out)} pictures that predict wrote are left out: {first_few(left_out)}.")
     return kept
 
 

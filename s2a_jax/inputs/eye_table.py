@@ -1,4 +1,4 @@
-"""The table of eyes: what is known of each beside its image."""
+"""The table of eyes: laterality, axial length and pixel pitch of each eye."""
 
 import csv
 import difflib
@@ -12,11 +12,11 @@ COLUMNS = ("laterality", "axial_length_mm", "um_per_px")
 
 @dataclass(frozen=True)
 class EyeRow:
-    """One row; None where its cell is empty or the column is missing.
+    """One row; None where the cell is empty or the column is missing.
 
     Attributes:
-        laterality: as it is written there.
-        axial_length_mm: mm.
+        laterality: text of the cell.
+        axial_length_mm: axial length, mm.
         um_per_px: pixel pitch, um.
     """
 
@@ -28,17 +28,17 @@ class EyeRow:
 def read_eyes(path: str | Path) -> dict[str, EyeRow]:
     """Reads a CSV with a column `id` and any of laterality, axial_length_mm, um_per_px.
 
-    Other columns are not looked at, unless one of these is missing and another has almost its name.
+    Other columns are ignored, unless one of these is missing and another has almost its name.
 
     Args:
-        path: UTF-8, separated by commas, or by semicolons as spreadsheets of many countries do;
-            then numbers may have decimal commas, 24,5, all of them. `id` is the image's file name
-            without extension.
+        path: UTF-8, separated by commas, or by semicolons as spreadsheets of many countries do.
+            With semicolons all numbers may have decimal commas (24,5). `id` is the image's file
+            name without extension.
 
     Raises:
-        UserError: no such file, no column id or none of the others, a name that is misspelt, no
-            row, an id twice, a row of more cells than columns, no number where one is expected, or
-            decimal commas that may be something else.
+        UserError: the file cannot be read, the column id or all others are missing or misspelt,
+            there is no row, an id is there twice, a row has more cells than columns, a number is
+            expected, or decimal commas are ambiguous.
     """
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
@@ -63,7 +63,7 @@ def read_eyes(path: str | Path) -> dict[str, EyeRow]:
         )
     others = [column for column in columns if column not in COLUMNS]
     for name in (name for name in COLUMNS if name not in columns):
-        # Not um_per_px_raw, which is another thing.
+        # um_per_px_raw is another quantity, not a misspelling.
         candidates = [column for column in others if name not in column]
         if close := difflib.get_close_matches(name, candidates, 1, cutoff=0.9):
             raise UserError(f"--eyes={path} has the column {close[0]}; write {name} for it.")
@@ -93,7 +93,7 @@ def read_eyes(path: str | Path) -> dict[str, EyeRow]:
 
 
 class _Numbers:
-    """Reads the numbers of one file, which have decimal points, or commas, but not both."""
+    """Reads the numbers of one file, which have decimal points or decimal commas, but not both."""
 
     def __init__(self, path: str | Path, separator: str):
         self.path, self.separator = path, separator

@@ -1,7 +1,7 @@
 """File and folder names: which files are images, and how names are compared.
 
-Folder names are compared without case, spaces, underscores and hyphens; file extensions and the
-endings `_rv` and `_faz` without case.
+Comparisons of folder names ignore case, spaces, underscores and hyphens; comparisons of file
+extensions and of the endings `_rv` and `_faz` ignore case.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,11 @@ from s2a_jax.inputs.images import EXTENSIONS
 
 
 def images_in(folder: Path | None, suffix: str = "") -> dict[str, Path]:
-    """Image files <stem><suffix>.<extension> in `folder` by stem; {} without a folder."""
+    """Image files <stem><suffix>.<extension> in `folder` by stem; {} without a folder.
+
+    Raises:
+        UserError: two files have one stem.
+    """
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder is not None else ():
         # Archives made on some systems carry a hidden "._name" beside each file.
@@ -29,17 +33,17 @@ def images_in(folder: Path | None, suffix: str = "") -> dict[str, Path]:
 
 
 def without_ending(stem: str, ending: str) -> str | None:
-    """The name before an ending such as `_rv`, which may be in capitals; None without it."""
+    """The name before an ending such as `_rv` (in any case); None without the ending."""
     if not stem.lower().endswith(ending.lower()):
         return None
     return stem[: len(stem) - len(ending)]
 
 
 def folders_in(folder: Path) -> Iterator[Path]:
-    """The visible folders in `folder`, sorted."""
+    """Visible folders in `folder`, sorted; none if it may not be read."""
     try:
         children = sorted(folder.iterdir())
-    except PermissionError:  # a neighbour that is none of ours
+    except PermissionError:  # an unrelated folder beside the data
         return
     for child in children:
         if not child.name.startswith(".") and child.is_dir():
@@ -47,22 +51,22 @@ def folders_in(folder: Path) -> Iterator[Path]:
 
 
 def child_folder(folder: Path, *names: str) -> Path | None:
-    """The folder in `folder` that has one of `names`, compared as the module says."""
+    """First folder in `folder` with one of `names`; None without one."""
     wanted = {fold_name(name) for name in names}
     return next((child for child in folders_in(folder) if fold_name(child.name) in wanted), None)
 
 
 def fold_name(name: str) -> str:
-    """The form in which folder names are compared."""
+    """Folder name in the form in which names are compared."""
     return name.lower().translate({ord(character): None for character in " _-"})
 
 
 def id_key(stem: str) -> tuple[int, str]:
-    """Sorts numbers by value, then other names."""
+    """Sort key of case ids: numbers by value, then other names."""
     return (int(stem), "") if stem.isdecimal() else (2**63, stem)
 
 
 def first_few(names: Sequence[str]) -> str:
-    """The first five names, and how many more."""
+    """The first five names, and the number of others, for messages."""
     more = f" and {len(names) - 5} others" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more

@@ -1,7 +1,7 @@
-"""Several projections (slabs) of one eye: their names, their files, their arrays.
+"""Slabs, the projections of one eye: names, files and arrays.
 
-An image is [H, W] with one slab and [H, W, C] with C > 1, in the order in which `config.data.slab`
-names them.
+An image is [H, W] with one slab and [H, W, C] with C > 1 slabs, in the order of
+`config.data.slab`.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,10 +14,10 @@ from s2a_jax.inputs.images import read_image, resize_image, to_unit_float
 
 
 class SlabError(UserError):
-    """A data set has no such slab.
+    """A data set lacks a slab.
 
     Attributes:
-      fact: the sentence without the remedy, and without a full stop.
+        fact: the sentence without remedy and full stop.
     """
 
     def __init__(self, fact: str, remedy: str = ""):
@@ -26,26 +26,26 @@ class SlabError(UserError):
 
 
 def slab_names(slab: str | None) -> tuple[str, ...]:
-    """The names in `config.data.slab`: "FULL,OPL_BM" -> ("FULL", "OPL_BM"); none for None.
+    """Splits `config.data.slab`: "FULL,OPL_BM" -> ("FULL", "OPL_BM"); None -> ().
 
     Raises:
-      UserError: an empty name, or one that is there twice.
+        UserError: a name is empty or there twice.
     """
     if slab is None:
         return ()
     names = tuple(name.strip() for name in slab.split(","))
     if "" in names or len(set(names)) < len(names):
         raise UserError(
-            f"config.data.slab={slab!r}: expected one name, or different ones with commas between."
+            f"config.data.slab={slab!r}: expected one name, or different names separated by commas."
         )
     return names
 
 
 def check_slabs(slab: str | None, known: Sequence[str], owner: str) -> tuple[str, ...]:
-    """The names in `config.data.slab`, all of them `known`; the first known one for None.
+    """Splits `config.data.slab` and checks the names; None gives the first known name.
 
     Raises:
-      UserError: another name; the message says what `owner` has.
+        SlabError: a name is not `known`; the message lists what `owner` has.
     """
     names = slab_names(slab)
     for name in names:
@@ -60,14 +60,14 @@ def read_slabs(
     """Reads the slabs of one eye.
 
     Args:
-      paths: one file a slab, in their order.
-      read: reads one: float32 [H, W] in [0, 1].
+        paths: one file per slab, in order.
+        read: reads one file as float32 [H, W] in [0, 1].
 
     Returns:
-      float32 in [0, 1], [H, W] of one file and [H, W, C] of C.
+        float32 in [0, 1]: [H, W] for one file, [H, W, C] for C files.
 
     Raises:
-      UserError: a file cannot be read, or differs in size from the first.
+        UserError: a file cannot be read, or differs in size from the first.
     """
     images = [read(path) for path in paths]
     for path, image in zip(paths, images, strict=True):
@@ -82,17 +82,17 @@ def read_slabs(
 
 
 def slabs_to_unit_float(array: np.ndarray, slabs: Sequence[str]) -> np.ndarray:
-    """Brings the slabs of one eye to the form that models read.
+    """Converts the slabs of one eye to the form that networks read.
 
     Args:
-      array: [H, W, C], of the kinds that `to_unit_float` takes.
-      slabs: names of the C > 1 slabs, in their order.
+        array: [H, W, C], of a type that `to_unit_float` takes.
+        slabs: names of the C > 1 slabs, in order.
 
     Returns:
-      float32 [H, W, C] in [0, 1].
+        float32 [H, W, C] in [0, 1].
 
     Raises:
-      UserError: another shape, one picture C times, or as `to_unit_float`.
+        UserError: another shape, the same picture in every channel, or as `to_unit_float`.
     """
     array = np.asarray(array)
     count, names = len(slabs), ", ".join(slabs)
@@ -111,12 +111,12 @@ def slabs_to_unit_float(array: np.ndarray, slabs: Sequence[str]) -> np.ndarray:
 
 
 def resize_slabs(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """`resize_image` of every slab: float [H, W] or [H, W, C] -> float32 of the new size."""
+    """Resizes every slab as `resize_image` does: [H, W] or [H, W, C] -> float32 of the new size."""
     if image.ndim == 2:
         return resize_image(image, size)
     return np.stack([resize_image(slab, size) for slab in np.moveaxis(image, -1, 0)], axis=-1)
 
 
 def first_slab(image: np.ndarray) -> np.ndarray:
-    """What is drawn of an image: [H, W] or [H, W, C] -> [H, W]."""
+    """The slab that pictures show: [H, W] or [H, W, C] -> [H, W]."""
     return image if image.ndim == 2 else image[..., 0]

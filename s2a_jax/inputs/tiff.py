@@ -1,11 +1,11 @@
-"""The pixel pitch that a TIFF file tells."""
+"""Pixel pitch from the tags of a TIFF file."""
 
 from pathlib import Path
 
 from PIL import Image
 
 PLAUSIBLE_UM = (1.0, 40.0)
-"""Pitches of OCTA scanners lie well inside; 72, 96, 300 and 600 dots per inch lie outside."""
+"""Accepted pitches, um: OCTA scanners lie well inside; 72, 96, 300 and 600 dpi lie outside."""
 _X, _Y, _UNIT, _DESCRIPTION = 282, 283, 296, 270  # tags of TIFF 6.0
 _UM = {2: 25400.0, 3: 10000.0}  # ResolutionUnit: inch, centimetre
 _IMAGEJ_UM = {
@@ -25,11 +25,11 @@ def tiff_pitch(path: str | Path) -> tuple[float, float] | None:
     """Reads XResolution, YResolution and ResolutionUnit, or ImageJ's unit.
 
     Args:
-        path: an image file that can be read.
+        path: a readable image file.
 
     Returns:
         (down, across) in um per pixel; None if the file is no TIFF, has no resolution with a unit,
-        or one outside `PLAUSIBLE_UM`, which is that of a printer or a screen.
+        or has one outside `PLAUSIBLE_UM`, such as that of a printer or a screen.
     """
     with Image.open(path) as image:
         if image.format != "TIFF":
@@ -45,7 +45,7 @@ def tiff_pitch(path: str | Path) -> tuple[float, float] | None:
 
 
 def _imagej_unit(description: str) -> float | None:
-    """Micrometres of the unit in a description of ImageJ, whose lines are name=value."""
+    """Micrometres per unit in an ImageJ description (lines of name=value); None without one."""
     if not description.startswith("ImageJ="):
         return None
     lines = dict(line.split("=", 1) for line in description.splitlines() if "=" in line)

@@ -1,4 +1,4 @@
-"""How well two measurements of the same eyes agree: Bland-Altman and ICC(2,1)."""
+"""Agreement of two measurements of the same eyes: Bland-Altman and ICC(2,1)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ class BlandAltman(NamedTuple):
 
     Attributes:
         bias: their mean.
-        low: lower limit of agreement, bias - 1.96 standard deviations (n - 1 in its denominator).
+        low: lower limit of agreement, bias - 1.96 standard deviations (divided by n - 1).
         high: upper limit of agreement.
     """
 
@@ -28,14 +28,14 @@ def bland_altman(
     """Bias and 95 % limits of agreement (Bland and Altman, Lancet 1986).
 
     Args:
-        predicted: [N], one value an eye. A pair in which either value is NaN is left out.
-        true: [N], of the same eyes in the same order.
+        predicted: [N], one value per eye. Pairs in which either value is NaN are left out.
+        true: [N], for the same eyes in the same order.
 
     Returns:
-        The bias is NaN without a pair, the limits are NaN with fewer than two.
+        The bias is NaN without any pair; the limits are NaN with fewer than two.
 
     Raises:
-        ValueError: the two differ in length.
+        ValueError: the two have different lengths.
     """
     pairs = _complete_pairs(predicted, true)
     difference = pairs[:, 0] - pairs[:, 1]
@@ -49,31 +49,30 @@ def icc(predicted: Sequence[float] | np.ndarray, true: Sequence[float] | np.ndar
     """ICC(2,1) of two measurements: absolute agreement, two-way random effects, single values.
 
     Args:
-        predicted: [N], one value an eye. A pair in which either value is NaN is left out.
-        true: [N], of the same eyes in the same order.
+        predicted: [N], one value per eye. Pairs in which either value is NaN are left out.
+        true: [N], for the same eyes in the same order.
 
     Returns:
-        At most 1; negative when eyes differ less than the measurements of one eye do. NaN as
-        `icc_of_ratings` tells.
+        At most 1; negative where eyes differ less than the measurements of one eye. NaN as for
+        `icc_of_ratings`.
 
     Raises:
-        ValueError: the two differ in length.
+        ValueError: the two have different lengths.
     """
     return icc_of_ratings(_complete_pairs(predicted, true))
 
 
 def icc_of_ratings(ratings: np.ndarray) -> float:
-    """ICC(2,1) of any number of measurements (Shrout and Fleiss, Psychol Bull 1979).
+    """ICC(2,1) of two or more measurements (Shrout and Fleiss, Psychol Bull 1979).
 
-    (BMS - EMS) / (BMS + (k - 1) EMS + k (JMS - EMS) / n), from the mean squares between the n
-    eyes (BMS), between the k measurements (JMS) and of what is left (EMS).
+    (BMS - EMS) / (BMS + (k - 1) EMS + k (JMS - EMS) / n), with the mean squares between the n eyes
+    (BMS), between the k measurements (JMS) and of the residual (EMS).
 
     Args:
-        ratings: [N, K], one row an eye, without NaN.
+        ratings: [N, K], one row per eye, without NaN.
 
     Returns:
-        The coefficient; NaN with fewer than two eyes or measurements, and when all values are
-        equal.
+        The coefficient; NaN with fewer than two eyes or measurements, or if all values are equal.
     """
     ratings = np.asarray(ratings, np.float64)
     n, k = ratings.shape
@@ -91,11 +90,11 @@ def icc_of_ratings(ratings: np.ndarray) -> float:
 
 
 def _complete_pairs(predicted: object, true: object) -> np.ndarray:
-    """[N, 2] without the rows that hold NaN."""
+    """Pairs [N, 2] without NaN."""
     predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     if predicted.shape != true.shape or predicted.ndim != 1:
         raise ValueError(
-            f"Two lists of the same eyes are needed, not shapes {predicted.shape} and {true.shape}."
+            f"expected two equally long rows, got shapes {predicted.shape} and {true.shape}"
         )
     pairs = np.stack([predicted, true], axis=1)
     return pairs[~np.isnan(pairs).any(axis=1)]

@@ -11,14 +11,14 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean.
 
-    2000 samples of the same size are drawn with replacement (Efron 1979); the interval holds the
-    middle `level` of their means. The same values and seed give the same interval.
+    Draws 2000 samples of the same size with replacement (Efron 1979); the interval holds the middle
+    `level` of their means. The same values and seed give the same interval.
 
     Args:
-        values: [N] finite numbers, one a case; the interval has their unit. Of a single case both
-            ends are its value, which tells nothing about others.
+        values: [N] finite numbers, one per case; the interval has their unit. For a single case
+            both ends are its value, which says nothing about other cases.
         level: share of the means inside, in (0, 1).
-        seed: of the samples.
+        seed: seed of the samples.
 
     Returns:
         Lower and upper end.
@@ -32,7 +32,7 @@ def bootstrap_interval(
     if not 0 < level < 1:
         raise ValueError(f"level={level}: expected a share in (0, 1)")
     rng = np.random.default_rng(seed)
-    # About their mean, so that equal values give an interval without rounded width.
+    # Resampled around the mean, so that equal values give an interval of width 0.
     centre = values.mean()
     drawn = (values - centre)[rng.integers(values.size, size=(_RESAMPLES, values.size))]
     means = centre + drawn.mean(axis=1)

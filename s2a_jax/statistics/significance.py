@@ -1,4 +1,4 @@
-"""Whether two networks differ on the same cases: paired test, correction, effect size."""
+"""Differences of two networks on the same cases: paired test, correction, effect size."""
 
 from collections.abc import Sequence
 
@@ -6,24 +6,24 @@ import numpy as np
 from scipy import stats
 
 FEWEST_CASES = 6
-"""With fewer pairs the exact two-sided test cannot reach p < 0.05: 2 / 2**5 = 0.0625."""
+"""The exact two-sided test cannot reach p < 0.05 with fewer pairs: 2 / 2**5 = 0.0625."""
 
 
 def paired_wilcoxon(first: np.ndarray, second: np.ndarray) -> float | None:
     """Two-sided p-value of the Wilcoxon signed-rank test (Wilcoxon 1945), by SciPy.
 
-    Exact for up to 50 pairs without ties or zero differences, else by the normal approximation;
-    zero differences are dropped.
+    Exact for up to 50 pairs without ties or zero differences, otherwise by the normal
+    approximation; zero differences are dropped.
 
     Args:
-        first: [N], one value a case.
-        second: [N], of the same cases in the same order.
+        first: [N], one value per case.
+        second: [N], for the same cases in the same order.
 
     Returns:
-        p in [0, 1]; 1 where no case differs; None for N < `FEWEST_CASES`.
+        p in [0, 1]; 1 if no case differs; None for N < `FEWEST_CASES`.
 
     Raises:
-        ValueError: the lengths differ.
+        ValueError: the two have different lengths.
     """
     difference = _differences(first, second)
     if len(difference) < FEWEST_CASES:
@@ -34,7 +34,7 @@ def paired_wilcoxon(first: np.ndarray, second: np.ndarray) -> float | None:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number, step-down (Holm 1979).
+    """Corrects p-values for their number, step-down (Holm 1979).
 
     The k-th smallest of m (k from 0) is multiplied by m - k; none falls below a smaller one, none
     exceeds 1. The order of the input is kept.
@@ -54,7 +54,7 @@ def rank_biserial(first: np.ndarray, second: np.ndarray) -> float:
     cases with a positive and a negative difference; zero differences are dropped.
 
     Returns:
-        In [-1, 1]: 1 if `first` is larger in every case; 0 where no case differs.
+        In [-1, 1]: 1 if `first` is larger in every case, 0 if no case differs.
     """
     difference = _differences(first, second)
     difference = difference[difference != 0]
@@ -65,7 +65,7 @@ def rank_biserial(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _differences(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """first - second, rounded so that equal differences tie in spite of floating point."""
+    """first - second, rounded so that equal differences tie despite floating point."""
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if first.shape != second.shape or first.ndim != 1:
         raise ValueError(f"expected two equally long rows, got {first.shape} and {second.shape}")

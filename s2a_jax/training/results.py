@@ -20,6 +20,7 @@ from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.results import Subject, write_results
 from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
 from s2a_jax.files import written_whole
+from s2a_jax.inputs.images import unit_pixels
 from s2a_jax.inputs.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
 from s2a_jax.inputs.slabs import first_slab
 from s2a_jax.runs.workdir import Workdir
@@ -62,8 +63,7 @@ def draw_overlays(
         probability = jax.device_get(evaluator.predict(variables, case["image"][None]))
         predicted = {task: probability[task][0] >= threshold for task in TASKS}
         truth = {task: case[task] > 0 if case[f"has_{task}"] else None for task in TASKS}
-        image = first_slab(case["image"])
-        intensity = image / 255.0 if image.dtype == np.uint8 else image
+        intensity = unit_pixels(first_slab(case["image"]))
         name, slabs = cases.ids[index], evaluator.slabs
         caption = f"{name}   {f'slab {slabs[0]}   ' if slabs else ''}threshold {threshold:g}   "
         caption += "   ".join(

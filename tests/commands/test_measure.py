@@ -200,7 +200,7 @@ def test_dicom_without_pydicom(tmp_path, monkeypatch):
         ("--rv {masks} --eyes {other}/columns.csv --field-mm 1", "expected id"),
         ("--rv {masks} --eyes {other}/misspelt.csv --field-mm 1", "write axial_length_mm for it"),
         ("--rv {masks} --eyes {other}/header.csv --field-mm 1", "no row below its header"),
-        ("--rv {masks} --faz {other}/named --field-mm 1", "called as one of"),
+        ("--rv {masks} --faz {other}/named --field-mm 1", "has the name of one"),
         ("--rv {other}/damaged --field-mm 1", "cut.png"),
         ("--rv {other}/junk --field-mm 1", "junk.tif is not an image"),
         ("--rv {other}/grey --um-per-px 10", "grey.png"),

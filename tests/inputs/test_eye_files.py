@@ -12,12 +12,12 @@ def fill(folder, *names):
     return folder
 
 
-def test_what_predict_made_is_no_image(tmp_path, capsys):
+def test_pictures_that_predict_wrote_are_skipped(tmp_path, capsys):
     made = [f"{eye}_{kind}.png" for eye in ("a", "a_rv") for kind in ("rv", "faz", "overlay")]
     eyes = fill(tmp_path / "eyes", "a.tif", "b_rv.png", "predictions.csv", *made)
     assert [eye.image.name for eye in eyes_with_images([eyes])] == ["a.tif", "b_rv.png"]
     printed = capsys.readouterr().out
-    assert "6 pictures that predict made are left out" in printed and "a_rv.png" in printed
+    assert "6 pictures that predict wrote are left out" in printed and "a_rv.png" in printed
     # As a shell's * names them, and where the slabs of an eye have a folder each.
     named = eyes_with_images([eyes / name for name in ("a.tif", *made)])
     assert [eye.id for eye in named] == ["a"]

@@ -3,15 +3,8 @@ import pytest
 from PIL import Image
 
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.images import (
-    binary_mask,
-    combined_mask,
-    read_image,
-    read_label,
-    resize_image,
-    resize_mask,
-    to_unit_float,
-)
+from s2a_jax.inputs.images import read_image, resize_image, to_unit_float
+from s2a_jax.inputs.masks import binary_mask, combined_mask, read_label, resize_mask
 
 RAMP = (np.arange(32 * 24) % 256).astype(np.uint8).reshape(32, 24)
 

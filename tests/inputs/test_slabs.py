@@ -113,8 +113,8 @@ def test_incomplete_cases_are_named_or_left_out_on_demand(tmp_path, kind, lackin
     ("kind", "slab", "words"),
     [
         ("octa500", "FULL,SCC", "'SCC': octa500 3M has ILM_OPL, FULL, OPL_BM"),
-        ("octa500", "FULL,FULL", "expected one name, or different ones"),
-        ("octa500", "FULL,", "expected one name, or different ones"),
+        ("octa500", "FULL,FULL", "expected one name, or different names"),
+        ("octa500", "FULL,", "expected one name, or different names"),
         ("rose", "WRCC,FULL", "'FULL': rose Z has SCC, WRCC, DCC"),
         ("folder", "whole,macular", r"images/macular"),
     ],

@@ -49,5 +49,5 @@ def test_missing_and_too_few_values():
     assert np.isnan(bland_altman([3], [1]).low)
     assert np.isnan([icc([1], [1]), icc([], []), icc([2, 2], [2, 2])]).all()
     assert icc([1, 2, 3], [1, 2, 3]) == 1
-    with pytest.raises(ValueError, match="same eyes"):
+    with pytest.raises(ValueError, match="equally long"):
         icc([1, 2], [1])
