@@ -46,7 +46,11 @@ def main() -> None:
     need_torch()
     from parity import sides, stages
 
-    parser = argparse.ArgumentParser(prog="python -m parity.evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m parity.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     sides.add_arguments(parser)
     images.add_arguments(parser, count=4)
     parser.add_argument(

@@ -169,7 +169,11 @@ def main() -> int:
     Raises:
         UserError: a file cannot be read, or is not named after a network.
     """
-    parser = argparse.ArgumentParser(prog="python -m parity.golden", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m parity.golden",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--double", action="store_true", help="compute in float64")
     options = parser.parse_args()

@@ -42,7 +42,11 @@ def main() -> None:
     need_torch()
     from parity import sides
 
-    parser = argparse.ArgumentParser(prog="python -m parity.train", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m parity.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     sides.add_arguments(parser)
     images.add_arguments(parser, count=8)
     parser.add_argument("--steps", type=int, default=50, help="updates of each side; default 50")
