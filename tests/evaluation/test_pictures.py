@@ -37,7 +37,7 @@ def test_a_missing_mask_differs_from_an_empty_one(tmp_path, task):
 def test_no_tag_where_no_mask_is_missing(tmp_path):
     sheet = draw(tmp_path / "a.png", {"faz": np.zeros((96, 96), bool)})
     truth = sheet[36:, (sheet.shape[1] + 4) // 5 :]
-    assert (truth[2:20, 2:60] == 127).all()  # the corner of the tag
+    assert (truth[2:20, 2:60] == 128).all()  # the corner of the tag
 
 
 def test_curves_of_empty_masks_are_drawn_without_a_warning(tmp_path):

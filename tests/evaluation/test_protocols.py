@@ -76,7 +76,7 @@ def test_s2anet_from_files_to_numbers(tmp_path, capsys, monkeypatch):
     assert main(["evaluate", *flags]) == 0
     printed = capsys.readouterr().out
     assert SEEN == [(SIDE, SIDE)] * 2
-    note = "1 of 2 images are not square and were stretched to 320x320 px: no micrometres"
+    note = "1 of 2 images are not square and were stretched to 320x320 px: they get no values"
     assert note in printed.replace("\n", " ")
     with (out / "test.csv").open() as file:
         rows = list(csv.DictReader(file))
