@@ -60,11 +60,11 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help="write stages.csv and masks.csv to this folder")
     options = parser.parse_args()
-    if options.out is not None:
-        make_folder(options.out)
     cases = images.load(options)
     height, width = cases[0].image.shape
     pair = sides.build(options, cases[0].image[None])
+    if options.out is not None:
+        make_folder(options.out)
 
     by_stage: dict[str, list[Difference]] = {}
     rows = []

@@ -76,8 +76,8 @@ def main() -> None:
             f"{incomplete[0]} lacks a mask: give --rv and --faz with masks for all images."
         )
     ((height, width),) = shapes
-    make_folder(options.out)
     pair = sides.build(options, np.stack([case.image for case in cases[: options.batch]]))
+    make_folder(options.out)
 
     console = Console(width=None if sys.stdout.isatty() else 110)
     console.print(
