@@ -128,7 +128,7 @@ def isotropic_pitch(um_per_px: float | tuple[float, float]) -> float:
     if pitches.max() > (1 + _ISOTROPY) * pitches.min():
         raise UserError(
             f"The pixels are {pitches[0]:.4g} um high and {pitches[1]:.4g} um wide; resample the "
-            "image to square pixels first; shapes are measured on square pixels only."
+            "image to square pixels first, because shapes are measured on square pixels only."
         )
     return float(pitches[0]) if pitches.size == 1 else float(np.sqrt(pitches.prod()))
 

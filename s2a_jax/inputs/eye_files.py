@@ -125,7 +125,7 @@ def eyes_with_images(given: Iterable[Path]) -> list[EyeFiles]:
 
 
 def check_slab_count(eyes: Iterable[EyeFiles], slabs: Sequence[str], weights: Path) -> None:
-    """Raises a UserError unless every eye has one file per slab of the network.
+    """Raises a UserError unless every eye has one file per slab that the network takes.
 
     Args:
         eyes: eyes that `eyes_with_images` returned.

@@ -31,14 +31,14 @@ def read_eyes(path: str | Path) -> dict[str, EyeRow]:
     Other columns are ignored, unless one of these is missing and another has almost its name.
 
     Args:
-        path: UTF-8, separated by commas, or by semicolons as spreadsheets of many countries do.
-            With semicolons all numbers may have decimal commas (24,5). `id` is the image's file
-            name without extension.
+        path: UTF-8 with the separator comma, or semicolon, which spreadsheets write in many
+            countries. With semicolons all numbers may have decimal commas (24,5). `id` is the
+            image's file name without extension.
 
     Raises:
         UserError: the file cannot be read, the column id or all others are missing or misspelt,
-            there is no row, an id is there twice, a row has more cells than columns, a number is
-            expected, or decimal commas are ambiguous.
+            there is no row, an id occurs twice, a row has more cells than columns, a number is
+            malformed, or decimal commas are ambiguous.
     """
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:

@@ -27,7 +27,8 @@ def read_image(path: str | Path) -> np.ndarray:
         float32 [H, W] in [0, 1].
 
     Raises:
-        UserError: the file is missing, damaged, empty, no image, or has values out of range.
+        UserError: the file is missing, damaged, empty or no image, has several pages, or holds
+            values out of range.
     """
     image = decode(path)
     if image.mode == "I":  # 32-bit integers: how some writers store 16-bit images
@@ -51,7 +52,7 @@ def to_unit_float(array: np.ndarray) -> np.ndarray:
 
     Args:
         array: [H, W], [H, W, 1], [H, W, 3] (RGB) or [H, W, 4] (RGBA, alpha is dropped); bool,
-        uint8 (divided by 255), uint16 (divided by 65535) or float in [0, 1].
+            uint8 (divided by 255), uint16 (divided by 65535) or float in [0, 1].
 
     Returns:
         float32 [H, W] in [0, 1]; colour becomes luminance as in `read_image`.
@@ -95,7 +96,7 @@ def decode(path: str | Path) -> Image.Image:
     """Opens a file and decodes all its pixels.
 
     Raises:
-        UserError: as `read_image`, except for values out of range.
+        UserError: the file is missing, damaged, empty or no image, or has several pages.
     """
     path = Path(path)
     if not path.exists():
@@ -107,16 +108,13 @@ def decode(path: str | Path) -> Image.Image:
     try:
         with Image.open(path, formats=FORMATS) as image:
             # MPO is a JPEG that carries previews behind its image.
-            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-                raise UserError(
-                    f"{path} holds {image.n_frames} pages where one image is expected; "
-                    "save the page to use as a file of its own."
-                )
-            image.load()
-    except UserError:
-        raise
+            pages = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+            if pages == 1:
+                image.load()
     except PermissionError:
-        raise UserError(f"{path} may not be read; give yourself the right to.") from None
+        raise UserError(
+            f"{path} cannot be opened: permission denied; change the file's permissions."
+        ) from None
     except UnidentifiedImageError:
         raise UserError(
             f"{path} is not an image that can be read; expected a BMP, PNG, TIFF, GIF or JPEG file."
@@ -126,6 +124,11 @@ def decode(path: str | Path) -> Image.Image:
             f"The image file {path} cannot be read, it may be damaged or cut short ({error}); "
             "copy or download it again."
         ) from error
+    if pages > 1:
+        raise UserError(
+            f"{path} holds {pages} pages where one image is expected; save the page to use as a "
+            "file of its own."
+        )
     if 0 in image.size:
         raise UserError(f"The image file {path} has no pixels; copy or download it again.")
     return image

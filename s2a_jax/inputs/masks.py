@@ -9,8 +9,7 @@ from s2a_jax.inputs.images import decode, resize_image
 
 RV_VALUE = 255  # vessels in a combined mask
 FAZ_VALUE = 100  # foveal avascular zone in a combined mask
-# Of OCTA-500's GT_CAVF, beside 0 background and 1 capillary.
-_ARTERY, _VEIN, _FAZ_CLASS = 2, 3, 4
+_ARTERY, _VEIN, _FAZ_CLASS = 2, 3, 4  # OCTA-500's GT_CAVF; 0 is background, 1 capillary
 
 
 def read_label(path: str | Path) -> np.ndarray:
@@ -18,7 +17,7 @@ def read_label(path: str | Path) -> np.ndarray:
 
     1-bit files give 0 and 255. Grey RGB gives its channel; alpha is dropped. In a palette file
     the label is the colour if all colours in use are grey (a palette of 0, 100 and 255), and
-    otherwise the index (colours that only tell the labels 0, 1, 2 apart on a screen).
+    otherwise the index (colours that only make the labels 0, 1, 2 visible on a screen).
 
     Args:
         path: a BMP, PNG, TIFF, GIF or JPEG file with one page.
@@ -27,8 +26,8 @@ def read_label(path: str | Path) -> np.ndarray:
         uint8 [H, W].
 
     Raises:
-        UserError: as `read_image`; also for colours and for values that are not whole numbers
-        from 0 to 255.
+        UserError: as for `read_image`; also for colours and for values that are not whole numbers
+            from 0 to 255.
     """
     image = decode(path)
     if image.mode == "P":
@@ -63,15 +62,15 @@ def binary_mask(path: str | Path, threshold: int | None = None) -> np.ndarray:
     """Reads the mask of one structure, saved as {0, 1} or {0, 255}.
 
     Args:
-        path: as `read_label`.
-        threshold: for masks with grey edges: inside is what reaches this value. A mask of 0 and 1
-        is never thresholded.
+        path: as for `read_label`.
+        threshold: for masks with grey edges: pixels that reach this value are inside. A mask of 0
+            and 1 is never thresholded.
 
     Returns:
         bool [H, W], true inside the structure.
 
     Raises:
-        UserError: as `read_label`; also for any other value.
+        UserError: as for `read_label`; also for any other value.
     """
     label = read_label(path)
     if label.max() == 1:
@@ -90,7 +89,7 @@ def combined_mask(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         faz: bool [H, W], true in the foveal avascular zone.
 
     Raises:
-        UserError: as `read_label`; also for any other value.
+        UserError: as for `read_label`; also for any other value.
     """
     label = read_label(path)
     _check_values(
@@ -110,7 +109,7 @@ def class_mask(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         faz: bool [H, W], true in the foveal avascular zone.
 
     Raises:
-        UserError: as `read_label`; also for any other value, or if there is none of 2 to 4.
+        UserError: as for `read_label`; also for any other value, or if 2, 3 and 4 are all missing.
     """
     label = read_label(path)
     classes = "0 (background), 1 (capillary), 2 (artery), 3 (vein) and 4 (FAZ)"
@@ -124,7 +123,7 @@ def class_mask(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes as `resize_image` and keeps what covers at least half.
+    """Resizes as `resize_image` does; a pixel is inside if at least half of it is covered.
 
     Args:
         mask: bool [H, W].

@@ -92,7 +92,7 @@ def slabs_to_unit_float(array: np.ndarray, slabs: Sequence[str]) -> np.ndarray:
         float32 [H, W, C] in [0, 1].
 
     Raises:
-        UserError: another shape, the same picture in every channel, or as `to_unit_float`.
+        UserError: another shape, the same picture in every channel, or as for `to_unit_float`.
     """
     array = np.asarray(array)
     count, names = len(slabs), ", ".join(slabs)
@@ -111,7 +111,7 @@ def slabs_to_unit_float(array: np.ndarray, slabs: Sequence[str]) -> np.ndarray:
 
 
 def resize_slabs(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes every slab as `resize_image` does: [H, W] or [H, W, C] -> float32 of the new size."""
+    """Resizes every slab, as `resize_image` does: [H, W] or [H, W, C] -> float32, new size."""
     if image.ndim == 2:
         return resize_image(image, size)
     return np.stack([resize_image(slab, size) for slab in np.moveaxis(image, -1, 0)], axis=-1)

@@ -29,7 +29,7 @@ def tiff_pitch(path: str | Path) -> tuple[float, float] | None:
 
     Returns:
         (down, across) in um per pixel; None if the file is no TIFF, has no resolution with a unit,
-        or has one outside `PLAUSIBLE_UM`, such as that of a printer or a screen.
+        or has a pitch outside `PLAUSIBLE_UM`, as a printer's or a screen's resolution gives.
     """
     with Image.open(path) as image:
         if image.format != "TIFF":

@@ -79,10 +79,11 @@ def icc_of_ratings(ratings: np.ndarray) -> float:
     if n < 2 or k < 2:
         return np.nan
     grand = ratings.mean()
-    of_eyes, of_raters = ratings.mean(axis=1, keepdims=True), ratings.mean(axis=0, keepdims=True)
-    between = k * np.sum((of_eyes - grand) ** 2) / (n - 1)
-    raters = n * np.sum((of_raters - grand) ** 2) / (k - 1)
-    rest = np.sum((ratings - of_eyes - of_raters + grand) ** 2) / ((n - 1) * (k - 1))
+    eye_means = ratings.mean(axis=1, keepdims=True)
+    rater_means = ratings.mean(axis=0, keepdims=True)
+    between = k * np.sum((eye_means - grand) ** 2) / (n - 1)
+    raters = n * np.sum((rater_means - grand) ** 2) / (k - 1)
+    rest = np.sum((ratings - eye_means - rater_means + grand) ** 2) / ((n - 1) * (k - 1))
     total = between + (k - 1) * rest + k * (raters - rest) / n
     if np.ptp(ratings) == 0 or total == 0:
         return np.nan
