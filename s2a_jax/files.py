@@ -9,18 +9,18 @@ from s2a_jax.errors import UserError
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A place to write a file to; it moves to `path` once it is complete, and else vanishes.
+    """Gives a path to write to, which becomes `path` when the block ends and vanishes if it fails.
 
     Raises:
-        UserError: it cannot be written; `path` is as it was.
+        UserError: the file cannot be written; `path` stays as it was.
     """
-    # The ending stays, for numpy.savez would append its own.
+    # The suffix stays: numpy.savez would append its own.
     partial = path.with_name(f".partial-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         partial.replace(path)
-    except (OSError, RuntimeError) as error:  # PyTorch raises the last
+    except OSError as error:
         raise UserError(f"Cannot write {path}: {error}.") from error
     finally:
         with contextlib.suppress(OSError):

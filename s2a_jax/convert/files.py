@@ -73,12 +73,30 @@ def write_state_dict(path: Path, state: Mapping[str, np.ndarray]) -> None:
         raise UserError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}.")
     with written_whole(path) as partial:
         if suffix == ".safetensors":
-            save_file({k: np.ascontiguousarray(v) for k, v in state.items()}, partial)
+            save_safetensors({k: np.ascontiguousarray(v) for k, v in state.items()}, partial)
         elif suffix == ".npz":
             np.savez(partial, **state)
         else:
             torch = _import_torch(path)
-            torch.save({k: torch.tensor(np.asarray(v)) for k, v in state.items()}, partial)
+            tensors = {k: torch.tensor(np.asarray(v)) for k, v in state.items()}
+            try:
+                torch.save(tensors, partial)
+            except RuntimeError as error:  # PyTorch's error for a file that cannot be written
+                raise OSError(error) from error
+
+
+def save_safetensors(
+    arrays: Mapping[str, np.ndarray], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Writes a safetensors file.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    try:
+        save_file(dict(arrays), path, metadata)
+    except SafetensorError as error:
+        raise OSError(error) from error
 
 
 def to_numpy(tensor: Any) -> np.ndarray:

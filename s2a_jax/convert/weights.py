@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
+from s2a_jax.convert.files import save_safetensors
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
 from s2a_jax.models.fields import field_defaults
@@ -84,7 +84,7 @@ def save_weights(
     }
     description = json.dumps(Description(network, dict(fields), slab)._asdict())
     with written_whole(path) as partial:
-        save_file(arrays, partial, metadata={_KEY: description})
+        save_safetensors(arrays, partial, {_KEY: description})
 
 
 def module_fields(module: nn.Module) -> dict[str, Any]:

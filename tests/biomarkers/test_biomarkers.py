@@ -1,4 +1,4 @@
-"""Vessels, and what any mask needs; the tolerances are the errors docs/biomarkers.md tells."""
+"""Vessels, and checks of any mask; the tolerances are the errors in docs/biomarkers.md."""
 
 import warnings
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The FAZ and regions around it; the tolerances are the errors that docs/biomarkers.md tells."""
+"""The FAZ and regions around it; the tolerances are the errors in docs/biomarkers.md."""
 
 import numpy as np
 import pytest

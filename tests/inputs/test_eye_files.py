@@ -8,7 +8,7 @@ from s2a_jax.inputs.eye_files import eyes_with_images, eyes_with_masks
 def fill(folder, *names):
     folder.mkdir(exist_ok=True)
     for name in names:
-        (folder / name).write_bytes(b"not looked at")
+        (folder / name).write_bytes(b"never read")
     return folder
 
 
@@ -18,13 +18,13 @@ def test_pictures_that_predict_wrote_are_skipped(tmp_path, capsys):
     assert [eye.image.name for eye in eyes_with_images([eyes])] == ["a.tif", "b_rv.png"]
     printed = capsys.readouterr().out
     assert "6 pictures that predict wrote are left out" in printed and "a_rv.png" in printed
-    # As a shell's * names them, and where the slabs of an eye have a folder each.
+    # The same for files that a shell's * names, and for one folder per slab.
     named = eyes_with_images([eyes / name for name in ("a.tif", *made)])
     assert [eye.id for eye in named] == ["a"]
     fill(tmp_path / "deep", "a.png", "b_rv.png")
     (pair, _) = eyes_with_images([Path(f"{eyes},{tmp_path / 'deep'}")])
     assert [path.name for path in pair.images] == ["a.tif", "a.png"]
-    # In a folder of its own it is an image like any other.
+    # Without the image that it was made from, it is an image like any other.
     alone = fill(tmp_path / "alone", "a_rv.png", "a_faz.bmp")
     assert [eye.id for eye in eyes_with_images([alone])] == ["a_faz", "a_rv"]
 

@@ -1,3 +1,5 @@
+"""Images and masks: every file type and array, and what is refused."""
+
 import numpy as np
 import pytest
 from PIL import Image

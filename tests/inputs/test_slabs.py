@@ -46,7 +46,7 @@ def image_folder(root, kind, split, slab):
 
 
 def make(root, kind):
-    """A tree of one layout, in which every slab of every eye is another picture."""
+    """Makes a tree of one layout in which every slab of every case is a different picture."""
     for split, ids in IDS.items():
         for stem in ids:
             for slab in ORDER[kind].split(","):
@@ -72,13 +72,13 @@ def section(kind, root, **values):
 
 
 @pytest.mark.parametrize("kind", ORDER)
-def test_every_layout_gives_the_slabs_in_the_order_of_their_names(tmp_path, kind):
+def test_every_layout_keeps_the_order_of_the_slabs(tmp_path, kind):
     data = section(kind, make(tmp_path, kind))
     dataset = load_run_data(data)
     names = dataset.slabs
     assert names == data_slabs(data) == tuple(ORDER[kind].split(","))
     assert dataset.train.images.dtype == np.uint8
-    if kind != "folder":  # of which a hash makes the splits
+    if kind != "folder":  # a hash of the ids makes its splits
         assert dataset.train.ids[:2] == IDS["train"][:2]
     for cases in (dataset.train, dataset.val):
         for stem, image in zip(cases.ids, cases.images, strict=True):
@@ -90,7 +90,7 @@ def test_every_layout_gives_the_slabs_in_the_order_of_their_names(tmp_path, kind
 
 @pytest.mark.parametrize("kind", ["octa500", "rose"])
 @pytest.mark.parametrize("lacking", [0, 2])
-def test_incomplete_cases_are_named_or_left_out_on_demand(tmp_path, kind, lacking):
+def test_incomplete_cases_are_named_or_skipped_on_demand(tmp_path, kind, lacking):
     data = section(kind, make(tmp_path, kind))
     slab = ORDER[kind].split(",")[lacking]
     folder = image_folder(tmp_path, kind, "train", slab)
@@ -119,7 +119,7 @@ def test_incomplete_cases_are_named_or_left_out_on_demand(tmp_path, kind, lackin
         ("folder", "whole,macular", r"images/macular"),
     ],
 )
-def test_slabs_that_are_not_there_are_named(tmp_path, kind, slab, words):
+def test_missing_slabs_are_named(tmp_path, kind, slab, words):
     with pytest.raises(UserError, match=words):
         load_run_data(section(kind, make(tmp_path, kind), slab=slab))
 
@@ -181,7 +181,7 @@ def test_a_prepared_slab_without_a_match_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["octa500", "rose1", "folder"])
-def test_what_is_prepared_reads_as_the_raw_folder(tmp_path, kind):
+def test_a_prepared_set_reads_as_its_raw_folder(tmp_path, kind):
     data = section(kind, make(tmp_path / "raw", kind))
     flags = ["--subset", SUBSET[kind]] if kind in SUBSET else []
     assert main(["prepare", data.name, "--from", str(tmp_path / "raw"), "--to",

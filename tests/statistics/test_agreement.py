@@ -7,7 +7,7 @@ from s2a_jax.statistics.agreement import bland_altman, icc, icc_of_ratings
 
 
 def test_icc_of_shrout_and_fleiss():
-    """Their table 2: six targets, four judges; table 4: ICC(2,1) = 0.29."""
+    """Table 2 of the paper: six targets, four judges; its table 4: ICC(2,1) = 0.29."""
     judges = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
     assert icc_of_ratings(np.array(judges)) == pytest.approx(0.29, abs=0.005)
 

@@ -1,4 +1,4 @@
-"""Paired tests against their definitions, written again by brute force."""
+"""Paired tests against their definitions, by brute force."""
 
 import itertools
 
