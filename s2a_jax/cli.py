@@ -48,16 +48,28 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
         program: what the usage calls the program; default: s2a-jax and the command.
     """
     signals.end_at_once()
-    # Before JAX is imported, which reads it then: no command compiles what another has compiled.
-    cache = Path.home() / ".cache" / "s2a_jax" / "xla"
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    _share_compiled_programs()
     signals.leave(run(sys.argv[1:] if arguments is None else arguments, program))
 
 
 def run(arguments: Sequence[str], program: str | None = None) -> int:
     """Runs one command line; returns the exit code, 2 after one sentence about a mistake."""
-    stopped = "Stopped; run the same command again to start over, or to resume where it can."
+    stopped = "Stopped; the same command resumes if it can, and starts over otherwise."
     return signals.run_program(lambda: run_command(arguments, program), lambda: stopped)
+
+
+def _share_compiled_programs() -> None:
+    """Lets every command find the programs that others compiled, unless the user chose a folder.
+
+    JAX reads the variable when it is imported.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        try:
+            cache = Path.home() / ".cache" / "s2a_jax" / "xla"
+            cache.mkdir(parents=True, exist_ok=True)
+        except (OSError, RuntimeError):  # a home that cannot be written to, or none at all
+            return
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache)
 
 
 def run_command(arguments: Sequence[str], program: str | None = None) -> int | None:

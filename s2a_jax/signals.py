@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn, Self
@@ -30,6 +31,7 @@ def raise_stopped() -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) is _end:
             signal.signal(number, _raise)
+            sys.unraisablehook = _send_again
 
 
 def run_program(
@@ -99,6 +101,18 @@ class Interrupt:
 
 def _raise(number: int, _: FrameType | None) -> None:
     raise Stopped(number)
+
+
+def _send_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Sends a signal again whose `Stopped` Python could not raise.
+
+    JAX has a callback of the garbage collector; Python drops exceptions that are raised in one.
+    """
+    if not isinstance(lost.exc_value, Stopped):
+        sys.__unraisablehook__(lost)
+        return
+    main = threading.main_thread().ident
+    threading.Timer(0.01, signal.pthread_kill, (main, lost.exc_value.code - 128)).start()
 
 
 def _end(number: int, _: FrameType | None) -> None:

@@ -160,6 +160,32 @@ def test_a_stopped_command_exits_with_its_signal(stop, code):
     assert done.stderr.startswith("Stopped;") and len(done.stderr.splitlines()) == 1
 
 
+SWALLOWED = """
+import gc, os, signal, time
+from s2a_jax import signals
+def callback(phase, _):
+    if phase == "stop" and not sent:
+        sent.append(True)
+        os.kill(os.getpid(), signal.SIGTERM)
+def work():
+    gc.collect()
+    for _ in range(1000):
+        time.sleep(0.01)
+sent = []
+signals.end_at_once()
+signals.raise_stopped()
+gc.callbacks.append(callback)  # as JAX has one
+signals.leave(signals.run_program(work))
+"""
+
+
+def test_a_signal_that_the_garbage_collector_swallows_comes_again():
+    done = subprocess.run(
+        [sys.executable, "-c", SWALLOWED], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (143, "Stopped.\n")
+
+
 def test_what_is_said_of_a_run_that_is_stopped_at_once(workdir):
     assert "results may be incomplete" in train.stopped_sentence("evaluate", workdir)
     assert "last checkpoint is complete" in train.stopped_sentence("train", workdir)

@@ -19,13 +19,16 @@ ALLOWED = {
     "convert": BASE | {"models"},
     "runs": BASE | {"config"},
     "evaluation": BASE | {"inputs", "statistics", "biomarkers"},
-    "report": BASE | {"config", "runs", "evaluation"},
+    "report": BASE | {"config", "data", "runs", "evaluation"},
     "training": BASE | {"signals", "config", "models", "objectives", "inputs", "data", "convert",
                         "evaluation", "runs"},
     "inference": BASE | {"models", "inputs", "convert", "training"},
-    "comparison": BASE | {"signals", "config", "statistics", "evaluation", "runs", "training"},
+    "comparison": BASE | {"signals", "config", "data", "statistics", "evaluation", "runs",
+                          "training"},
 }  # fmt: skip
 """Folder -> what it may import of the package, besides itself; `commands` may import everything."""
+FILES = {"errors": set(), "files": {"errors"}, "machine": set(), "signals": {"errors"}}
+"""File beside the folders -> what it may import of the package."""
 OUTSIDE = {
     "configs": {"config", "models"},
     "benchmarks": None,
@@ -45,6 +48,13 @@ def imports(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names if not node.level)
 
 
+def test_the_files_below_all_folders_import_no_folder():
+    for name, allowed in FILES.items():
+        for imported in imports(PACKAGE / f"{name}.py"):
+            root, *rest = imported.split(".")
+            assert root != "s2a_jax" or rest[0] in allowed, f"{name} imports {imported}"
+
+
 def _folders():
     return sorted(p.parent.name for p in PACKAGE.glob("*/__init__.py"))
 
@@ -52,6 +62,7 @@ def _folders():
 @pytest.mark.parametrize("folder", _folders())
 def test_imports_run_one_way(folder):
     for path in (PACKAGE / folder).rglob("*.py"):
+        assert "from ." not in path.read_text(), f"{path} imports relatively"
         for name in imports(path):
             root, *rest = name.split(".")
             if root == "s2a_jax":

@@ -1,1 +1,1 @@
-"""The commands of `python -m s2a_jax`: one file each, with `add` for its flags and `run`."""
+"""The commands of `python -m s2a_jax`: one file each, with `add_flags` for its flags and `run`."""

@@ -10,11 +10,12 @@ from s2a_jax.comparison.output import write_comparison
 from s2a_jax.comparison.plan import ablation, make_plan, networks
 from s2a_jax.comparison.run import train_all
 from s2a_jax.config.fields import set_fields
-from s2a_jax.config.load import load_config
+from s2a_jax.config.load import load_config, shipped_names
 from s2a_jax.config.recipes import resolve
 from s2a_jax.errors import UserError
+from s2a_jax.models.build import NETWORKS
 
-_ALL = "unet,transunet,jointseg,vaffnet,s2anet"
+_ALL = ",".join(sorted(NETWORKS, key="s2anet".__eq__))  # S2A-Net last
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +27,17 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.set_defaults(takes_fields=True)
     parser.epilog = "Fields change as for train: --config.train.epochs=20."
-    parser.add_argument("--config", required=True, metavar="FILE", help="as for train")
-    parser.add_argument("--workdir", required=True, type=Path, metavar="DIR")
+    parser.add_argument(
+        "--config",
+        required=True,
+        metavar="FILE",
+        help="Python file, or one of {}; FILE:smoke is its shortest run".format(
+            ", ".join(shipped_names())
+        ),
+    )
+    parser.add_argument(
+        "--workdir", required=True, type=Path, metavar="DIR", help="folder of the comparison"
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--networks", metavar="A,B", help=f"default, without --add: {_ALL}")
     what.add_argument("--preset", choices=("ablation",), help="the parts of S2A-Net")

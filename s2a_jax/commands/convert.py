@@ -20,8 +20,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "(.safetensors), or the other way round."
     )
     parser.add_argument("--network", help=f"one of {', '.join(NETWORKS)}")
-    parser.add_argument("--from", required=True, type=Path, dest="source", metavar="FILE")
-    parser.add_argument("--to", required=True, type=Path, dest="target", metavar="FILE")
+    parser.add_argument(
+        "--from", required=True, type=Path, dest="source", metavar="FILE", help="file to read"
+    )
+    parser.add_argument(
+        "--to", required=True, type=Path, dest="target", metavar="FILE", help="file to write"
+    )
     parser.add_argument(
         "--known",
         action="append",

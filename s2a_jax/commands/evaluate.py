@@ -1,4 +1,4 @@
-"""`python -m s2a_jax evaluate`: a trained network on a data set."""
+"""`evaluate`: scores a trained network on a data set."""
 
 import argparse
 import sys
@@ -29,14 +29,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     parser.description = (
         "Prints every metric with its 95 % interval. With --out, writes <split>.csv "
-        "(a row an image), <split>.json, <split>_curves.png, table.txt, and the best and worst "
+        "(one row per image), <split>.json, <split>_curves.png, table.txt, and the best and worst "
         "cases as pictures; docs/evaluation.md defines all of them."
     )
     parser.add_argument(
         "--weights",
         required=True,
         type=Path,
-        help="workdir, checkpoint, .safetensors file, or sim_to_real, which is included",
+        help="workdir, checkpoint, .safetensors file, or sim_to_real, which ships with the package",
     )
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the data set")
     names = [name for name, data_set in DATA_SETS.items() if data_set.make is None]

@@ -1,4 +1,4 @@
-"""`python -m s2a_jax prepare`: check a data set and store it as TFDS files."""
+"""`prepare`: check a data set and store it as TFDS files."""
 
 import argparse
 from pathlib import Path
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
     if not is_made and options.raw is None:
         raise UserError("--from is missing: give the raw folder.")
     if is_made and options.raw is not None:
-        raise UserError("--from: synthetic eyes are made, not read; leave it out.")
+        raise UserError("--from: synthetic eyes are generated; leave it out.")
     if is_made:
         counts = {split: getattr(options, split) for split in _COUNTS}
         field = tuple(options.field)

@@ -1,4 +1,4 @@
-"""`python -m s2a_jax report`: writes one HTML file about a run or an evaluation."""
+"""`report`: writes one HTML file about a run or an evaluation."""
 
 import argparse
 from pathlib import Path

@@ -14,6 +14,7 @@ from s2a_jax.comparison.figures import draw_curves, draw_dice, write_sheets
 from s2a_jax.comparison.plan import Run
 from s2a_jax.comparison.results import SPLITS, TASK_NAMES, Result, common_cases, read_result
 from s2a_jax.comparison.statistics import Row, compare
+from s2a_jax.data.sets import DATA_SETS
 from s2a_jax.errors import UserError
 from s2a_jax.evaluation.published import Published, citation_number, citations, published_for
 from s2a_jax.statistics.significance import FEWEST_CASES
@@ -55,7 +56,8 @@ def write_comparison(
     rows = compare(results, cases, reference)
     published = published_for(data["name"], data["subset"])
     without = f"There are no published numbers for config.data.name={data['name']}"
-    without += f", subset {data['subset']}." if data["name"] in ("octa500", "rose") else "."
+    data_set = DATA_SETS.get(data["name"])
+    without += f", subset {data['subset']}." if data_set and data_set.has_subsets else "."
 
     folder.mkdir(parents=True, exist_ok=True)
     write_cases(folder / "compare.csv", results, cases)

@@ -41,7 +41,7 @@ def networks(names: Sequence[str]) -> Variants:
     """One variant per network.
 
     Raises:
-        UserError: a name is there twice, or there is none.
+        UserError: a name is repeated or missing.
     """
     if not names or len(set(names)) < len(names):
         raise UserError(f"--networks={','.join(names)}: expected each name once, at least one.")

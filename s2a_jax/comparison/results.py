@@ -29,7 +29,7 @@ class Result:
 
     Attributes:
         name: network or variant.
-        seed: number that tells its runs apart.
+        seed: number that distinguishes its runs.
         folder: workdir, or a folder that `evaluate --out` wrote.
         dice: split -> task -> id -> Dice.
         protocol: split -> protocol and threshold in words, where <split>.json exists.

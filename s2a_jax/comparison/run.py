@@ -156,10 +156,14 @@ def _start(
     return child.returncode
 
 
-def _record(run: Run) -> dict:
+def _record(run: Run) -> dict[str, Any]:
     path = run.workdir.path / _RECORD
-    record = {"seconds": 0.0, "finished": False}
-    return record | readable(read_object, path) if path.is_file() else record
+    record = {"seconds": 0.0, "finished": False, "eval": None}
+    if path.is_file():
+        record |= readable(read_object, path)
+        if not isinstance(record["seconds"], int | float):
+            raise UserError(f"{path}: seconds is not a number; delete the file.")
+    return record
 
 
 def _write_record(run: Run, seconds: float, finished: bool, evaluated: bool) -> None:

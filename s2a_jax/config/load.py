@@ -1,6 +1,7 @@
 """Loads a configuration: a Python file with a function `get_config`, or one that ships by name."""
 
 import importlib.util
+import inspect
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from s2a_jax.config.values import flatten
 from s2a_jax.errors import UserError
 
 _PACKAGE = Path(__file__).parents[1]
@@ -17,6 +19,7 @@ SHIPPED = next(
     folder for folder in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if folder.is_dir()
 )
 """Folder of the configurations that ship."""
+_DEFAULT = SHIPPED / "default.py"
 
 
 def shipped_names() -> list[str]:
@@ -29,46 +32,58 @@ def load_config(argument: str) -> ConfigDict:
 
     Args:
         argument: the value of `--config`: `FILE.py`, or the name of a configuration that ships;
-            with `:smoke` at the end its shortest run. Any other text after the colon is passed to
-            the file's `get_config`.
+            with `:smoke` at the end its shortest run. If `get_config` takes an argument, it gets
+            the text after the colon instead.
 
     Returns:
         The configuration, locked: no field can be added.
 
     Raises:
-        UserError: there is no such file, it has no `get_config`, or it fails; the message names
-            the file, the line and the exception.
+        UserError: there is no such file, it has no `get_config`, it lacks a field, or it fails;
+            the message names the file, the line and the exception.
     """
     file, colon, mode = argument.partition(":")
     path = _find(file, argument)
     module = _run_file(path)
     if not callable(getattr(module, "get_config", None)):
         raise UserError(f"--config={argument}: {path} has no function get_config.")
-    is_smoke = mode == "smoke"
-    config = _call(path, module.get_config, *([mode] if colon and not is_smoke else []))
-    if not isinstance(config, ConfigDict):
-        raise UserError(
-            f"--config={argument}: get_config of {path} returns {type(config).__name__}; expected "
-            "a ConfigDict, such as load_config('default') gives."
-        )
-    if is_smoke:
-        shortest = _run_file(SHIPPED / "default.py").SMOKE
-        config.update_from_flattened_dict(shortest)
+    takes_mode = bool(inspect.signature(module.get_config).parameters)
+    if mode not in ("", "smoke") and not takes_mode:
+        raise UserError(f"--config={argument}: expected FILE or FILE:smoke.")
+    config = _call(path, module.get_config, *([mode] if colon and takes_mode else []))
+    if path != _DEFAULT:
+        _check_fields(config, path)
+    if mode == "smoke" and not takes_mode:
+        config.update_from_flattened_dict(_run_file(_DEFAULT).SMOKE)
     return config.lock()
 
 
 def _find(file: str, argument: str) -> Path:
-    """The file that `--config` names; a file goes before a name."""
-    path = Path(file).expanduser()
+    """The file that `--config` names: a name without suffix and folder is one that ships."""
+    if file in shipped_names():
+        return SHIPPED / f"{file}.py"
+    path = Path(file).expanduser().absolute()
     if path.is_file():
         return path
-    shipped = SHIPPED / f"{file}.py"
-    if file in shipped_names():
-        return shipped
     raise UserError(
         f"--config={argument}: there is no file {file}; give a Python file, or one of "
         f"{', '.join(shipped_names())}."
     )
+
+
+def _check_fields(config: Any, path: Path) -> None:
+    """Raises a UserError unless `config` has every field of the default configuration."""
+    if not isinstance(config, ConfigDict):
+        raise UserError(
+            f"{path}: get_config returns {type(config).__name__}; expected a ConfigDict, such as "
+            "load_config('default') returns."
+        )
+    expected = flatten(load_config("default"))
+    if missing := [name for name in expected if name not in flatten(config)]:
+        raise UserError(
+            f"{path}: the configuration lacks config.{missing[0]}; start it from "
+            "load_config('default') of s2a_jax.config.load."
+        )
 
 
 def _run_file(path: Path) -> ModuleType:
@@ -87,14 +102,18 @@ def _call(path: Path, function: Callable[..., Any], *arguments: Any) -> Any:
     except UserError:
         raise
     except SyntaxError as error:
-        raise UserError(f"{error.filename}, line {error.lineno}: {error.msg}.") from error
+        raise UserError(f"{_where(path, error.lineno)}: {error.msg}.") from error
     except Exception as error:  # a configuration file can raise anything
         frames = traceback.extract_tb(error.__traceback__)
         if _is_ours(frames[-1].filename, path):
             raise
         line = next((f.lineno for f in reversed(frames) if Path(f.filename) == path), None)
-        where = f"{path}, line {line}" if line else str(path)
-        raise UserError(f"{where}: {type(error).__name__}: {error}") from error
+        message = f"{_where(path, line)}: {type(error).__name__}: {error}"
+        raise UserError(message) from error
+
+
+def _where(path: Path, line: int | None) -> str:
+    return f"{path}, line {line}" if line else str(path)
 
 
 def _is_ours(file: str, path: Path) -> bool:

@@ -46,7 +46,7 @@ class DataSet:
         about: a few words for the help of the commands.
         list_cases: lists the cases in a folder.
         subsets: value of `config.data.subset` -> subset; {None: Subset(...)} without subsets.
-        marks: whether a folder bears the marks of this data set: its name, or a folder in it.
+        marks: whether a folder looks like this data set, by its name or a folder in it.
         pitch: (subset, folder of the data set) -> pitch of its cases.
         prepared_name: turns subset and slab into the folder name of the prepared data set.
         make: for a data set that is made and not read: makes it from the section of `config.data`

@@ -234,7 +234,7 @@ def _pitch(_: str | None, root: Path) -> Pitch:
 
 SYNTHETIC = DataSet(
     name="synthetic",
-    about="eyes that are made, not read",
+    about="generated eyes",
     list_cases=list_synthetic,
     subsets={None: Subset(slabs={slab: slab for slab in SYNTHETIC_SLABS})},
     pitch=_pitch,

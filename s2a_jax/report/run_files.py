@@ -77,8 +77,8 @@ def read_run(workdir: Path) -> RunFiles:
             broken.
     """
     if not workdir.is_dir():
-        what = "a file" if workdir.exists() else "not there"
-        raise UserError(f"--workdir={workdir} is {what}; give the folder of a run.")
+        what = "is a file" if workdir.exists() else "does not exist"
+        raise UserError(f"--workdir={workdir} {what}; give the folder of a run.")
     file = workdir / "config.json"
     if not file.is_file():
         run = RunFiles(workdir, config={}, is_run=False)

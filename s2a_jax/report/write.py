@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from s2a_jax.data.sets import DATA_SETS
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
 from s2a_jax.report import labels
@@ -94,7 +95,7 @@ def _title(run: RunFiles) -> str:
         _field(run.config, section, field)
         for section, field in (("model", "name"), ("model", "variant"), ("data", "name"))
     )
-    if data in ("octa500", "rose"):  # other data sets ignore config.data.subset
+    if data in DATA_SETS and DATA_SETS[data].has_subsets:
         data += f" {_field(run.config, 'data', 'subset')}"
     return f"{model} {variant} on {data}"
 

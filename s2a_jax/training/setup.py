@@ -240,10 +240,11 @@ def read_pretrained(
     """
     if not file:
         return {}
-    network, fields, _ = description
-    if "hidden" not in fields:
+    fields = description.fields
+    if not {"resnet", "transformer"} <= params.get("encoder", {}).keys():
         raise UserError(
-            f"config.model.pretrained: {network} has no hybrid encoder; s2anet and transunet have."
+            f"config.model.pretrained: {description.network} has no hybrid encoder (a CNN and a "
+            "Transformer), which these weights are for."
         )
     if len(fields["slabs"]) not in (0, 3):
         raise UserError(

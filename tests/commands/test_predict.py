@@ -22,7 +22,7 @@ def test_a_stopped_prediction_leaves_no_half_picture(tmp_path, monkeypatch, caps
     with monkeypatch.context() as context:
         context.setattr(Image.Image, "save", save)
         assert main([*arguments, str(tmp_path / "eye.png")]) == 143
-    assert capsys.readouterr().err.startswith("Stopped; run the same command again")
+    assert capsys.readouterr().err.startswith("Stopped; the same command resumes")
     assert not list((tmp_path / "out").iterdir())
     assert main([*arguments, str(tmp_path / "eye.png")]) == 0
     names = ["eye_faz.png", "eye_overlay.png", "eye_rv.png", "predictions.csv"]

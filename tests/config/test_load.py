@@ -27,8 +27,11 @@ def test_a_configuration_of_ones_own(tmp_path):
     )
     assert load_config(str(path)).train.epochs == 5
     assert load_config(f"{path}:9").train.epochs == 9  # the text after the colon is passed on
-    assert load_config(f"{path}:smoke").train.epochs == 2
     assert load_config(str(path)).data.name == "rose"
+    path.write_text(path.read_text().replace("epochs='5'", "").replace("int(epochs)", "5"))
+    assert load_config(f"{path}:smoke").train.epochs == 2
+    with pytest.raises(UserError, match="expected FILE or FILE:smoke"):
+        load_config(f"{path}:9")
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,12 @@ def test_a_configuration_of_ones_own(tmp_path):
         ("import no_such_package\n", r"mine\.py, line 1: ModuleNotFoundError"),
         ("x = 1\n", "has no function get_config"),
         ("def get_config():\n    return {}\n", "returns dict; expected a ConfigDict"),
+        (
+            "from ml_collections import ConfigDict\n"
+            "def get_config():\n    return ConfigDict({'seed': 1})\n",
+            r"mine\.py: the configuration lacks config",
+        ),
+        ("\0", r"mine\.py"),
         ("def get_config(a, b):\n    return a\n", "TypeError"),
         (
             "from s2a_jax.config.load import load_config\n"
@@ -50,11 +59,20 @@ def test_a_configuration_of_ones_own(tmp_path):
         ),
     ],
 )
-def test_a_fault_in_a_file_is_named_with_its_line(tmp_path, text, message):
-    path = tmp_path / "mine.py"
-    path.write_text(text)
-    with pytest.raises(UserError, match=message):
-        load_config(str(path))
+def test_a_fault_in_a_file_is_named_with_its_line(tmp_path, monkeypatch, text, message):
+    (tmp_path / "mine.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.py", str(tmp_path / "mine.py")):
+        with pytest.raises(UserError, match=message) as refusal:
+            load_config(name)
+        assert "None" not in str(refusal.value)
+
+
+def test_a_file_without_suffix_hides_no_configuration_that_ships(tmp_path, monkeypatch):
+    (tmp_path / "default").write_text("no Python")
+    (tmp_path / "synthetic").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_config("synthetic").data.name == "synthetic"
 
 
 def test_a_fault_of_our_own_shows(tmp_path, monkeypatch):
