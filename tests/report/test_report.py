@@ -334,7 +334,7 @@ def test_wrong_folders(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     (tmp_path / "run").mkdir()
     (tmp_path / "run/config.json").write_text("{")
-    for name, words in (("none", "does not exist"), ("file", "a file"), (".", "neither config.json"),
+    for name, words in (("none", "not exist"), ("file", "a file"), (".", "neither config.json"),
                         ("run", "is broken")):  # fmt: skip
         assert main(["report", "--workdir", str(tmp_path / name)]) == 2
         assert words in capsys.readouterr().err
