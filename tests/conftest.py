@@ -9,7 +9,7 @@ import pytest
 
 COMPILATION = "--xla_backend_optimization_level=0"
 if version("jaxlib").startswith("0.10."):  # XLA ends the process at an unknown flag
-    # These two save a third of the time: one LLVM module a program, no MLIR passes.
+    # These two save a third of the time: one LLVM module per program, no MLIR passes.
     COMPILATION += " --xla_cpu_parallel_codegen_split_count=1 --xla_cpu_use_fusion_emitters=false"
 
 # Before any test imports JAX.

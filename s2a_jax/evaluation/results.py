@@ -95,7 +95,7 @@ def make_tables(scores: Scores, subject: Subject) -> Group:
 def write_results(scores: Scores, subject: Subject, folder: Path) -> Group:
     """Writes every file of an evaluation.
 
-    These are <split>.csv (one row a case), <split>.json, <split>_curves.png, and in <split>/ the
+    These are <split>.csv (one row per case), <split>.json, <split>_curves.png, and in <split>/ the
     best and the worst cases; docs/evaluation.md describes their content.
 
     Args:
@@ -239,7 +239,7 @@ def _present(summary: Summary) -> dict[str, Any]:
 
 
 def _write_csv(scores: Scores, path: Path) -> None:
-    """Writes one row a case; a cell is empty where the case lacks what the metric needs."""
+    """Writes one row per case; a cell is empty where the case lacks what the metric needs."""
     columns = {
         f"{task}_{name}": values
         for task, metrics in scores.values.items()

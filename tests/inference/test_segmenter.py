@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from s2a_jax import S2ANet
+import s2a_jax
+from s2a_jax import S2ANet, Segmenter
 from s2a_jax.cli import run as main
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
@@ -22,6 +23,12 @@ def model():
     module = build_network("s2anet", fields)
     init = jax.jit(lambda key: module.init(key, jnp.zeros((1, 32, 32, 1)), train=False))
     return S2ANet("s2anet", fields, jax.device_get(init(jax.random.key(0))))
+
+
+def test_both_names_are_exported():
+    assert Segmenter is S2ANet
+    assert {"S2ANet", "Segmenter", "__version__"} <= set(dir(s2a_jax))
+    assert not hasattr(s2a_jax, "UNet")
 
 
 @pytest.mark.parametrize("shape", [(50, 70), (32, 32), (20, 90)])
