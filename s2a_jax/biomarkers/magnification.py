@@ -1,17 +1,17 @@
-"""Lateral magnification: corrects for the axial length that a device assumes."""
+"""Lateral magnification, corrected by the axial length of the eye."""
 
 from s2a_jax.errors import UserError
 
 REFERENCE_AXIAL_LENGTH_MM = 23.95
 """Axial length that Optovue's AngioVue (OCTA-500) assumes; Zeiss Cirrus assumes 24.46 mm."""
-_NODAL_DISTANCE_MM = 1.82  # from the cornea to the second principal point, Bennett's constant
+_PRINCIPAL_POINT_MM = 1.82  # from the cornea to the second principal point, by Bennett
 _PLAUSIBLE_MM = (15.0, 40.0)  # from nanophthalmos to extreme myopia
 
 
 def bennett_factor(
     axial_length_mm: float, reference_axial_length_mm: float = REFERENCE_AXIAL_LENGTH_MM
 ) -> float:
-    """Ratio of a true length on the retina to the length by the device's pitch.
+    """Ratio of a true length on the retina to its length at the device's pitch.
 
     Bennett, Rudnicka and Edgar (Graefes Arch 1994): the retinal size of an angle is
     0.01306 (axial length - 1.82) mm per degree, so lengths scale with
@@ -33,4 +33,6 @@ def bennett_factor(
                 f"The {name} {value:g} mm is outside {_PLAUSIBLE_MM[0]:g} to "
                 f"{_PLAUSIBLE_MM[1]:g} mm; give it in millimetres, or leave it out."
             )
-    return (axial_length_mm - _NODAL_DISTANCE_MM) / (reference_axial_length_mm - _NODAL_DISTANCE_MM)
+    return (axial_length_mm - _PRINCIPAL_POINT_MM) / (
+        reference_axial_length_mm - _PRINCIPAL_POINT_MM
+    )

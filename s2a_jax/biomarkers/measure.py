@@ -15,7 +15,7 @@ from s2a_jax.errors import UserError
 _CONDITIONS = ("um_per_px", "axial_length_applied", "faz_touches_border", "etdrs_")
 _RING_UM = 300.0  # width of the ring of FD-300
 _ISOTROPY = 0.01  # largest relative difference between the pitches of rows and columns
-_EYES = {"OD": "OD", "R": "OD", "RIGHT": "OD", "OS": "OS", "L": "OS", "LEFT": "OS"}
+_LATERALITIES = {"OD": "OD", "R": "OD", "RIGHT": "OD", "OS": "OS", "L": "OS", "LEFT": "OS"}
 
 
 def measure(
@@ -30,8 +30,8 @@ def measure(
     """Measures one eye.
 
     Args:
-        rv: [H, W], vessels: bool, or 0 and 1, or 0 and 255. None without such a mask: every value
-            that needs it is NaN.
+        rv: [H, W], vessels: bool, or 0 and 1, or 0 and 255. None if there is no such mask;
+            every value that needs it is then NaN.
         faz: [H, W], foveal avascular zone, as `rv`.
         um_per_px: pixel pitch in um: a number, or (down, across) that differ by at most 1 %.
         laterality: "OD" or "OS" (also R, L, right, left); None leaves nasal and temporal unnamed.
@@ -86,7 +86,7 @@ def measure(
             "masks of the same image."
         )
     pitch = isotropic_pitch(um_per_px)
-    eye = parse_laterality(laterality)
+    laterality = parse_laterality(laterality)
     shape = faz.shape if rv is None else rv.shape
     grid_mm = grid_diameters(min(shape) * pitch / 1000)  # by the nominal field
     corrected = axial_length_mm is not None
@@ -99,7 +99,7 @@ def measure(
         **_faz_values(faz, zone, pitch / 1000),
         **_vessel_values(rv, pitch / 1000),
         "fd300": _ring_density(rv, zone, pitch),
-        **_sector_values(rv, zone, pitch, grid_mm, eye),
+        **_sector_values(rv, zone, pitch, grid_mm, laterality),
     }
 
 
@@ -141,9 +141,9 @@ def parse_laterality(text: str | None) -> str | None:
     """
     if text is None:
         return None
-    if text.strip().upper() not in _EYES:
+    if text.strip().upper() not in _LATERALITIES:
         raise UserError(f"The laterality {text!r} is neither OD (right eye) nor OS (left eye).")
-    return _EYES[text.strip().upper()]
+    return _LATERALITIES[text.strip().upper()]
 
 
 def _as_mask(mask: np.ndarray | None, name: str) -> np.ndarray | None:
@@ -157,7 +157,7 @@ def _as_mask(mask: np.ndarray | None, name: str) -> np.ndarray | None:
     inside = mask == (1 if mask.max() <= 1 else 255)
     if not (inside | (mask == 0)).all():
         raise UserError(
-            f"The mask {name} holds other values than 0 and 1, or 0 and 255; pass the mask of one "
+            f"The mask {name} holds values other than 0 and 1, or 0 and 255; pass the mask of one "
             "structure, for example `mask == 255`."
         )
     return inside
@@ -254,13 +254,15 @@ def _sector_values(
     zone: FazMeasures | None,
     um_per_px: float,
     grid_mm: tuple[float, ...],
-    eye: str | None,
+    laterality: str | None,
 ) -> dict[str, float]:
-    names = ["centre", *(f"{ring}_{q}" for ring in ("inner", "outer") for q in quadrant_names(eye))]
+    quadrants = quadrant_names(laterality)
+    names = ["centre", *(f"{ring}_{name}" for ring in ("inner", "outer") for name in quadrants)]
     values = {f"vessel_density_etdrs_{name}": math.nan for name in names}
     if rv is not None:
         centre = (rv.shape[0] / 2, rv.shape[1] / 2) if zone is None else zone.centroid
-        for name, sector in etdrs_sectors(rv.shape, centre, um_per_px, grid_mm, eye).items():
+        sectors = etdrs_sectors(rv.shape, centre, um_per_px, grid_mm, laterality)
+        for name, sector in sectors.items():
             if sector.any():
                 values[f"vessel_density_etdrs_{name}"] = float(rv[sector].mean())
     return {

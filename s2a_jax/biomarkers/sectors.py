@@ -3,7 +3,7 @@
 import numpy as np
 
 _WIDE_FIELD_MM = 5.0  # fields of at least this side get the grid of 6 mm, others that of 3 mm
-_SMALLEST_SHARE = 0.5  # of a sector's area that must lie in the image
+_SMALLEST_SHARE = 0.5  # smallest share of a sector's area that must lie in the image
 
 
 def grid_diameters(field_mm: float) -> tuple[float, ...]:

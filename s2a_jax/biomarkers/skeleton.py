@@ -39,7 +39,7 @@ def trace_skeleton(mask: np.ndarray, border: int) -> Skeleton:
         border: width of the border in pixels; it is cut off.
 
     Returns:
-        The skeleton of the image [H, W] and its coordinates.
+        The skeleton, in coordinates of the image [H, W].
     """
     # Zhang's thinning, the default, erases diagonal vessels of an even width altogether.
     thin = skeletonize(mask, method="lee")

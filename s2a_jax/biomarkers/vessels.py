@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from s2a_jax.biomarkers.contours import outlines, segments
 from s2a_jax.biomarkers.skeleton import Skeleton, branch_length, trace_skeleton
 
-_BORDER = 24  # pixels mirrored around the image: its edge neither ends nor outlines a vessel
+_BORDER = 24  # pixels mirrored around the image, so that its edge is no end and no wall
 _SHORTEST = 10  # pixels; shorter chords belong to loops, or to a few steps of the grid
 
 
@@ -96,7 +96,7 @@ def _calibres(branches: list[np.ndarray], wall_points: np.ndarray) -> np.ndarray
 
 
 def _tortuosity(branches: list[np.ndarray]) -> float:
-    """Mean of arc over chord, weighted by arc, without branches with a short chord."""
+    """Mean of arc over chord, weighted by arc, over the branches with a long enough chord."""
     arcs = np.array([branch_length(branch) for branch in branches])
     chords = np.array([np.hypot(*(branch[-1] - branch[0])) for branch in branches])
     counted = chords >= _SHORTEST
