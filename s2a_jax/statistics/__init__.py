@@ -1,1 +1,1 @@
-"""Agreement, intervals and tests; plain NumPy arrays."""
+"""Agreement, confidence intervals and significance tests; plain NumPy arrays."""

@@ -15,9 +15,9 @@ def bootstrap_interval(
     `level` of their means. The same values and seed give the same interval.
 
     Args:
-        values: [N] finite numbers, one per case; the interval has their unit. For a single case
-            both ends are its value, which says nothing about other cases.
-        level: share of the means inside, in (0, 1).
+        values: [N] finite numbers, one per case; the interval has their unit. With a single case
+            both ends equal its value, which says nothing about other cases.
+        level: share of the means inside the interval, in (0, 1).
         seed: seed of the samples.
 
     Returns:
@@ -28,7 +28,7 @@ def bootstrap_interval(
     """
     values = np.asarray(values, np.float64).ravel()
     if not values.size or not np.isfinite(values).all():
-        raise ValueError("bootstrap_interval needs at least one value, and finite ones only")
+        raise ValueError("bootstrap_interval needs at least one value, and only finite values")
     if not 0 < level < 1:
         raise ValueError(f"level={level}: expected a share in (0, 1)")
     rng = np.random.default_rng(seed)

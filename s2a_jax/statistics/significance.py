@@ -34,10 +34,16 @@ def paired_wilcoxon(first: np.ndarray, second: np.ndarray) -> float | None:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Corrects p-values for their number, step-down (Holm 1979).
+    """Corrects p-values for multiple comparisons by the step-down method (Holm 1979).
 
-    The k-th smallest of m (k from 0) is multiplied by m - k; none falls below a smaller one, none
-    exceeds 1. The order of the input is kept.
+    Multiplies the k-th smallest of m values (k from 0) by m - k, then raises each to at least the
+    one before it and caps it at 1.
+
+    Args:
+        p_values: [m], each in [0, 1].
+
+    Returns:
+        The corrected values [m] in [0, 1], in the order of the input.
     """
     values = np.asarray(p_values, np.float64)
     order = np.argsort(values)
@@ -53,8 +59,15 @@ def rank_biserial(first: np.ndarray, second: np.ndarray) -> float:
     (R+ - R-) / (R+ + R-), where R+ and R- are the sums of the ranks of |first - second| over the
     cases with a positive and a negative difference; zero differences are dropped.
 
+    Args:
+        first: [N], one value per case.
+        second: [N], for the same cases in the same order.
+
     Returns:
         In [-1, 1]: 1 if `first` is larger in every case, 0 if no case differs.
+
+    Raises:
+        ValueError: the two have different lengths.
     """
     difference = _differences(first, second)
     difference = difference[difference != 0]
