@@ -73,7 +73,7 @@ def test_rings_have_length_but_no_tortuosity():
 
 
 @pytest.mark.parametrize("width", [3, 5, 8])
-def test_a_branching_is_one_point_and_so_is_a_crossing(width):
+def test_branchings_and_crossings_are_one_branch_point(width):
     for angle in np.linspace(0, np.pi, 4):
         for other in (60, 90):
             centre = 100 + RNG.uniform(-0.5, 0.5, 2)
@@ -87,7 +87,7 @@ def test_a_branching_is_one_point_and_so_is_a_crossing(width):
 
 
 def test_the_same_shapes_at_half_the_pitch():
-    """Twice the pixels, half the pitch: numbers in mm stay, also of vessels that meet."""
+    """Twice the pixels at half the pitch: values in mm stay, also where vessels meet."""
     values = []
     for scale in (1, 2):
         y, x = np.mgrid[: 200 * scale, : 200 * scale] / scale
@@ -146,7 +146,7 @@ def test_axial_length():
 
 
 def test_degenerate_masks():
-    """Nothing raises or warns, names stay, and what is defined has its value."""
+    """No error, no warning, always the same names, and the right value where one is defined."""
     empty, full = np.zeros((64, 64), bool), np.ones((64, 64), bool)
     pixel = empty.copy()
     pixel[30, 30] = True
@@ -155,21 +155,23 @@ def test_degenerate_masks():
     cut = ellipse(30, 30, centre=(100, 5))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        of = {
+        found = {
             name: measure(mask, mask, um_per_px=1000.0)
             for name, mask in (("empty", empty), ("full", full), ("pixel", pixel), ("cut", cut))
         }
         several = measure(two, two, um_per_px=UM)
         tiny = measure(np.ones((1, 1)), np.ones((3, 1))[:1], um_per_px=UM)
-    assert all(list(found) == list(several) for found in (*of.values(), tiny))
-    assert (of["empty"]["faz_area_mm2"], of["empty"]["faz_components"]) == (0, 0)
-    assert (of["empty"]["vessel_density"], of["empty"]["skeleton_density_per_mm"]) == (0, 0)
-    assert np.isnan([of["empty"][k] for k in ("faz_circularity", "mean_calibre_um", "fd300")]).all()
-    assert (of["full"]["vessel_density"], of["full"]["faz_area_mm2"]) == (1, 64**2)
-    assert np.isnan(of["full"]["mean_calibre_um"])
-    assert of["pixel"]["faz_area_mm2"] == 1
-    assert of["pixel"]["vessel_density"] == 1 / 64**2
-    assert (of["cut"]["faz_touches_border"], several["faz_touches_border"]) == (1, 0)
+    assert all(list(one) == list(several) for one in (*found.values(), tiny))
+    assert (found["empty"]["faz_area_mm2"], found["empty"]["faz_components"]) == (0, 0)
+    assert (found["empty"]["vessel_density"], found["empty"]["skeleton_density_per_mm"]) == (0, 0)
+    assert np.isnan(
+        [found["empty"][k] for k in ("faz_circularity", "mean_calibre_um", "fd300")]
+    ).all()
+    assert (found["full"]["vessel_density"], found["full"]["faz_area_mm2"]) == (1, 64**2)
+    assert np.isnan(found["full"]["mean_calibre_um"])
+    assert found["pixel"]["faz_area_mm2"] == 1
+    assert found["pixel"]["vessel_density"] == 1 / 64**2
+    assert (found["cut"]["faz_touches_border"], several["faz_touches_border"]) == (1, 0)
     assert several["faz_components"] == 2
     assert several["faz_area_mm2"] == pytest.approx(np.pi * (20 * MM) ** 2, rel=0.01)
     only_rv, only_faz = measure(two, None, um_per_px=UM), measure(None, two, um_per_px=UM)
@@ -191,7 +193,7 @@ def test_degenerate_masks():
         ({"rv": np.zeros((2, 2, 2))}, r"expected \[H, W\]"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(changed, message):
+def test_unusable_arguments_are_refused(changed, message):
     arguments = {"rv": np.ones((3, 3)), "faz": np.ones((3, 3)), "um_per_px": UM} | changed
     with pytest.raises(UserError, match=message):
         measure(arguments.pop("rv"), arguments.pop("faz"), **arguments)
@@ -205,7 +207,7 @@ def test_nearly_square_pixels_and_all_kinds_of_masks():
         np.testing.assert_equal(measure(same, same, um_per_px=UM), expected)
 
 
-def test_every_number_is_explained():
+def test_every_column_is_documented():
     found = measure(ellipse(20, 20), ellipse(20, 20), um_per_px=UM)
     names = {name for name in found if "_etdrs_" not in name} | {"vessel_density_etdrs_"}
     page = (Path(__file__).parents[2] / "docs/biomarkers.md").read_text()

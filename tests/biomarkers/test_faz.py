@@ -37,7 +37,7 @@ def test_faz_of_ellipses(a, b):
 
 
 def star(scale):
-    """Five points of radius 80, dents of radius 40, and what share of its pentagon that is."""
+    """Star of five points, radii 80 and 40, and the share of its pentagon that it fills."""
     turn = np.arange(10) * np.pi / 5 + 0.3
     radius = np.where(np.arange(10) % 2, 40, 80)[:, None]
     points = 100 + radius * np.stack([np.sin(turn), np.cos(turn)], axis=1)
@@ -46,7 +46,7 @@ def star(scale):
 
 
 def dumbbell(scale):
-    """Discs of radius 30, 110 apart, joined by a bar 16 wide; its hull is a stadium."""
+    """Discs of radius 30, 110 apart, joined by a bar 16 wide; the convex hull is a stadium."""
     y, x = (np.mgrid[: SIDE * scale, : SIDE * scale] + 0.5) / scale - 100
     along, across = np.cos(0.4) * y + np.sin(0.4) * x, np.cos(0.4) * x - np.sin(0.4) * y
     mask = (np.abs(along) <= 55) & (np.abs(across) <= 8)
@@ -86,7 +86,7 @@ def test_etdrs_sectors(side, rings):
     assert right["etdrs_inner_ring_mm"] == rings[0]
     assert np.isnan(right[f"{sector}outer_nasal"]) == (len(rings) == 1)
     for name in right:
-        # Medians and the way round a graph may differ by a pixel when an image is mirrored.
+        # Medians and the tracing of the graph may differ by a pixel in a mirrored image.
         if name.startswith((sector, "fd300", "vessel_density", "etdrs")):
             np.testing.assert_allclose(left[name], right[name], rtol=1e-9, err_msg=name)
     assert unknown[f"{sector}inner_right"] == pytest.approx(right[f"{sector}inner_nasal"])
@@ -111,7 +111,7 @@ def test_density_around_the_faz():
 
 @pytest.mark.parametrize("laterality", ["OD", "OS"])
 def test_the_density_of_every_sector(laterality):
-    """Each sector is filled to a share of its own, by angles instead of by diagonals."""
+    """Each sector is filled to its own share; here angles, not diagonals, define the sectors."""
     side, um, centre = 400, 15.0, (196, 207)
     y, x = np.mgrid[:side, :side] + 0.5 - np.reshape(centre, (2, 1, 1))
     radius, angle = np.hypot(y, x) * um / 1000, np.rad2deg(np.arctan2(-y, x)) % 360
@@ -131,12 +131,12 @@ def test_the_density_of_every_sector(laterality):
 
 
 def test_density_around_a_faz_at_the_edge():
-    """The ring counts as far as it is in the image: beyond the edge there are no pixels."""
+    """Only the part of the ring inside the image counts."""
     radius = np.hypot(Y - 100, X - 12)
     faz, vessels = radius <= 20, (X < 30) & (radius > 20)
     ring = (radius > 20) & (radius <= 50)
     inside = vessels[ring].mean()
     assert 0.3 < inside < 0.7
-    # Vessels over all of the ring, beyond the edge too, would be fewer.
+    # The density over the whole ring, beyond the edge too, would be lower.
     assert inside - (vessels & ring).sum() / (np.pi * (50**2 - 20**2)) > 0.1
     assert measure(vessels, faz, um_per_px=UM)["fd300"] == pytest.approx(inside, rel=0.03)

@@ -13,7 +13,7 @@ def test_icc_of_shrout_and_fleiss():
 
 
 def test_icc_from_fitted_variance_components():
-    """Mean squares of the two-way model from least squares on dummy variables, not from means."""
+    """Mean squares of the two-way model by least squares on dummy variables, not by means."""
     rng = np.random.default_rng(0)
     eyes, offset = rng.normal(0, 1, 30), np.array([0.0, 0.4])
     values = eyes[:, None] + offset + rng.normal(0, 0.5, (30, 2))
