@@ -15,14 +15,14 @@ from s2a_jax.biomarkers.table import print_summary, write_rows
 from s2a_jax.commands.flags import check_out_folder, make_out_folder
 from s2a_jax.errors import UserError
 from s2a_jax.inference.segmenter import Segmenter
-from s2a_jax.inputs.eye_files import (
-    EyeFiles,
-    check_slab_count,
-    eyes_with_combined_masks,
-    eyes_with_images,
-    eyes_with_masks,
-)
 from s2a_jax.inputs.eye_table import EyeRow, read_eyes
+from s2a_jax.inputs.image_files import (
+    ImageFiles,
+    check_slab_count,
+    list_combined_masks,
+    list_images,
+    list_mask_pairs,
+)
 from s2a_jax.inputs.names import first_few
 from s2a_jax.inputs.pitch import FIELD_MM, UM_PER_PX, check_range
 
@@ -38,9 +38,9 @@ _SOURCES = {
 
 @dataclass(frozen=True)
 class _Eye:
-    """An eye with everything that is known before its pixels are measured."""
+    """An eye before its pixels are measured."""
 
-    files: EyeFiles
+    files: ImageFiles
     um_per_px: float
     pitch_source: str
     laterality: str | None
@@ -112,7 +112,7 @@ def run(options: argparse.Namespace) -> None:
     for one in files:  # a file that cannot be read fails before the long work
         one.read_image() if one.image else one.read_masks()
     eyes = [_known(one, rows.get(one.id, EyeRow()), options) for one in files]
-    masks_of = _predictor(options.weights, files) if options.weights else EyeFiles.read_masks
+    masks_of = _predictor(options.weights, files) if options.weights else ImageFiles.read_masks
     console = Console(stderr=True)
     table = []
     for eye in track(eyes, "Measuring", console=console, disable=not console.is_terminal):
@@ -132,7 +132,7 @@ def run(options: argparse.Namespace) -> None:
     print(f"{len(table)} eye{'s' * (len(table) != 1)} -> {options.out}")
 
 
-def _files(options: argparse.Namespace) -> list[EyeFiles]:
+def _files(options: argparse.Namespace) -> list[ImageFiles]:
     given = [options.rv or options.faz, options.masks, options.weights]
     if sum(one is not None for one in given) != 1:
         raise UserError(
@@ -142,16 +142,16 @@ def _files(options: argparse.Namespace) -> list[EyeFiles]:
     if options.weights:
         if not options.images:
             raise UserError("--weights needs images: name the files or folders to segment.")
-        return eyes_with_images(options.images)
+        return list_images(options.images)
     if options.images:
         raise UserError(f"{options.images[0]}: images are measured with --weights; add it.")
     if options.masks:
-        return eyes_with_combined_masks(options.masks)
-    return eyes_with_masks(options.rv, options.faz)
+        return list_combined_masks(options.masks)
+    return list_mask_pairs(options.rv, options.faz)
 
 
-def _check_ids(files: list[EyeFiles], rows: dict[str, EyeRow], path: Path | None) -> None:
-    """Prints the ids without a partner in table or files; refuses a table without any match."""
+def _check_ids(files: list[ImageFiles], rows: dict[str, EyeRow], path: Path | None) -> None:
+    """Prints ids that only the table or only the files have; refuses a table without a match."""
     ids = [one.id for one in files]
     if rows and not set(rows) & set(ids):
         raise UserError(
@@ -166,10 +166,10 @@ def _check_ids(files: list[EyeFiles], rows: dict[str, EyeRow], path: Path | None
             print(f"{len(missing)} {text}: {first_few(missing)}.")
 
 
-def _known(files: EyeFiles, row: EyeRow, options: argparse.Namespace) -> _Eye:
-    """Decides pitch, laterality and axial length: from the table, then the flags, then the file."""
+def _known(files: ImageFiles, row: EyeRow, options: argparse.Namespace) -> _Eye:
+    """Takes pitch, laterality and axial length from the table, else the flags, else the file."""
     try:
-        recorded_pitch, recorded_laterality, kind = files.recorded()
+        recorded_pitch, recorded_laterality, kind = files.read_metadata()
         if row.um_per_px is not None:
             pitch, source = row.um_per_px, "eyes"
         elif options.um_per_px is not None:
@@ -210,8 +210,8 @@ def _known(files: EyeFiles, row: EyeRow, options: argparse.Namespace) -> _Eye:
 
 
 def _predictor(
-    weights: Path, files: list[EyeFiles]
-) -> Callable[[EyeFiles], tuple[np.ndarray, np.ndarray]]:
+    weights: Path, files: list[ImageFiles]
+) -> Callable[[ImageFiles], tuple[np.ndarray, np.ndarray]]:
     model = Segmenter.load_from_checkpoint(weights)
     check_slab_count(files, model.slabs, weights)
     return lambda files: model.predict(files.read_image())
@@ -219,7 +219,7 @@ def _predictor(
 
 def _measure(
     eye: _Eye,
-    masks_of: Callable[[EyeFiles], tuple[np.ndarray | None, np.ndarray | None]],
+    masks_of: Callable[[ImageFiles], tuple[np.ndarray | None, np.ndarray | None]],
     reference_axial_length_mm: float,
 ) -> dict[str, str | float]:
     """One row of the table."""

@@ -14,7 +14,7 @@ from s2a_jax.errors import UserError
 from s2a_jax.evaluation.pictures import overlay
 from s2a_jax.files import written_whole
 from s2a_jax.inference.segmenter import Segmenter
-from s2a_jax.inputs.eye_files import PREDICTED, check_slab_count, eyes_with_images
+from s2a_jax.inputs.image_files import PREDICTED, check_slab_count, list_images
 from s2a_jax.inputs.slabs import first_slab
 
 
@@ -54,23 +54,23 @@ def run(options: argparse.Namespace) -> None:
     if not 0 <= threshold <= 1:
         raise UserError(f"--threshold={threshold} is outside [0, 1].")
     check_out_folder(out, out)
-    eyes = eyes_with_images(options.images)
-    for eye in eyes:  # a file that cannot be read fails before anything is written
-        eye.read_image()
+    images = list_images(options.images)
+    for files in images:  # a file that cannot be read fails before anything is written
+        files.read_image()
     model = Segmenter.load_from_checkpoint(options.weights)
-    check_slab_count(eyes, model.slabs, options.weights)
+    check_slab_count(images, model.slabs, options.weights)
     make_out_folder(out)
     rows = []
     console = Console(stderr=True)
-    for eye in track(eyes, "Segmenting", console=console, disable=not console.is_terminal):
-        image = eye.read_image()
+    for files in track(images, "Segmenting", console=console, disable=not console.is_terminal):
+        image = files.read_image()
         rv, faz = model.predict(image, threshold=threshold)
         masks = (mask.astype(np.uint8) * 255 for mask in (rv, faz))
         pictures = (*masks, overlay(first_slab(image), rv, faz))
         for name, pixels in zip(PREDICTED, pictures, strict=True):
-            with written_whole(out / f"{eye.id}_{name}.png") as path:
+            with written_whole(out / f"{files.id}_{name}.png") as path:
                 Image.fromarray(pixels).save(path, "PNG")
-        rows.append((eye.image.name, *image.shape[:2], int(rv.sum()), int(faz.sum())))
+        rows.append((files.image.name, *image.shape[:2], int(rv.sum()), int(faz.sum())))
     with written_whole(out / "predictions.csv") as path, path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("image", "height_px", "width_px", "rv_px", "faz_px"))

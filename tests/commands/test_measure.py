@@ -120,7 +120,7 @@ def write_dicom(path, pixels, **elements):
 
 
 def test_images_and_dicom_through_a_network(tmp_path, capsys):
-    """Any weights do: what counts is that the row is that of the network's own masks."""
+    """Rows hold the values of the network's own masks, whatever its weights."""
     fields = network_fields({"name": "unet", "variant": "tiny", "dtype": "float32"}, 32)
     module = build_network("unet", fields)
     init = jax.jit(lambda key: module.init(key, jnp.zeros((1, 32, 32, 1)), train=False))
@@ -145,7 +145,7 @@ def test_images_and_dicom_through_a_network(tmp_path, capsys):
         assert float(row["um_per_px"]) == pytest.approx(20)
 
 
-def test_what_dicom_files_tell(tmp_path):
+def test_metadata_of_dicom_files(tmp_path):
     pixels = np.arange(12, dtype=np.uint16).reshape(3, 4) * 1000
     measures, anatomy, group = Dataset(), Dataset(), Dataset()
     measures.PixelSpacing, anatomy.FrameLaterality = [0.01, 0.015], "L"

@@ -1,4 +1,4 @@
-"""The files of one eye: its masks, or the image to predict them from."""
+"""The files of one image: its slabs, or masks of it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ PREDICTED = ("rv", "faz", "overlay")
 
 
 @dataclass(frozen=True)
-class EyeFiles:
-    """The files of one eye: an image or masks.
+class ImageFiles:
+    """The files of one image: its slabs, or masks of it.
 
     Attributes:
         id: file name without extension, and without _rv or _faz.
@@ -40,7 +40,7 @@ class EyeFiles:
 
     @property
     def images(self) -> tuple[Path, ...]:
-        """Files of the slabs, in order; () for an eye with masks."""
+        """Files of the slabs, in order; () if there are only masks."""
         return (self.image, *self.further) if self.image else ()
 
     def read_masks(self) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -56,11 +56,17 @@ class EyeFiles:
         """Reads the image: float32 [H, W] in [0, 1], or [H, W, C] for C slabs."""
         return read_slabs(self.images, _read)
 
-    def recorded(self) -> tuple[tuple[float, float] | None, str | None, str]:
-        """Reads pitch (down, across) in um, laterality, and the kind of file that holds them."""
+    def read_metadata(self) -> tuple[tuple[float, float] | None, str | None, str]:
+        """Reads what the files say about pixel pitch and laterality.
+
+        Returns:
+            pitch: (down, across) in um per pixel, or None if the files have none.
+            laterality: "OD", "OS", or None if the files have none.
+            kind: "DICOM" or "TIFF", the kind of file that was searched.
+        """
         if self.image and is_dicom(self.image):
-            eye = read_dicom(self.image)
-            return eye.um_per_px, eye.laterality, "DICOM"
+            dicom = read_dicom(self.image)
+            return dicom.um_per_px, dicom.laterality, "DICOM"
         paths = [path for path in (self.image, self.combined, self.rv, self.faz) if path]
         pitches = (tiff_pitch(path) for path in paths)
         return next((pitch for pitch in pitches if pitch), None), None, "TIFF"
@@ -70,7 +76,7 @@ def _read(path: Path) -> np.ndarray:
     return read_dicom(path).image if is_dicom(path) else read_image(path)
 
 
-def eyes_with_masks(rv: Path | None, faz: Path | None) -> list[EyeFiles]:
+def list_mask_pairs(rv: Path | None, faz: Path | None) -> list[ImageFiles]:
     """Pairs the masks of two folders by name.
 
     Args:
@@ -81,90 +87,90 @@ def eyes_with_masks(rv: Path | None, faz: Path | None) -> list[EyeFiles]:
         UserError: there is no mask, or the folders have no name in common.
     """
     if rv and faz and rv.is_file() and faz.is_file():
-        return [EyeFiles(without_ending(rv.stem, "_rv") or rv.stem, rv=rv, faz=faz)]
+        return [ImageFiles(without_ending(rv.stem, "_rv") or rv.stem, rv=rv, faz=faz)]
     rvs, fazs = _masks(rv, "_rv", "--rv"), _masks(faz, "_faz", "--faz")
     if rvs and fazs and not rvs.keys() & fazs.keys():
         raise UserError(
             f"No mask of --rv={rv} ({first_few(sorted(rvs))}) has the name of one of --faz={faz} "
-            f"({first_few(sorted(fazs))}); give both masks of an eye the same name."
+            f"({first_few(sorted(fazs))}); give both masks of an image the same name."
         )
     ids = sorted(rvs.keys() | fazs.keys(), key=id_key)
-    return [EyeFiles(id_, rv=rvs.get(id_), faz=fazs.get(id_)) for id_ in ids]
+    return [ImageFiles(id_, rv=rvs.get(id_), faz=fazs.get(id_)) for id_ in ids]
 
 
-def eyes_with_combined_masks(masks: Path) -> list[EyeFiles]:
+def list_combined_masks(masks: Path) -> list[ImageFiles]:
     """Lists the combined masks (0, 100 FAZ, 255 vessel) of a folder, or one file."""
     found = _masks(masks, "", "--masks")
-    return [EyeFiles(id_, combined=found[id_]) for id_ in sorted(found, key=id_key)]
+    return [ImageFiles(id_, combined=found[id_]) for id_ in sorted(found, key=id_key)]
 
 
-def eyes_with_images(given: Iterable[Path]) -> list[EyeFiles]:
+def list_images(given: Iterable[Path]) -> list[ImageFiles]:
     """Lists the images that a command line names.
 
     Pictures that `predict` wrote for others of these images are left out, and a line says so.
 
     Args:
         given: files; folders, whose images are taken in order; or, for networks that take several
-            slabs, the files of one eye separated by commas, or as many folders that hold the slabs
-            of the same eyes under the same names.
+            slabs, the slabs of one image separated by commas, or as many folders that hold the
+            slabs of each image under the same name.
 
     Raises:
-        UserError: a folder without images, two eyes with one name, or an eye that lacks a slab.
+        UserError: a folder without images, two images with one name, or an image that lacks a slab.
     """
-    eyes: dict[str, EyeFiles] = {}
-    for one in given:
-        for eye in _eyes_at(one):
-            if eye.id in eyes:
+    found: dict[str, ImageFiles] = {}
+    for argument in given:
+        for files in _images_at(argument):
+            if files.id in found:
                 raise UserError(
-                    f"{eyes[eye.id].image} and {eye.image} have the same name and would be one "
-                    "eye; rename one of them."
+                    f"{found[files.id].image} and {files.image} have the same name, and so would "
+                    "their results; rename one of them."
                 )
-            eyes[eye.id] = eye
-    kept = _without_predicted({id_: eye.image for id_, eye in eyes.items()})
-    return [eyes[id_] for id_ in kept]
+            found[files.id] = files
+    kept = _without_predicted({id_: files.image for id_, files in found.items()})
+    return [found[id_] for id_ in kept]
 
 
-def check_slab_count(eyes: Iterable[EyeFiles], slabs: Sequence[str], weights: Path) -> None:
-    """Raises a UserError unless every eye has one file per slab that the network takes.
+def check_slab_count(images: Iterable[ImageFiles], slabs: Sequence[str], weights: Path) -> None:
+    """Raises a UserError unless every image has one file per slab that the network takes.
 
     Args:
-        eyes: eyes that `eyes_with_images` returned.
+        images: images that `list_images` returned.
         slabs: names of the network's slabs; () for a network of one slab.
         weights: value of --weights, for the message.
     """
-    expected = f"{','.join(slabs)} of each eye in this order, with commas between the files"
-    for eye in eyes:
-        if len(eye.images) != (len(slabs) or 1):
+    expected = f"{','.join(slabs)} of each eye in this order, separated by commas"
+    for files in images:
+        if len(files.images) != (len(slabs) or 1):
             raise UserError(
-                f"{','.join(map(str, eye.images))} is {len(eye.images)} file(s), but "
+                f"{','.join(map(str, files.images))} is {len(files.images)} file(s), but "
                 f"--weights={weights} takes {expected if slabs else 'one image of each eye'}."
             )
 
 
-def _eyes_at(given: Path) -> list[EyeFiles]:
-    """The eyes that one argument names."""
-    # A name may hold a comma.
-    alone = given.exists() or "," not in str(given)
-    paths = [given] if alone else [Path(part) for part in str(given).split(",")]
+def _images_at(given: Path) -> list[ImageFiles]:
+    """The images that one argument names."""
+    # The name of one file may hold a comma.
+    is_one = given.exists() or "," not in str(given)
+    paths = [given] if is_one else [Path(part) for part in str(given).split(",")]
     are_folders = [path.is_dir() for path in paths]
     if not any(are_folders):
-        return [EyeFiles(paths[0].stem, image=paths[0], further=tuple(paths[1:]))]
+        return [ImageFiles(paths[0].stem, image=paths[0], further=tuple(paths[1:]))]
     if not all(are_folders):
         raise UserError(f"{given}: expected files or folders separated by commas, not both.")
-    slabs = [_images_of(path) for path in paths]
+    slabs = [_images_in(path) for path in paths]
     for path, files in zip(paths, slabs, strict=True):
         if lacking := sorted(slabs[0].keys() ^ files.keys()):
             raise UserError(
                 f"{first_few(lacking)}: {path} and {paths[0]} do not both hold an image with this "
-                "name; give the slabs of an eye the same name."
+                "name; give all slabs of an image the same name."
             )
     return [
-        EyeFiles(id_, image=image, further=tuple(files[id_] for files in slabs[1:]))
+        ImageFiles(id_, image=image, further=tuple(files[id_] for files in slabs[1:]))
         for id_, image in slabs[0].items()
     ]
 
 
-def _images_of(folder: Path) -> dict[str, Path]:
+def _images_in(folder: Path) -> dict[str, Path]:
     """All images of a folder by stem, sorted; DICOM files too."""
     files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
@@ -173,8 +179,8 @@ def _images_of(folder: Path) -> dict[str, Path]:
             continue
         if file.stem in files:
             raise UserError(
-                f"{files[file.stem]} and {file} have the same name and would be one eye; rename "
-                "one of them."
+                f"{files[file.stem]} and {file} have the same name, and so would their "
+                "results; rename one of them."
             )
         files[file.stem] = file
     if not files:
