@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+import re
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from s2a_jax.config.fields import field_hint
 from s2a_jax.config.values import flatten
 from s2a_jax.errors import UserError
 
@@ -108,8 +110,13 @@ def _call(path: Path, function: Callable[..., Any], *arguments: Any) -> Any:
         if _is_ours(frames[-1].filename, path):
             raise
         line = next((f.lineno for f in reversed(frames) if Path(f.filename) == path), None)
-        message = f"{_where(path, line)}: {type(error).__name__}: {error}"
-        raise UserError(message) from error
+        unknown = re.search(r'Key \\?"(\w+)\\?" does not exist', str(error))
+        if unknown and isinstance(error, AttributeError | KeyError):  # of a locked ConfigDict
+            reason = f"there is no field {unknown[1]}; "
+            reason += field_hint(_run_file(_DEFAULT).get_config(), unknown[1])
+        else:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UserError(f"{_where(path, line)}: {reason}") from error
 
 
 def _where(path: Path, line: int | None) -> str:

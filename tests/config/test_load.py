@@ -55,7 +55,7 @@ def test_a_configuration_of_ones_own(tmp_path):
             "    config = load_config('default')\n"
             "    config.train.epoch = 3\n"
             "    return config\n",
-            r"mine\.py, line 4: .*epoch",
+            r"mine\.py, line 4: there is no field epoch; did you mean config\.train\.epochs\?$",
         ),
     ],
 )
