@@ -48,8 +48,10 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
         program: what the usage calls the program; default: s2a-jax and the command.
     """
     signals.end_at_once()
-    _share_compiled_programs()
-    signals.leave(run(sys.argv[1:] if arguments is None else arguments, program))
+    given = sys.argv[1:] if arguments is None else arguments
+    if given and given[0] in COMMANDS:  # help and version leave nothing behind
+        _share_compiled_programs()
+    signals.leave(run(given, program))
 
 
 def run(arguments: Sequence[str], program: str | None = None) -> int:

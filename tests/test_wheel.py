@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from s2a_jax import __version__
+
 ROOT = Path(__file__).parent.parent
 BUILT_FROM = ("s2a_jax", "configs", "pyproject.toml", "requirements.txt", "README.md", "LICENSE")
 
@@ -41,7 +43,10 @@ def _run(command, **options):
 def test_nothing_but_the_package_is_installed(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert {name.partition("/")[0] for name in names} == {"s2a_jax", "s2a_jax-0.1.0.dist-info"}
+    assert {name.partition("/")[0] for name in names} == {
+        "s2a_jax",
+        f"s2a_jax-{__version__}.dist-info",
+    }
     modules = {path.relative_to(ROOT) for path in (ROOT / "s2a_jax").rglob("*.py")}
     missing = {str(path) for path in modules} - set(names)
     assert not missing
@@ -76,7 +81,7 @@ def test_from_an_empty_folder_to_numbers(program, run_environment, shared, tmp_p
     def run(*arguments):
         return _run([program, *arguments], cwd=tmp_path, env=environment)
 
-    assert run("--version") == "s2a-jax 0.1.0\n"
+    assert run("--version") == f"s2a-jax {__version__}\n"
     eyes = f"--config.data.synthetic.root={shared / 'eyes'}"
     output = run("train", "--config", "synthetic:smoke", "--workdir", "run", eyes)
     assert "test: s2anet" in output and (tmp_path / "run/report.html").is_file()

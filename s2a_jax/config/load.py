@@ -80,8 +80,8 @@ def _check_fields(config: Any, path: Path) -> None:
             f"{path}: get_config returns {type(config).__name__}; expected a ConfigDict, such as "
             "load_config('default') returns."
         )
-    expected = flatten(load_config("default"))
-    if missing := [name for name in expected if name not in flatten(config)]:
+    given = flatten(config)
+    if missing := [name for name in flatten(load_config("default")) if name not in given]:
         raise UserError(
             f"{path}: the configuration lacks config.{missing[0]}; start it from "
             "load_config('default') of s2a_jax.config.load."
