@@ -11,11 +11,11 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.progress import track
 
 from benchmarks.command_line import parser, positive
 from s2a_jax.biomarkers.measure import is_biomarker, measure
+from s2a_jax.console import make_console
 from s2a_jax.data.cases import Case
 from s2a_jax.data.selection import select_cases
 from s2a_jax.machine import cores
@@ -52,7 +52,7 @@ def measured(root: Path, subset: str, limit: int | None) -> list[dict[str, float
         selection = select_cases(root, split, "octa500", subset, limit=limit)
         cases += selection.cases
         pitches += selection.um_per_px
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     with ProcessPoolExecutor(cores(), mp_context=get_context("spawn")) as pool:
         rows = pool.map(measure_case, cases, pitches)
         return list(track(rows, subset, len(cases), console=console))

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 from PIL import Image
-from rich.console import Console
 
 from benchmarks.command_line import parser, positive
 from benchmarks.sim_to_real import add_real_eyes, check_real_eyes, measure
 from s2a_jax.config.load import load_config
 from s2a_jax.config.recipes import resolve
+from s2a_jax.console import make_console
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
 from s2a_jax.inference.segmenter import Segmenter
@@ -89,7 +89,7 @@ def main() -> int:
     for number, (name, (_, augmentation)) in enumerate(ROWS.items()):
         folder = options.out / f"{number}"
         config = _config(folder / "eyes", options, augmentation)
-        if code := train(resolve(config), Workdir(folder / "run"), Console(soft_wrap=True)):
+        if code := train(resolve(config), Workdir(folder / "run"), make_console(soft_wrap=True)):
             return code  # stopped: an unfinished network is no row of the table
         sets = measure(Segmenter.load_from_checkpoint(folder / "run"), options)
         table.append(

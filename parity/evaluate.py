@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rich.box
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from parity import images
 from parity.command import make_folder, need_torch
+from s2a_jax.console import make_console
 from s2a_jax.signals import leave, run_program
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def main() -> None:
 
     by_stage: dict[str, list[Difference]] = {}
     rows = []
-    console = Console(width=None if sys.stdout.isatty() else 110)
-    errors = Console(stderr=True)
+    console = make_console(width=None if sys.stdout.isatty() else 110)
+    errors = make_console(stderr=True)
     for case in track(cases, "Comparing", console=errors, disable=not errors.is_terminal):
         differences, probability = stages.compare(pair, case.image, rounding=options.rounding)
         for difference in differences:

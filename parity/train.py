@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
 
 from parity import images
 from parity.command import make_folder, need_torch
+from s2a_jax.console import make_console
 from s2a_jax.errors import UserError
 from s2a_jax.signals import leave, run_program
 
@@ -79,7 +79,7 @@ def main() -> None:
     pair = sides.build(options, np.stack([case.image for case in cases[: options.batch]]))
     make_folder(options.out)
 
-    console = Console(width=None if sys.stdout.isatty() else 110)
+    console = make_console(width=None if sys.stdout.isatty() else 110)
     console.print(
         f"{options.network}: {options.steps} steps of Adam, learning rate {options.learning_rate}, "
         f"batches of {options.batch} from {len(cases)} images of {height}x{width}."
@@ -108,14 +108,13 @@ def main() -> None:
             console.print(
                 f"step {step:3d}  "
                 + "  ".join(f"{name} {found[-1][0]:.6f}" for name, found in losses.items())
-                + f"  largest difference {gap:.1e}  ({left / 60:.0f} min left)",
-                highlight=False,
+                + f"  largest difference {gap:.1e}  ({left / 60:.0f} min left)"
             )
     curves = {name: np.array(found) for name, found in losses.items()}
     for other in list(runs)[1:]:
         gaps = np.abs(curves["PyTorch"] - curves[other]).max(axis=0)
         text = ", ".join(f"{name} {gap:.1e}" for name, gap in zip(NUMBERS, gaps, strict=True))
-        console.print(f"largest differences of {other} from PyTorch: {text}", highlight=False)
+        console.print(f"largest differences of {other} from PyTorch: {text}")
     plot(curves["PyTorch"], curves["JAX"], options.out / "losses.png")
     console.print(f"{options.out / 'losses.csv'}, {options.out / 'losses.png'}")
 

@@ -1,7 +1,9 @@
 """Command line: `python -m s2a_jax COMMAND`, or `s2a-jax COMMAND`."""
 
 import argparse
+import contextlib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ from typing import NoReturn
 
 from s2a_jax import __version__, signals
 from s2a_jax.errors import UserError
+from s2a_jax.files import check_name
 
 COMMANDS = {
     "train": "train or evaluate one configuration, or show what it would train on",
@@ -48,6 +51,8 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
         program: what the usage calls the program; default: s2a-jax and the command.
     """
     signals.end_at_once()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # no letter may end a command while it prints
+        sys.stdout.reconfigure(errors="backslashreplace")
     given = sys.argv[1:] if arguments is None else arguments
     if given and given[0] in COMMANDS:  # help and version leave nothing behind
         _share_compiled_programs()
@@ -81,8 +86,12 @@ def run_command(arguments: Sequence[str], program: str | None = None) -> int | N
         arguments, program: as for `main`.
 
     Raises:
-        UserError: an unknown command, flag, file or field.
+        UserError: an unknown command, flag, file or field, or a path that is not UTF-8.
     """
+    for text in arguments:
+        check_name(text)
+    with contextlib.suppress(FileNotFoundError):  # the current folder may be gone
+        check_name(os.getcwd())
     name, *flags = arguments or ["--help"]
     if name in ("-h", "--help"):
         width = max(map(len, COMMANDS)) + 2

@@ -1,10 +1,25 @@
-"""Files that appear only when they are complete."""
+"""Files: names that can be printed, and files that appear only when they are complete."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from s2a_jax.errors import UserError
+
+
+def check_name(path: str | Path) -> None:
+    """Raises a UserError for a path that is not UTF-8.
+
+    Such a file can be opened, but its name can neither be printed nor written to a table.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode(errors="backslashreplace")
+        raise UserError(
+            f"{shown}: the name of this file or folder is not valid UTF-8; rename it."
+        ) from None
 
 
 @contextlib.contextmanager

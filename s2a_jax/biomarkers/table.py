@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from s2a_jax.biomarkers.measure import is_biomarker
+from s2a_jax.console import make_console
 from s2a_jax.files import written_whole
 
 Row = Mapping[str, str | float]
@@ -46,8 +46,8 @@ def print_summary(rows: Sequence[Row]) -> None:
                 f"{values.min():.4g} to {values.max():.4g}",
             )
     # Wide enough for the names where the output is not a terminal.
-    console = Console()
-    Console(width=None if console.is_terminal else 100).print(table)
+    console = make_console()
+    make_console(width=None if console.is_terminal else 100).print(table)
 
 
 def _cell(value: str | float) -> str:

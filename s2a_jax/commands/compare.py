@@ -4,14 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from s2a_jax.comparison.output import write_comparison
 from s2a_jax.comparison.plan import ablation, make_plan, networks
 from s2a_jax.comparison.run import train_all
 from s2a_jax.config.fields import set_fields
 from s2a_jax.config.load import load_config, shipped_names
 from s2a_jax.config.recipes import resolve
+from s2a_jax.console import make_console
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import NETWORKS
 
@@ -85,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     if reference not in known:
         raise UserError(f"--reference={reference}: expected one of {', '.join(known)}.")
     runs = make_plan(config, variants, options.seeds, options.workdir)
-    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+    console = make_console(soft_wrap=True, width=None if sys.stdout.isatty() else 120)
     code, failed = train_all(runs, options.workdir / "logs", console)
     if code:
         return code

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from s2a_jax.commands.flags import check_out_folder, with_flags
+from s2a_jax.console import make_console
 from s2a_jax.data.cases import resized
 from s2a_jax.data.selection import Selection, select_cases
 from s2a_jax.data.sets import DATA_SETS, PREPARED, help_on_names, help_on_subsets, layer_of
@@ -123,14 +123,14 @@ def run(options: argparse.Namespace) -> None:
         other = slab or "the slab that --slab default chose"
         notes = (*notes, f"The network was trained on the slab {model.slab}, not on {other}.")
     subject = Subject(options.split, model.network, model.fields, None, notes)
-    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 110)
+    console = make_console(soft_wrap=True, width=None if sys.stdout.isatty() else 110)
     if out is None:
         console.print(make_tables(result, subject))
         return
     try:
         tables = write_results(result, subject, out)
-        with (out / "table.txt").open("w") as file:
-            Console(file=file, width=110).print(tables)
+        with (out / "table.txt").open("w", encoding="utf-8") as file:
+            make_console(file=file, width=110).print(tables)
     except OSError as error:
         raise UserError(f"Cannot write to --out={out}: {error}.") from error
     console.print(tables)

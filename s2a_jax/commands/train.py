@@ -9,6 +9,7 @@ from rich.console import Console
 from s2a_jax.config.fields import set_fields
 from s2a_jax.config.load import load_config, shipped_names
 from s2a_jax.config.recipes import resolve
+from s2a_jax.console import make_console
 from s2a_jax.data.load import data_slabs
 from s2a_jax.errors import UserError
 from s2a_jax.report.write import write_report
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     workdir = Workdir(options.workdir)
     config = resolve(read_config(options, workdir))
     # Tables need their width where the output goes to a file, too.
-    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 110)
+    console = make_console(soft_wrap=True, width=None if sys.stdout.isatty() else 110)
     if options.mode == "preview":
         return _preview(config, workdir, console)
     work = train if options.mode == "train" else evaluate_workdir

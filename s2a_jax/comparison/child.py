@@ -16,9 +16,9 @@ from s2a_jax import signals
 if __name__ == "__main__":
     signals.end_at_once()
 
-from rich.console import Console
 
 from s2a_jax.config.values import from_json
+from s2a_jax.console import make_console
 from s2a_jax.runs.workdir import Workdir
 from s2a_jax.training.loop import evaluate_workdir, train
 
@@ -28,7 +28,7 @@ def main() -> int:
     job = json.loads(sys.stdin.readline())
     work = evaluate_workdir if job["evaluate"] else train
     threading.Thread(target=_stop_with_parent, daemon=True).start()
-    workdir, console = Workdir(sys.argv[1]), Console(soft_wrap=True, width=110)
+    workdir, console = Workdir(sys.argv[1]), make_console(soft_wrap=True, width=110)
 
     def stopped() -> str:
         saved = "the last checkpoint" if workdir.has_checkpoint() else "nothing"

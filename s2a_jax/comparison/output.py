@@ -76,7 +76,7 @@ def write_comparison(
     if published:
         console.print(published_table(published))
         for sentence in citations(published):
-            console.print(sentence, markup=False)
+            console.print(sentence)
     else:
         console.print(without)
     pictures = f"dice.png, curves.png{f', cases/ ({len(sheets)})' if sheets else ''}"
@@ -154,7 +154,7 @@ def write_tables(
         without: sentence to state where nothing is published.
     """
     names = [field.name for field in dataclasses.fields(Row)]
-    with (folder / "table.csv").open("w", newline="") as file:
+    with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(names)
         writer.writerows([_number(getattr(row, name)) for name in names] for row in rows)
@@ -171,7 +171,7 @@ def write_tables(
         parts.append("\n".join(f"- {sentence}" for sentence in citations(published)))
     else:
         parts.append(without)
-    (folder / "table.md").write_text("\n\n".join(parts) + "\n")
+    (folder / "table.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def write_cases(
@@ -180,7 +180,7 @@ def write_cases(
     cases: Mapping[str, Mapping[str, Sequence[str]]],
 ) -> None:
     """Writes one row per run, split and case: Dice of both tasks, empty without a mask."""
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("network", "seed", "split", "id", "rv_dice", "faz_dice"))
         for result in results:

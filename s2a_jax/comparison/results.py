@@ -169,7 +169,7 @@ def _minutes(folder: Path) -> float | None:
 def _read_dice(path: Path) -> Dice:
     dice: Dice = {}
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         for task in TASKS:
             cells = {row["id"]: row[f"{task}_dice"] for row in rows}

@@ -64,8 +64,8 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
         )
     failed, evaluating = [], None
     bar = Progress(
-        BarColumn(), TextColumn("{task.description}"), console=console, transient=True,
-        disable=not console.is_terminal,
+        BarColumn(), TextColumn("{task.description}", markup=False), console=console,
+        transient=True, disable=not console.is_terminal,
     )  # fmt: skip
     with Interrupt() as interrupt, bar:
         task = bar.add_task("", total=len(todo))

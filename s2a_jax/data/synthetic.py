@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
 from rich.progress import track
 
+from s2a_jax.console import make_console
 from s2a_jax.data.entry import DataSet, Pitch, Subset, unknown_pitch
 from s2a_jax.data.layouts import OURS, list_slabs
 from s2a_jax.data.pairing import SPLITS, Listing
@@ -213,7 +213,7 @@ def _write_eye(folder: Path, name: str, eye: Eye, several: bool) -> None:
 
 def _make(recipes: Sequence[Recipe]) -> Iterator[Eye]:
     """Makes the eyes on all cores; a terminal shows a bar with the time left."""
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     shown = track(
         recipes, description="Making synthetic eyes", console=console,
         disable=not console.is_terminal,

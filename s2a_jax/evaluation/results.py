@@ -245,7 +245,7 @@ def _write_csv(scores: Scores, path: Path) -> None:
         for task, metrics in scores.values.items()
         for name, values in metrics.items()
     }
-    with written_whole(path) as partial, partial.open("w", newline="") as file:
+    with written_whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["id", *columns])
         for i, case in enumerate(scores.ids):

@@ -12,9 +12,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
 from rich.progress import track
 
+from s2a_jax.console import make_console
 from s2a_jax.errors import UserError
 from s2a_jax.evaluation.biomarker_agreement import Pairs, agreement, measure_both
 from s2a_jax.evaluation.counts import TASKS, count_pixels
@@ -148,7 +148,7 @@ def score_cases(predictions: Iterable[Prediction], total: int, settings: Setting
     rows: list[Row] = []
     pools: dict[str, Pool] = {}
     pitches = set()
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     shown = track(predictions, "Evaluating", total, console=console,
                   disable=not console.is_terminal)  # fmt: skip
     for prediction, row in _in_threads(shown, settings):

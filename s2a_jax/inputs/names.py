@@ -1,35 +1,68 @@
 """File and folder names: which files are images, and how names are compared.
 
 Comparisons of folder names ignore case, spaces, underscores and hyphens; comparisons of file
-extensions and of the endings `_rv` and `_faz` ignore case.
+extensions and of the endings `_rv` and `_faz` ignore case. All names are compared, shown and stored
+in the Unicode form NFC: a letter such as u-umlaut has two spellings, and macOS writes the other one
+(NFD). Files are opened by the path they have on disk.
 """
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from s2a_jax.errors import UserError
+from s2a_jax.files import check_name
 from s2a_jax.inputs.images import EXTENSIONS
+
+
+def nfc(name: str) -> str:
+    """A name in the Unicode form NFC."""
+    return unicodedata.normalize("NFC", name)
+
+
+def name_of(path: Path) -> str:
+    """File name in the form NFC.
+
+    Raises:
+        UserError: the path is not UTF-8.
+    """
+    check_name(path)
+    return nfc(path.name)
+
+
+def stem_of(path: Path) -> str:
+    """File name without its extension in the form NFC; raises what `name_of` raises."""
+    return Path(name_of(path)).stem
 
 
 def images_in(folder: Path | None, suffix: str = "") -> dict[str, Path]:
     """Image files <stem><suffix>.<extension> in `folder` by stem; {} without a folder.
 
     Raises:
-        UserError: two files have one stem.
+        UserError: two files have one stem, or a file's name is not UTF-8.
     """
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder is not None else ():
         # Archives made on some systems carry a hidden "._name" beside each file.
-        is_image = path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
-        stem = without_ending(path.stem, suffix)
-        if not is_image or stem is None:
+        if path.suffix.lower() not in EXTENSIONS or path.name.startswith("."):
+            continue
+        stem = without_ending(stem_of(path), suffix)
+        if stem is None:
             continue
         if stem in files:
             raise UserError(
-                f"{files[stem]} and {path} are two files for one image or mask; keep one of them."
+                f"{files[stem]} and {path} are two files for one image or mask"
+                f"{look_alike(files[stem], path)}; keep one of them."
             )
         files[stem] = path
     return files
+
+
+def look_alike(first: Path, second: Path) -> str:
+    """A remark about two files whose names differ in their Unicode form only; else empty."""
+    if first.name == second.name or nfc(first.name) != nfc(second.name):
+        return ""
+    return " (the same name in two Unicode forms, NFC and NFD)"
 
 
 def without_ending(stem: str, ending: str) -> str | None:
@@ -58,7 +91,7 @@ def child_folder(folder: Path, *names: str) -> Path | None:
 
 def fold_name(name: str) -> str:
     """Folder name in the form in which names are compared."""
-    return name.lower().translate({ord(character): None for character in " _-"})
+    return nfc(name).lower().translate({ord(character): None for character in " _-"})
 
 
 def id_key(stem: str) -> tuple[int, str]:
@@ -68,5 +101,16 @@ def id_key(stem: str) -> tuple[int, str]:
 
 def first_few(names: Sequence[str]) -> str:
     """The first five names, and the number of others, for messages."""
-    more = f" and {len(names) - 5} others" if len(names) > 5 else ""
+    more = f" and {counted(len(names) - 5, 'other')}" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
+
+
+def counted(count: int, one: str, several: str = "") -> str:
+    """A number and what it counts: "1 case", "2 cases".
+
+    Args:
+        count: the number.
+        one: singular; may go on with a verb, as "case has".
+        several: plural; default: the singular with an s.
+    """
+    return f"{count} {one if count == 1 else several or one + 's'}"

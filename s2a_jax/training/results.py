@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from s2a_jax.console import make_console
 from s2a_jax.convert.weights import save_weights
 from s2a_jax.data.cases import CaseSet, resize_set
 from s2a_jax.data.pipeline import evaluation_batches, record
@@ -114,7 +115,7 @@ def write_run_results(
     network, fields, slab = evaluator.description
     step, score = checkpoints.best
     variables = checkpoints.restore(step, setup.training.abstract).variables()
-    text = Console(file=io.StringIO(), width=110)
+    text = make_console(file=io.StringIO(), width=110)
     console.print(f"Best on validation: step {step}, sum of mean Dice {score:.4f}.")
 
     def pitch(name: str, native_size: tuple[int, int]) -> float | None:
@@ -133,7 +134,7 @@ def write_run_results(
         console.print(tables)
         text.print(tables)
     with written_whole(workdir.results / "table.txt") as partial:
-        partial.write_text(text.file.getvalue())
+        partial.write_text(text.file.getvalue(), encoding="utf-8")
     draw_overlays(
         evaluator,
         variables,

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tensorflow_datasets as tfds
-from rich.console import Console
 from rich.progress import Progress
 
+from s2a_jax.console import make_console
 from s2a_jax.data.cases import Case, check_combined, read_case
 from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.data.prepared.builders import (
@@ -64,7 +64,7 @@ def prepare(
     builder.skip_incomplete = skip_incomplete
     raw = raw.expanduser().absolute()
     listing = builder.listing(raw)
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     tfds.disable_progress_bar()
     folder = Path(builder.data_dir)
     existed = folder.is_dir()
@@ -103,7 +103,7 @@ def prepare(
     with written_whole(folder / "report.json") as path:
         path.write_text(json.dumps(report, indent=1))
     with written_whole(folder / "report.md") as path:
-        path.write_text("\n".join(lines) + "\n")
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
     done = "existed already and was not written again" if existed else "is written"
     print(f"\n{folder} {done}; train on it with --config.data.name=prepared "
