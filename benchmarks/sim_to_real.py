@@ -23,7 +23,7 @@ from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.errors import UserError
 from s2a_jax.evaluation.metrics import scores
 from s2a_jax.inference.segmenter import Segmenter
-from s2a_jax.inputs.images import read_image, resize_image
+from s2a_jax.inputs.images import read_image, read_picture, resize_image
 from s2a_jax.inputs.masks import binary_mask
 from s2a_jax.inputs.names import images_in
 from s2a_jax.signals import leave, run_program
@@ -132,7 +132,7 @@ def _octa25k(model: Segmenter, root: Path, half: str, size: int) -> Rows:
     masks, rows = images_in(root / "faz"), []
     for name, path in images_in(root / "image").items():
         if name.startswith(half):
-            image, truth = read_image(path), binary_mask(masks[name], threshold=128)
+            image, truth = read_image(path), binary_mask(read_picture(masks[name]), 128)
             probability = model.predict_proba(resize_image(image, (size, size)))["faz"]
             rows.append((name, _dice(resize_image(probability, image.shape) >= 0.5, truth)))
     return rows

@@ -8,7 +8,7 @@ import numpy as np
 
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.images import read_image, resize_image, to_unit_float
+from s2a_jax.inputs.images import read_image, read_picture, resize_image, to_unit_float
 from s2a_jax.inputs.masks import binary_mask, resize_mask
 from s2a_jax.inputs.names import images_in
 
@@ -89,7 +89,7 @@ def _read(path: Path, masks: dict[str, Path], size: int | None) -> Case:
     image = to_unit_float(read_image(path))
     truth = {}
     for task, mask_path in masks.items():
-        mask = binary_mask(mask_path)
+        mask = binary_mask(read_picture(mask_path))
         if mask.shape != image.shape:
             raise UserError(f"{mask_path} has shape {mask.shape}, but {path} has {image.shape}.")
         truth[task] = mask

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.progress import track
 
 from s2a_jax.biomarkers.magnification import REFERENCE_AXIAL_LENGTH_MM, bennett_factor
 from s2a_jax.biomarkers.measure import isotropic_pitch, measure, parse_laterality
 from s2a_jax.biomarkers.table import print_summary, write_rows
 from s2a_jax.commands.flags import check_out_folder, make_out_folder
+from s2a_jax.console import make_console
 from s2a_jax.errors import UserError
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.eye_table import EyeRow, read_eyes
@@ -24,6 +24,7 @@ from s2a_jax.inputs.image_files import (
     list_mask_pairs,
 )
 from s2a_jax.inputs.names import first_few
+from s2a_jax.inputs.notes import Note, note_lines
 from s2a_jax.inputs.pitch import FIELD_MM, UM_PER_PX, check_range
 
 _SOURCES = {
@@ -109,17 +110,19 @@ def run(options: argparse.Namespace) -> None:
     files = _files(options)
     rows = read_eyes(options.eyes) if options.eyes else {}
     _check_ids(files, rows, options.eyes)
-    for one in files:  # a file that cannot be read fails before the long work
-        one.read_image() if one.image else one.read_masks()
-    eyes = [_known(one, rows.get(one.id, EyeRow()), options) for one in files]
-    masks_of = _predictor(options.weights, files) if options.weights else ImageFiles.read_masks
-    console = Console(stderr=True)
+    # All files are read first: one that cannot be read fails before the long work.
+    notes: list[Note] = []
+    eyes = [_known(one, rows.get(one.id, EyeRow()), options, notes) for one in files]
+    masks_of = _predictor(options.weights, files) if options.weights else _given_masks
+    console = make_console(stderr=True)
     table = []
     for eye in track(eyes, "Measuring", console=console, disable=not console.is_terminal):
         table.append(_measure(eye, masks_of, options.reference_axial_length_mm))
     make_out_folder(options.out.parent)
     write_rows(options.out, table)
     print_summary(table)
+    for line in note_lines(notes):
+        print(line)
     for name, column, is_asked in (
         ("vessel mask", "vessel_density", options.rv or not options.faz),
         ("FAZ", "faz_perimeter_mm", options.faz or not options.rv),
@@ -166,20 +169,23 @@ def _check_ids(files: list[ImageFiles], rows: dict[str, EyeRow], path: Path | No
             print(f"{len(missing)} {text}: {first_few(missing)}.")
 
 
-def _known(files: ImageFiles, row: EyeRow, options: argparse.Namespace) -> _Eye:
-    """Takes pitch, laterality and axial length from the table, else the flags, else the file."""
+def _known(files: ImageFiles, row: EyeRow, options: argparse.Namespace, notes: list[Note]) -> _Eye:
+    """Takes pitch, laterality and axial length from the table, else the flags, else the file.
+
+    Adds the notes of reading the files to `notes`.
+    """
     try:
-        recorded_pitch, recorded_laterality, kind = files.read_metadata()
+        contents = files.read()
+        notes += contents.notes
         if row.um_per_px is not None:
             pitch, source = row.um_per_px, "eyes"
         elif options.um_per_px is not None:
             pitch, source = options.um_per_px, "um-per-px"
         elif options.field_mm is not None:
-            masks = [files.read_image()] if files.image else files.read_masks()
-            shape = next(mask.shape[:2] for mask in masks if mask is not None)
-            pitch, source = tuple(options.field_mm * 1000 / side for side in shape), "field-mm"
-        elif recorded_pitch is not None:
-            pitch, source = recorded_pitch, kind
+            pitch = tuple(options.field_mm * 1000 / side for side in contents.size)
+            source = "field-mm"
+        elif contents.um_per_px is not None:
+            pitch, source = contents.um_per_px, contents.pitch_kind
         else:
             raise UserError(
                 "The pixel pitch is unknown; give --um-per-px or --field-mm, a column um_per_px in "
@@ -191,12 +197,12 @@ def _known(files: ImageFiles, row: EyeRow, options: argparse.Namespace) -> _Eye:
         if axial_length is not None:  # raises if it is out of range
             bennett_factor(axial_length, options.reference_axial_length_mm)
         laterality = parse_laterality(row.laterality or options.laterality)
-        if laterality and recorded_laterality and laterality != recorded_laterality:
+        if laterality and contents.laterality and laterality != contents.laterality:
             raise UserError(
-                f"The file says {recorded_laterality}, --eyes or --laterality says {laterality}; "
+                f"The file says {contents.laterality}, --eyes or --laterality says {laterality}; "
                 "correct the wrong one, since nasal and temporal depend on it."
             )
-        laterality = laterality or recorded_laterality
+        laterality = laterality or contents.laterality
         um_per_px = isotropic_pitch(pitch)
         low, high = UM_PER_PX
         if not low <= um_per_px <= high:
@@ -214,7 +220,12 @@ def _predictor(
 ) -> Callable[[ImageFiles], tuple[np.ndarray, np.ndarray]]:
     model = Segmenter.load_from_checkpoint(weights)
     check_slab_count(files, model.slabs, weights)
-    return lambda files: model.predict(files.read_image())
+    return lambda files: model.predict(files.read().image)
+
+
+def _given_masks(files: ImageFiles) -> tuple[np.ndarray | None, np.ndarray | None]:
+    contents = files.read()
+    return contents.rv, contents.faz
 
 
 def _measure(

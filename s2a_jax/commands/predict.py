@@ -6,15 +6,17 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
 from rich.progress import track
 
 from s2a_jax.commands.flags import check_out_folder, make_out_folder
+from s2a_jax.console import make_console
 from s2a_jax.errors import UserError
 from s2a_jax.evaluation.pictures import overlay
 from s2a_jax.files import written_whole
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.image_files import PREDICTED, check_slab_count, list_images
+from s2a_jax.inputs.names import counted, name_of
+from s2a_jax.inputs.notes import note_lines
 from s2a_jax.inputs.slabs import first_slab
 
 
@@ -55,24 +57,27 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f"--threshold={threshold} is outside [0, 1].")
     check_out_folder(out, out)
     images = list_images(options.images)
-    for files in images:  # a file that cannot be read fails before anything is written
-        files.read_image()
+    # A file that cannot be read fails before anything is written.
+    notes = note_lines(note for files in images for note in files.read().notes)
     model = Segmenter.load_from_checkpoint(options.weights)
     check_slab_count(images, model.slabs, options.weights)
     make_out_folder(out)
     rows = []
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     for files in track(images, "Segmenting", console=console, disable=not console.is_terminal):
-        image = files.read_image()
+        image = files.read().image
         rv, faz = model.predict(image, threshold=threshold)
         masks = (mask.astype(np.uint8) * 255 for mask in (rv, faz))
         pictures = (*masks, overlay(first_slab(image), rv, faz))
         for name, pixels in zip(PREDICTED, pictures, strict=True):
             with written_whole(out / f"{files.id}_{name}.png") as path:
                 Image.fromarray(pixels).save(path, "PNG")
-        rows.append((files.image.name, *image.shape[:2], int(rv.sum()), int(faz.sum())))
-    with written_whole(out / "predictions.csv") as path, path.open("w", newline="") as file:
+        rows.append((name_of(files.image), *image.shape[:2], int(rv.sum()), int(faz.sum())))
+    table = out / "predictions.csv"
+    with written_whole(table) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("image", "height_px", "width_px", "rv_px", "faz_px"))
         writer.writerows(rows)
-    print(f"{len(rows)} image{'s' * (len(rows) != 1)} -> {out}")
+    for line in notes:
+        print(line)
+    print(f"{counted(len(rows), 'image')} -> {out}")

@@ -4,18 +4,19 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from rich.console import Console
 from rich.progress import Progress
 
+from s2a_jax.console import make_console
 from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.contents import read_contents
 from s2a_jax.inputs.images import unit_pixels
-from s2a_jax.inputs.masks import FAZ_VALUE, binary_mask, class_mask, combined_mask, resize_mask
-from s2a_jax.inputs.slabs import read_slabs, resize_slabs
+from s2a_jax.inputs.masks import FAZ_VALUE, resize_mask
+from s2a_jax.inputs.notes import Note
+from s2a_jax.inputs.slabs import resize_slabs
 
 _THREADS = 4
 _QUIET_SECONDS = 1.0  # a progress bar appears only after this time
@@ -34,7 +35,8 @@ class CaseSet:
         faz: uint8 [N, H, W] in {0, 1}, foveal avascular zone; all 0 where `has_faz` is false.
         has_rv: bool [N], whether the case has a vessel mask.
         has_faz: bool [N], whether the case has a FAZ mask.
-        native_sizes: int32 [N, 2], height and width of the files in pixels.
+        native_sizes: int32 [N, 2], height and width of the files in (square) pixels.
+        notes: what reading the files had to change or choose.
     """
 
     ids: tuple[str, ...]
@@ -44,6 +46,7 @@ class CaseSet:
     has_rv: np.ndarray
     has_faz: np.ndarray
     native_sizes: np.ndarray
+    notes: tuple[Note, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -70,6 +73,7 @@ def concatenate(sets: Sequence[CaseSet]) -> CaseSet:
         has_rv=np.concatenate([cases.has_rv for cases in sets]),
         has_faz=np.concatenate([cases.has_faz for cases in sets]),
         native_sizes=np.concatenate([cases.native_sizes for cases in sets]),
+        notes=tuple(note for cases in sets for note in cases.notes),
     )
 
 
@@ -99,13 +103,15 @@ class Case(NamedTuple):
         image: float32 in [0, 1], or uint8, [H, W], or [H, W, C] with C > 1 slabs.
         rv: bool [H, W].
         faz: bool [H, W].
-        native_size: height and width of the files in pixels.
+        native_size: height and width of the files in (square) pixels.
+        notes: what reading the files had to change or choose.
     """
 
     image: np.ndarray
     rv: np.ndarray | None
     faz: np.ndarray | None
     native_size: tuple[int, int]
+    notes: tuple[Note, ...] = ()
 
 
 def read_case(files: CaseFiles) -> Case:
@@ -114,21 +120,15 @@ def read_case(files: CaseFiles) -> Case:
     Raises:
         UserError: a file cannot be read, has unexpected values, or a mask or slab has another size.
     """
-    image = read_slabs([files.image, *files.further])
-    rv, faz = None, None
-    if files.combined is not None:
-        rv, faz = combined_mask(files.combined)
-        _check_size(files.combined, rv, files.image, image)
-    if files.classes is not None:
-        rv, faz = class_mask(files.classes)
-        _check_size(files.classes, rv, files.image, image)
-    if files.rv is not None:
-        rv = binary_mask(files.rv, files.threshold)
-        _check_size(files.rv, rv, files.image, image)
-    if files.faz is not None:
-        faz = binary_mask(files.faz, files.threshold)
-        _check_size(files.faz, faz, files.image, image)
-    return Case(image, rv, faz, image.shape[:2])
+    contents = read_contents(
+        [files.image, *files.further],
+        rv=files.rv,
+        faz=files.faz,
+        combined=files.combined,
+        classes=files.classes,
+        threshold=files.threshold,
+    )
+    return Case(contents.image, contents.rv, contents.faz, contents.size, contents.notes)
 
 
 def resized(case: Case, size: int | None) -> Case:
@@ -140,7 +140,7 @@ def resized(case: Case, size: int | None) -> Case:
     if size is not None and image.shape[:2] != (size, size):
         image = resize_slabs(unit_pixels(image), (size, size))
         rv, faz = (None if mask is None else resize_mask(mask, (size, size)) for mask in (rv, faz))
-    return Case(_compact(image), rv, faz, case.native_size)
+    return Case(_compact(image), rv, faz, case.native_size, case.notes)
 
 
 def stacked(ids: Sequence[str], cases: Sequence[Case], size: int, slabs: int = 1) -> CaseSet:
@@ -162,6 +162,7 @@ def stacked(ids: Sequence[str], cases: Sequence[Case], size: int, slabs: int = 1
         has_rv=np.array([case.rv is not None for case in cases], bool),
         has_faz=np.array([case.faz is not None for case in cases], bool),
         native_sizes=np.array([case.native_size for case in cases], np.int32).reshape(-1, 2),
+        notes=tuple(note for case in cases for note in case.notes),
     )
 
 
@@ -185,15 +186,6 @@ def resize_set(cases: CaseSet, size: int) -> CaseSet:
     rows = zip(cases.images, masks, cases.native_sizes, strict=True)
     resized_cases = [resized(Case(image, *pair, tuple(side)), size) for image, pair, side in rows]
     return stacked(cases.ids, resized_cases, size)
-
-
-def _check_size(mask_path: Path, mask: np.ndarray, image_path: Path, image: np.ndarray) -> None:
-    if mask.shape != image.shape[:2]:
-        mask_size, image_size = (f"{array.shape[1]}x{array.shape[0]}" for array in (mask, image))
-        raise UserError(
-            f"The mask {mask_path} is {mask_size} pixels but its image {image_path} is "
-            f"{image_size} (width x height); a mask must have the size of its image."
-        )
 
 
 def check_combined(files: Sequence[CaseFiles], cases: Sequence[Case]) -> None:
@@ -229,7 +221,7 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 def _with_progress(cases: Iterable[Case], total: int) -> Iterator[Case]:
     """Yields `cases`; a terminal shows a bar once that takes long."""
     start = time.monotonic()
-    progress = Progress(console=Console(stderr=True), transient=True)
+    progress = Progress(console=make_console(stderr=True), transient=True)
     task = progress.add_task("Reading images", total=total)
     is_shown = False
     try:

@@ -12,6 +12,8 @@ from s2a_jax.data.pairing import SPLITS
 from s2a_jax.data.sets import PREPARED, find_data_set, synthetic_slabs
 from s2a_jax.data.synthetic_source import EyeSource
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.names import counted
+from s2a_jax.inputs.notes import note_lines
 from s2a_jax.inputs.slabs import slab_names
 
 
@@ -133,7 +135,7 @@ def load_run_data(config: Mapping[str, Any]) -> RunData:
         )
     if len(sources) > 1:
         notes += [
-            f"{ranges[name][1]:.0%} of the training cases come from {name}: {len(part)} cases, "
+            f"{ranges[name][1]:.0%} of the training cases come from {name}: {counted(len(part), 'case')}, "
             f"{int(part.has_rv.sum())} with RV, {int(part.has_faz.sum())} with FAZ masks."
             for name, part in parts.items()
             if eyes is None or name != "synthetic"
@@ -141,7 +143,9 @@ def load_run_data(config: Mapping[str, Any]) -> RunData:
     splits["train"] = train = concatenate(list(parts.values()))
     resized = sum(int((cases.native_sizes != size).any(axis=1).sum()) for cases in splits.values())
     if resized:
-        notes.append(f"{resized} images of another size were resized to {size}x{size} pixels.")
+        images = counted(resized, "image of another size was", "images of another size were")
+        notes.append(f"{images} resized to {size}x{size} pixels.")
+    notes += note_lines(note for cases in splits.values() for note in cases.notes)
     if slabs:
         notes.append(f"A case has {len(slabs)} slabs, in this order: {', '.join(slabs)}.")
     return RunData(

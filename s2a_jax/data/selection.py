@@ -12,6 +12,7 @@ from s2a_jax.data.pairing import SPLITS, Listing
 from s2a_jax.data.sets import DATA_SETS, PREPARED, find_data_set, own_names, recognise
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import child_folder, fold_name
+from s2a_jax.inputs.notes import note_lines
 from s2a_jax.inputs.slabs import SlabError, slab_names
 
 _HELP = "Give --data=DIR, a data set in one of the layouts that data/README.md describes."
@@ -208,6 +209,7 @@ def _selection(
         )
     pitches = tuple(pitch(name, case.native_size) for name, case in pairs)
     cases = tuple(case for _, case in pairs)
+    notes = (*notes, *note_lines(note for case in cases for note in case.notes))
     return Selection(tuple(ids[: len(cases)]), cases, pitches, notes)
 
 

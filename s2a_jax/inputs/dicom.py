@@ -1,34 +1,32 @@
 """En-face OCTA images in DICOM files: pixels, pitch and laterality."""
 
-from dataclasses import dataclass
+import logging
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.images import to_unit_float
+from s2a_jax.inputs.dicom_grey import displayed
+from s2a_jax.inputs.picture import Picture
 
 EXTENSIONS = (".dcm", ".dicom")
-
-
-@dataclass(frozen=True)
-class DicomEye:
-    """One eye in a DICOM file.
-
-    Attributes:
-        image: float32 [H, W] in [0, 1].
-        um_per_px: (down, across), or None if the file has none.
-        laterality: "OD", "OS" or None.
-    """
-
-    image: np.ndarray
-    um_per_px: tuple[float, float] | None
-    laterality: str | None
+_MARK = b"DICM"  # after a preamble of 128 bytes
+_GROUPS = (b"\x02\x00", b"\x08\x00")  # the first groups of a file without a preamble
+_PACKAGES = {
+    "1.2.840.10008.1.2.4.90": "pylibjpeg pylibjpeg-openjpeg",  # JPEG 2000, Lossless Only
+    "1.2.840.10008.1.2.4.91": "pylibjpeg pylibjpeg-openjpeg",
+    "1.2.840.10008.1.2.4.201": "pylibjpeg pylibjpeg-openjpeg",  # High-Throughput JPEG 2000
+    "1.2.840.10008.1.2.4.202": "pylibjpeg pylibjpeg-openjpeg",
+    "1.2.840.10008.1.2.4.203": "pylibjpeg pylibjpeg-openjpeg",
+}
+"""Transfer syntax -> packages that decode it; the others of JPEG need pylibjpeg-libjpeg."""
 
 
 def is_dicom(path: str | Path) -> bool:
-    """Whether a file has the name or the preamble of DICOM; such files often have no extension."""
+    """Whether a file has the name or the beginning of DICOM; such files often have no extension."""
     path = Path(path)
     if path.suffix.lower() in EXTENSIONS:
         return True
@@ -36,24 +34,26 @@ def is_dicom(path: str | Path) -> bool:
         return False
     try:
         with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
+            head = file.read(132)
     except OSError:  # reading the pixels reports it
         return False
+    return head[128:] == _MARK or head[:2] in _GROUPS
 
 
-def read_dicom(path: str | Path) -> DicomEye:
-    """Reads a single-frame image, such as Ophthalmic OCT En Face Image Storage.
+def read_dicom(path: Path) -> Picture:
+    """Reads a file with one image, such as Ophthalmic OCT En Face Image Storage.
 
-    Values are divided by the largest value of the stored bits; MONOCHROME1 is inverted. The pitch
-    comes from Pixel Spacing at the top level or in the functional groups, the laterality from
-    Image Laterality, Laterality, or Frame Laterality in the functional groups.
+    Grey values pass through the Modality LUT, the VOI LUT or window, and the inversion that
+    Presentation LUT Shape or MONOCHROME1 asks for; PALETTE COLOR becomes RGB. The pitch comes from
+    Pixel Spacing at the top level or in the functional groups, the laterality from Image
+    Laterality, Laterality, or Frame Laterality in the functional groups.
 
     Args:
-        path: a DICOM file.
+        path: an existing file.
 
     Raises:
-        UserError: pydicom is not installed, the file is missing or damaged, or it holds several
-            frames or signed values.
+        UserError: pydicom or a decoder is not installed, the file is damaged or no DICOM image, or
+            it holds several frames or an attribute that cannot be used.
     """
     try:
         import pydicom
@@ -61,59 +61,130 @@ def read_dicom(path: str | Path) -> DicomEye:
         raise UserError(
             f"Reading {path} needs pydicom: pip install 's2a_jax[dicom]', or pip install pydicom."
         ) from None
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"The DICOM file {path} does not exist; check its path.")
+    # pydicom warns about what it repairs; what it cannot repair it raises.
+    warnings.filterwarnings("ignore", module="pydicom")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     try:
-        data = pydicom.dcmread(path)
-        frames = int(data.get("NumberOfFrames") or 1)
-        pixels = data.pixel_array if frames == 1 else None
+        # Without `force`, pydicom refuses files that lack the preamble, as old exports do.
+        data = pydicom.dcmread(path, force=True)
+        is_image = "PixelData" in data and "Rows" in data
     except Exception as error:  # pydicom raises almost anything for damaged files
+        raise _damaged(path, error) from error
+    if not is_image:
         raise UserError(
-            f"The DICOM file {path} cannot be read, it may be damaged or cut short "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); copy or "
-            "export it again."
-        ) from error
-    if pixels is None:
-        raise UserError(
-            f"{path} holds {frames} frames, a volume; export the en-face image of one slab."
+            f"{path} is no DICOM file with an image: it has no Pixel Data, or it is damaged or cut "
+            "short; export the en-face image again."
         )
-    if pixels.dtype.kind != "u":
-        raise UserError(
-            f"{path} holds {pixels.dtype} values where unsigned ones are expected; export the "
-            "en-face image with 8 or 16 bits."
-        )
-    scaled = pixels / np.float32(2 ** int(data.BitsStored) - 1)
-    image = to_unit_float(np.clip(scaled, 0, 1))
-    if data.get("PhotometricInterpretation") == "MONOCHROME1":
-        image = 1 - image
-    return DicomEye(image, _pitch(data), _laterality(data))
+    _check_frames(data, path)
+    _complete_syntax(data)
+    _check_decoder(data, path)
+    try:
+        stored = data.pixel_array
+    except Exception as error:
+        raise _damaged(path, error) from error
+    if stored.ndim == 3 and stored.shape[0] == 1:
+        stored = stored[0]
+    pixels, white, notes = displayed(stored, data, list(_groups(data)), path)
+    pitch = _pitch(data, path)
+    aspect = pitch[0] / pitch[1] if pitch else _aspect(data, path)
+    laterality = _laterality(data)
+    return Picture(path, pixels, white, "DICOM", None, pitch, aspect, laterality, notes)
 
 
-def _functional_groups(data: Any) -> list[Any]:
-    """The functional groups shared by all frames, then those of the first frame."""
-    shared = data.get("SharedFunctionalGroupsSequence") or []
-    each = data.get("PerFrameFunctionalGroupsSequence") or []
-    return [*list(shared)[:1], *list(each)[:1]]
+def _damaged(path: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UserError(
+        f"The DICOM file {path} cannot be read, it may be damaged or cut short ({reason}); copy or "
+        "export it again."
+    )
 
 
-def _pitch(data: Any) -> tuple[float, float] | None:
-    measures = [
-        item
-        for group in _functional_groups(data)
-        for item in group.get("PixelMeasuresSequence", [])
+def _groups(data: Any) -> Iterator[Any]:
+    """The functional groups of the first frame, then those shared by all frames."""
+    for name in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+        yield from list(data.get(name) or [])[:1]
+
+
+def _check_frames(data: Any, path: Path) -> None:
+    frames = int(data.get("NumberOfFrames") or 1)
+    if frames == 1:
+        return
+    labels = [
+        str(content.get("FrameLabel") or content.get("FrameComments") or "").strip()
+        for group in data.get("PerFrameFunctionalGroupsSequence") or []
+        for content in list(group.get("FrameContentSequence") or [])[:1]
     ]
+    listed = ", ".join(f"{i} {label}" for i, label in enumerate(labels, start=1) if label)
+    raise UserError(
+        f"{path} holds {frames} frames{f' ({listed})' if listed else ''} where one image is "
+        "expected; export the en-face image of one slab."
+    )
+
+
+def _complete_syntax(data: Any) -> None:
+    """Adds the transfer syntax that a file without a preamble was read with."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if "TransferSyntaxUID" not in data.file_meta:
+        is_implicit, is_little_endian = data.original_encoding
+        explicit = ExplicitVRLittleEndian if is_little_endian else ExplicitVRBigEndian
+        data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if is_implicit else explicit
+
+
+def _check_decoder(data: Any, path: Path) -> None:
+    """Raises a UserError unless the compression of the pixels can be read."""
+    from pydicom.pixels import get_decoder
+
+    syntax = data.file_meta.TransferSyntaxUID
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        raise UserError(
+            f"{path} is stored as {syntax.name}, which is not read; export it uncompressed or as "
+            "JPEG 2000."
+        ) from None
+    if not decoder.is_available:
+        packages = _PACKAGES.get(syntax, "pylibjpeg pylibjpeg-libjpeg")
+        raise UserError(
+            f"{path} is compressed as {syntax.name}, for which a decoder is missing: pip install "
+            f"{packages}, or export the image uncompressed."
+        )
+
+
+def _numbers(value: Any, name: str, path: Path) -> tuple[float, float]:
+    """Two positive numbers of an attribute."""
+    try:
+        down, across = (float(part) for part in value)
+    except (TypeError, ValueError):
+        down, across = 0.0, 0.0
+    if not (0 < down < np.inf and 0 < across < np.inf):
+        raise UserError(
+            f"{path}: the attribute {name} is {value!r}; expected two positive numbers, rows then "
+            "columns. Export the image again, or as PNG with --um-per-px."
+        )
+    return down, across
+
+
+def _pitch(data: Any, path: Path) -> tuple[float, float] | None:
+    measures = [item for group in _groups(data) for item in group.get("PixelMeasuresSequence", [])]
     for item in (data, *measures):
         spacing = item.get("PixelSpacing")
-        if spacing:
-            return float(spacing[0]) * 1000, float(spacing[1]) * 1000  # mm between rows, columns
+        if spacing not in (None, ""):
+            down, across = _numbers(spacing, "Pixel Spacing", path)  # mm between rows, columns
+            return down * 1000, across * 1000
     return None
 
 
+def _aspect(data: Any, path: Path) -> float:
+    ratio = data.get("PixelAspectRatio")
+    if ratio in (None, ""):
+        return 1.0
+    down, across = _numbers(ratio, "Pixel Aspect Ratio", path)
+    return down / across
+
+
 def _laterality(data: Any) -> str | None:
-    frames = [
-        item for group in _functional_groups(data) for item in group.get("FrameAnatomySequence", [])
-    ]
+    frames = [item for group in _groups(data) for item in group.get("FrameAnatomySequence", [])]
     found = [data.get("ImageLaterality"), data.get("Laterality")]
     found += [item.get("FrameLaterality") for item in frames]
     return next(({"R": "OD", "L": "OS"}[side] for side in found if side in ("R", "L")), None)

@@ -4,15 +4,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.dicom import is_dicom, read_dicom
-from s2a_jax.inputs.images import EXTENSIONS, read_image
-from s2a_jax.inputs.masks import binary_mask, combined_mask
-from s2a_jax.inputs.names import first_few, id_key, images_in, without_ending
-from s2a_jax.inputs.slabs import read_slabs
-from s2a_jax.inputs.tiff import tiff_pitch
+from s2a_jax.inputs.contents import Contents, read_contents
+from s2a_jax.inputs.dicom import is_dicom
+from s2a_jax.inputs.images import EXTENSIONS
+from s2a_jax.inputs.names import (
+    counted,
+    first_few,
+    id_key,
+    images_in,
+    look_alike,
+    name_of,
+    stem_of,
+    without_ending,
+)
 
 PREDICTED = ("rv", "faz", "overlay")
 """`predict` writes <image>_<one of these>.png for every image."""
@@ -23,7 +28,7 @@ class ImageFiles:
     """The files of one image: its slabs, or masks of it.
 
     Attributes:
-        id: file name without extension, and without _rv or _faz.
+        id: file name without extension, and without _rv or _faz, in the Unicode form NFC.
         rv: vessel mask.
         faz: FAZ mask.
         combined: mask of both (0, 100 FAZ, 255 vessel).
@@ -43,37 +48,15 @@ class ImageFiles:
         """Files of the slabs, in order; () if there are only masks."""
         return (self.image, *self.further) if self.image else ()
 
-    def read_masks(self) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Reads the masks (rv, faz): bool [H, W], or None for a missing one."""
-        if self.combined:
-            return combined_mask(self.combined)
-        return (
-            binary_mask(self.rv) if self.rv else None,
-            binary_mask(self.faz) if self.faz else None,
-        )
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files, images first."""
+        masks = (self.combined, self.rv, self.faz)
+        return (*self.images, *(path for path in masks if path is not None))
 
-    def read_image(self) -> np.ndarray:
-        """Reads the image: float32 [H, W] in [0, 1], or [H, W, C] for C slabs."""
-        return read_slabs(self.images, _read)
-
-    def read_metadata(self) -> tuple[tuple[float, float] | None, str | None, str]:
-        """Reads what the files say about pixel pitch and laterality.
-
-        Returns:
-            pitch: (down, across) in um per pixel, or None if the files have none.
-            laterality: "OD", "OS", or None if the files have none.
-            kind: "DICOM" or "TIFF", the kind of file that was searched.
-        """
-        if self.image and is_dicom(self.image):
-            dicom = read_dicom(self.image)
-            return dicom.um_per_px, dicom.laterality, "DICOM"
-        paths = [path for path in (self.image, self.combined, self.rv, self.faz) if path]
-        pitches = (tiff_pitch(path) for path in paths)
-        return next((pitch for pitch in pitches if pitch), None), None, "TIFF"
-
-
-def _read(path: Path) -> np.ndarray:
-    return read_dicom(path).image if is_dicom(path) else read_image(path)
+    def read(self) -> Contents:
+        """Reads all files; see `read_contents`."""
+        return read_contents(self.images, rv=self.rv, faz=self.faz, combined=self.combined)
 
 
 def list_mask_pairs(rv: Path | None, faz: Path | None) -> list[ImageFiles]:
@@ -87,7 +70,8 @@ def list_mask_pairs(rv: Path | None, faz: Path | None) -> list[ImageFiles]:
         UserError: there is no mask, or the folders have no name in common.
     """
     if rv and faz and rv.is_file() and faz.is_file():
-        return [ImageFiles(without_ending(rv.stem, "_rv") or rv.stem, rv=rv, faz=faz)]
+        stem = stem_of(rv)
+        return [ImageFiles(without_ending(stem, "_rv") or stem, rv=rv, faz=faz)]
     rvs, fazs = _masks(rv, "_rv", "--rv"), _masks(faz, "_faz", "--faz")
     if rvs and fazs and not rvs.keys() & fazs.keys():
         raise UserError(
@@ -121,9 +105,10 @@ def list_images(given: Iterable[Path]) -> list[ImageFiles]:
     for argument in given:
         for files in _images_at(argument):
             if files.id in found:
+                first, second = found[files.id].image, files.image
                 raise UserError(
-                    f"{found[files.id].image} and {files.image} have the same name, and so would "
-                    "their results; rename one of them."
+                    f"{first} and {second} have the same name{look_alike(first, second)}, and so "
+                    "would their results; rename one of them."
                 )
             found[files.id] = files
     kept = _without_predicted({id_: files.image for id_, files in found.items()})
@@ -154,7 +139,7 @@ def _images_at(given: Path) -> list[ImageFiles]:
     paths = [given] if is_one else [Path(part) for part in str(given).split(",")]
     are_folders = [path.is_dir() for path in paths]
     if not any(are_folders):
-        return [ImageFiles(paths[0].stem, image=paths[0], further=tuple(paths[1:]))]
+        return [ImageFiles(stem_of(paths[0]), image=paths[0], further=tuple(paths[1:]))]
     if not all(are_folders):
         raise UserError(f"{given}: expected files or folders separated by commas, not both.")
     slabs = [_images_in(path) for path in paths]
@@ -177,12 +162,13 @@ def _images_in(folder: Path) -> dict[str, Path]:
         is_image = file.suffix.lower() in EXTENSIONS or is_dicom(file)
         if file.name.startswith(".") or not is_image:
             continue
-        if file.stem in files:
+        stem = stem_of(file)
+        if stem in files:
             raise UserError(
-                f"{files[file.stem]} and {file} have the same name, and so would their "
-                "results; rename one of them."
+                f"{files[stem]} and {file} have the same name{look_alike(files[stem], file)}, and "
+                "so would their results; rename one of them."
             )
-        files[file.stem] = file
+        files[stem] = file
     if not files:
         raise UserError(f"The folder {folder} holds no image file.")
     return _without_predicted(files)
@@ -193,9 +179,14 @@ def _without_predicted(files: dict[str, Path]) -> dict[str, Path]:
     predicted = {
         path.with_name(f"{stem}_{kind}.png") for stem, path in files.items() for kind in PREDICTED
     }
-    kept = {stem: path for stem, path in files.items() if path not in predicted}
-    if left_out := [str(path) for path in files.values() if path in predicted]:
-        print(f"{len(left_out)} pictures that predict wrote are left out: {first_few(left_out)}.")
+    # `predict` names its pictures in NFC, whatever the form of the image's name.
+    is_predicted = {
+        stem: path.with_name(name_of(path)) in predicted for stem, path in files.items()
+    }
+    kept = {stem: path for stem, path in files.items() if not is_predicted[stem]}
+    if left_out := [str(path) for stem, path in files.items() if is_predicted[stem]]:
+        pictures = counted(len(left_out), "picture")
+        print(f"Left out {pictures} that predict wrote: {first_few(left_out)}.")
     return kept
 
 
@@ -203,7 +194,8 @@ def _masks(path: Path | None, suffix: str, flag: str) -> dict[str, Path]:
     if path is None:
         return {}
     if path.is_file():
-        return {without_ending(path.stem, suffix) or path.stem: path}
+        stem = stem_of(path)
+        return {without_ending(stem, suffix) or stem: path}
     if not path.is_dir():
         raise UserError(f"{flag}={path} does not exist; give a folder of masks, or one mask.")
     found = images_in(path, suffix) or images_in(path)

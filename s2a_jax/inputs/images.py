@@ -3,48 +3,91 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.dicom import is_dicom, read_dicom
+from s2a_jax.inputs.picture import Picture, native
+from s2a_jax.inputs.raster import read_raster
+from s2a_jax.inputs.tiff import is_tiff, read_tiff
 
-FORMATS = ("BMP", "PNG", "TIFF", "GIF", "JPEG")
-EXTENSIONS = (".bmp", ".png", ".tif", ".tiff", ".gif", ".jpg", ".jpeg")
+EXTENSIONS = (
+    ".bmp",
+    ".png",
+    ".tif",
+    ".tiff",
+    ".gif",
+    ".jpg",
+    ".jpeg",
+    ".jp2",
+    ".j2k",
+    ".webp",
+)
+"""Extensions of image files; DICOM files are recognised by their content too."""
 # ITU-R 601 luminance in 1/65536. The weights sum to 65536, so that grey RGB keeps its value.
 _LUMINANCE = np.array([19595, 38470, 7471], np.int64)
+
+
+def read_picture(path: str | Path) -> Picture:
+    """Reads a file of any format; docs/formats.md says how each is interpreted.
+
+    Args:
+        path: a PNG, TIFF, BMP, GIF, JPEG, JPEG 2000, WebP or DICOM file with one image.
+
+    Raises:
+        UserError: the file is missing, damaged, empty or no image, or has several pages.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"The image file {path} does not exist; check its path.")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder where an image file is expected; name a file in it.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+    except PermissionError:
+        raise UserError(
+            f"{path} cannot be opened: permission denied; change the file's permissions."
+        ) from None
+    if not head:
+        raise UserError(f"The image file {path} is empty (0 bytes); copy or download it again.")
+    if is_tiff(head):
+        return read_tiff(path)
+    return read_dicom(path) if is_dicom(path) else read_raster(path)
 
 
 def read_image(path: str | Path) -> np.ndarray:
     """Reads one greyscale image.
 
-    Divides 8-bit values by 255 and 16-bit values by 65535; takes a float TIFF as it is. Colour and
-    palette images become luminance (ITU-R 601, rounded to the file's depth); an alpha channel is
-    dropped.
+    Integers are divided by the largest value of their bits, as 8-bit values by 255; a float TIFF is
+    taken as it is. Colour and palette images become luminance (ITU-R 601, rounded to the file's
+    depth); an alpha channel is dropped.
 
     Args:
-        path: a BMP, PNG, TIFF, GIF or JPEG file with one page.
+        path: as for `read_picture`.
 
     Returns:
         float32 [H, W] in [0, 1].
 
     Raises:
-        UserError: the file is missing, damaged, empty or no image, has several pages, or holds
-            values out of range.
+        UserError: as for `read_picture`, or the values are out of range, or the picture is in the
+            alpha channel.
     """
-    image = decode(path)
-    if image.mode == "I":  # 32-bit integers: how some writers store 16-bit images
-        pixels = np.asarray(image)
-        if pixels.min() < 0 or pixels.max() > 65535:
-            raise UserError(
-                f"{path} holds 32-bit values from {pixels.min()} to {pixels.max()}; "
-                "save it as an 8- or 16-bit image."
-            )
-        pixels = pixels.astype(np.uint16)
-    elif image.mode in ("1", "L", "F") or image.mode.startswith("I;16"):
-        pixels = np.asarray(image)
-    else:
-        # Through RGBA, because Pillow warns about palettes with transparency on the way to RGB.
-        pixels = np.asarray(image.convert("RGBA"))
-    return _unit_float(pixels, str(path))
+    return intensity(read_picture(path))
+
+
+def intensity(picture: Picture) -> np.ndarray:
+    """The picture as `read_image` returns it."""
+    pixels = picture.pixels
+    if picture.alpha is not None and is_constant(pixels) and not is_constant(picture.alpha):
+        raise UserError(
+            f"{picture.path} holds one colour, and a picture in its transparency only; save it "
+            "without transparency."
+        )
+    if pixels.dtype.kind != "u":
+        return _unit_float(pixels, str(picture.path))
+    grey = _luminance(pixels) if pixels.ndim == 3 else pixels
+    return grey.astype(np.float32) / np.float32(picture.white)
 
 
 def to_unit_float(array: np.ndarray) -> np.ndarray:
@@ -52,7 +95,7 @@ def to_unit_float(array: np.ndarray) -> np.ndarray:
 
     Args:
         array: [H, W], [H, W, 1], [H, W, 3] (RGB) or [H, W, 4] (RGBA, alpha is dropped); bool,
-            uint8 (divided by 255), uint16 (divided by 65535) or float in [0, 1].
+            uint8 (divided by 255), uint16 (divided by 65535) or float in [0, 1]; any byte order.
 
     Returns:
         float32 [H, W] in [0, 1]; colour becomes luminance as in `read_image`.
@@ -64,7 +107,7 @@ def to_unit_float(array: np.ndarray) -> np.ndarray:
         array = np.asarray(array)
     except ValueError as error:  # rows of unequal length
         raise UserError(f"The image is no array ({error}); pass a NumPy array [H, W].") from error
-    return _unit_float(array, "The image array")
+    return _unit_float(native(array), "The image array")
 
 
 def unit_pixels(pixels: np.ndarray) -> np.ndarray:
@@ -92,46 +135,9 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.clip(np.asarray(resized), 0.0, 1.0)
 
 
-def decode(path: str | Path) -> Image.Image:
-    """Opens a file and decodes all its pixels.
-
-    Raises:
-        UserError: the file is missing, damaged, empty or no image, or has several pages.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise UserError(f"The image file {path} does not exist; check its path.")
-    if path.is_dir():
-        raise UserError(f"{path} is a folder where an image file is expected; name a file in it.")
-    if path.stat().st_size == 0:
-        raise UserError(f"The image file {path} is empty (0 bytes); copy or download it again.")
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            # MPO is a JPEG that carries previews behind its image.
-            pages = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-            if pages == 1:
-                image.load()
-    except PermissionError:
-        raise UserError(
-            f"{path} cannot be opened: permission denied; change the file's permissions."
-        ) from None
-    except UnidentifiedImageError:
-        raise UserError(
-            f"{path} is not an image that can be read; expected a BMP, PNG, TIFF, GIF or JPEG file."
-        ) from None
-    except Exception as error:  # Pillow's decoders raise almost anything for damaged files
-        raise UserError(
-            f"The image file {path} cannot be read, it may be damaged or cut short ({error}); "
-            "copy or download it again."
-        ) from error
-    if pages > 1:
-        raise UserError(
-            f"{path} holds {pages} pages where one image is expected; save the page to use as a "
-            "file of its own."
-        )
-    if 0 in image.size:
-        raise UserError(f"The image file {path} has no pixels; copy or download it again.")
-    return image
+def is_constant(values: np.ndarray) -> bool:
+    """Whether all pixels of [H, W] or [H, W, C] are equal."""
+    return bool((values == values[:1, :1]).all())
 
 
 def _unit_float(array: np.ndarray, name: str) -> np.ndarray:

@@ -19,6 +19,11 @@ def check_range(name: str, value: float | None, bounds: tuple[float, float], uni
         raise UserError(f"{name}={value:g}: expected {low:g} to {high:g} {unit}.")
 
 
+def is_square(aspect: float) -> bool:
+    """Whether pixels of a height over width count as square: within 1 %."""
+    return 1 / (1 + _ISOTROPY) <= aspect <= 1 + _ISOTROPY
+
+
 def resized_pitch(
     um_per_px: float | None, native_size: tuple[int, int], size: tuple[int, int]
 ) -> float | None:
@@ -36,7 +41,7 @@ def resized_pitch(
     if um_per_px is None:
         return None
     down, across = (float(old) / new for old, new in zip(native_size, size, strict=True))
-    if max(down, across) > (1 + _ISOTROPY) * min(down, across):
+    if not is_square(down / across):
         return None
     return um_per_px * math.sqrt(down * across)  # keeps areas
 

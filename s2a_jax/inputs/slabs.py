@@ -4,13 +4,14 @@ An image is [H, W] with one slab and [H, W, C] with C > 1 slabs, in the order of
 `config.data.slab`.
 """
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.images import read_image, resize_image, to_unit_float
+from s2a_jax.inputs.images import intensity, resize_image, to_unit_float
+from s2a_jax.inputs.names import nfc
+from s2a_jax.inputs.picture import Picture
 
 
 class SlabError(UserError):
@@ -33,7 +34,7 @@ def slab_names(slab: str | None) -> tuple[str, ...]:
     """
     if slab is None:
         return ()
-    names = tuple(name.strip() for name in slab.split(","))
+    names = tuple(name.strip() for name in nfc(slab).split(","))
     if "" in names or len(set(names)) < len(names):
         raise UserError(
             f"config.data.slab={slab!r}: expected one name, or different names separated by commas."
@@ -54,27 +55,24 @@ def check_slabs(slab: str | None, known: Sequence[str], owner: str) -> tuple[str
     return names or tuple(known[:1])
 
 
-def read_slabs(
-    paths: Sequence[Path], read: Callable[[Path], np.ndarray] = read_image
-) -> np.ndarray:
-    """Reads the slabs of one eye.
+def join_slabs(pictures: Sequence[Picture]) -> np.ndarray:
+    """Joins the slabs of one eye.
 
     Args:
-        paths: one file per slab, in order.
-        read: reads one file as float32 [H, W] in [0, 1].
+        pictures: one for each slab, in order.
 
     Returns:
-        float32 in [0, 1]: [H, W] for one file, [H, W, C] for C files.
+        float32 in [0, 1]: [H, W] for one slab, [H, W, C] for C.
 
     Raises:
-        UserError: a file cannot be read, or differs in size from the first.
+        UserError: as for `intensity`, or a slab differs in size from the first.
     """
-    images = [read(path) for path in paths]
-    for path, image in zip(paths, images, strict=True):
+    images = [intensity(picture) for picture in pictures]
+    for picture, image in zip(pictures, images, strict=True):
         if image.shape != images[0].shape:
             (height, width), (first_height, first_width) = image.shape, images[0].shape
             raise UserError(
-                f"The slab {path} is {width}x{height} pixels but {paths[0]} is "
+                f"The slab {picture.path} is {width}x{height} pixels but {pictures[0].path} is "
                 f"{first_width}x{first_height} (width x height); slabs of one eye must have one "
                 "size."
             )

@@ -1,52 +1,211 @@
-"""Pixel pitch from the tags of a TIFF file."""
+"""TIFF files, read with tifffile: baseline TIFF 6.0, BigTIFF, ImageJ and OME-TIFF."""
 
+import logging
 from pathlib import Path
+from xml.etree import ElementTree
 
-from PIL import Image
+import numpy as np
+import tifffile
+
+from s2a_jax.errors import UserError
+from s2a_jax.inputs.picture import Picture, native, upright
 
 PLAUSIBLE_UM = (1.0, 40.0)
 """Accepted pitches, um: OCTA scanners lie well inside; 72, 96, 300 and 600 dpi lie outside."""
-_X, _Y, _UNIT, _DESCRIPTION = 282, 283, 296, 270  # tags of TIFF 6.0
-_UM = {2: 25400.0, 3: 10000.0}  # ResolutionUnit: inch, centimetre
-_IMAGEJ_UM = {
+_UM = {2: 25_400.0, 3: 10_000.0}
+"""ResolutionUnit -> um. 1 is no unit, although tifffile's `get_resolution` takes it for metres."""
+_UM_OF_NAME = {
     "um": 1.0,
     "µm": 1.0,
     "μm": 1.0,
     "\\u00b5m": 1.0,
     "micron": 1.0,
     "microns": 1.0,
+    "nm": 0.001,
     "mm": 1000.0,
-    "cm": 10000.0,
-    "inch": 25400.0,
+    "cm": 10_000.0,
+    "inch": 25_400.0,
 }
+"""Unit of ImageJ or OME -> um."""
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
+_GREY = (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
+_JPEG = (6, 7)  # compressions after which tifffile returns RGB for YCbCr
+_ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 274, 282, 283, 296
+_ALPHA = (1, 2)  # ExtraSamples: associated and unassociated
+
+# tifffile logs what it repairs; what it cannot repair it raises.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
-def tiff_pitch(path: str | Path) -> tuple[float, float] | None:
-    """Reads XResolution, YResolution and ResolutionUnit, or ImageJ's unit.
+def is_tiff(head: bytes) -> bool:
+    """Whether a file that starts with these 4 bytes is a TIFF or BigTIFF."""
+    return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def read_tiff(path: Path) -> Picture:
+    """Reads a file with one picture; smaller copies of it (thumbnails, pyramids) are left out.
 
     Args:
-        path: a readable image file.
+        path: an existing file.
 
-    Returns:
-        (down, across) in um per pixel; None if the file is no TIFF, has no resolution with a unit,
-        or has a pitch outside `PLAUSIBLE_UM`, as a printer's or a screen's resolution gives.
+    Raises:
+        UserError: the file is damaged, or holds several pages, or colours or values of a kind that
+            is not read.
     """
-    with Image.open(path) as image:
-        if image.format != "TIFF":
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = _only_page(file, path)
+            _check_complete(page, file, path)
+            samples = page.asarray()
+            pitch, aspect = _pitch(file, page), _aspect(page)
+            colours = page.colormap  # tifffile reads tags when they are asked for
+            orientation = page.tags.valueof(_ORIENTATION, default=1)
+    except UserError:
+        raise
+    except Exception as error:  # tifffile and its decoders raise almost anything
+        raise UserError(
+            f"The image file {path} cannot be read, it may be damaged or cut short ({error}); "
+            "copy or download it again."
+        ) from error
+    if samples.size == 0:
+        raise UserError(f"The image file {path} has no pixels; copy or download it again.")
+    pixels, white, alpha = _channels(page, native(samples), colours, path)
+    aspect = pitch[0] / pitch[1] if pitch else aspect
+    picture = Picture(path, pixels, white, "TIFF", alpha, pitch, aspect)
+    return upright(picture, orientation)
+
+
+def _only_page(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
+    full = [page for page in file.pages if not page.keyframe.is_reduced and not page.is_mask]
+    pages = len(full) or len(file.pages)
+    # ImageJ stores a stack as one page with the other images behind it.
+    pages = max(pages, (file.imagej_metadata or {}).get("images", 1))
+    if pages != 1 or (full and full[0].imagedepth > 1):
+        raise UserError(
+            f"{path} holds {pages} pages where one image is expected; save the page to use as a "
+            "file of its own."
+        )
+    return (full or file.pages)[0].aspage()
+
+
+def _check_complete(page: tifffile.TiffPage, file: tifffile.TiffFile, path: Path) -> None:
+    """Raises a UserError where data are missing, which tifffile would replace by zeros."""
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    size = file.filehandle.size
+    if any(not count or start + count > size for start, count in segments):
+        raise UserError(
+            f"The image file {path} cannot be read, it may be damaged or cut short (pixels are "
+            "missing); copy or download it again."
+        )
+
+
+def _channels(
+    page: tifffile.TiffPage, samples: np.ndarray, colours: np.ndarray | None, path: Path
+) -> tuple[np.ndarray, int, np.ndarray | None]:
+    """Pixels as a viewer shows them, the value of white, and the alpha channel or None."""
+    photometric, bits = int(page.photometric), page.bitspersample
+    if page.axes[0] == "S":  # PlanarConfiguration 2: one plane a channel
+        samples = np.moveaxis(samples, 0, -1)
+    channels = samples if samples.ndim == 3 else samples[..., None]
+    is_rgb = photometric == _RGB or (photometric == _YCBCR and page.compression in _JPEG)
+    count = {_CMYK: 4}.get(photometric, 3 if is_rgb else 1)
+    is_read = is_rgb or photometric in (*_GREY, _CMYK)
+    is_read = is_read or (photometric == _PALETTE and colours is not None)
+    others = channels.shape[-1] - count
+    if not is_read or others not in (0, 1) or (others and page.extrasamples[:1] == (0,)):
+        name = getattr(page.photometric, "name", photometric)
+        raise UserError(
+            f"{path} is a TIFF file of the kind {name} with {channels.shape[-1]} channels; save it "
+            "as grey or RGB."
+        )
+    alpha = channels[..., count] if others else None
+    if photometric == _PALETTE:
+        return _coloured(channels[..., 0], colours), 255, alpha
+    pixels, white = _full_scale(channels[..., :count], bits, path)
+    if photometric == _CMYK:
+        levels = pixels.astype(np.float32) / np.float32(white)
+        rgb = (1 - levels[..., :3]) * (1 - levels[..., 3:])
+        return np.rint(rgb * 255).astype(np.uint8), 255, alpha
+    if count == 1:
+        pixels = pixels[..., 0]
+    if photometric == _WHITE_IS_ZERO:
+        pixels = ~pixels if pixels.dtype == bool else white - pixels
+    return pixels, white, alpha
+
+
+def _full_scale(samples: np.ndarray, bits: int, path: Path) -> tuple[np.ndarray, int]:
+    """Samples and the value of full intensity."""
+    if samples.dtype.kind in "fb":
+        return samples, 1
+    if samples.dtype.kind == "u" and bits <= 16:
+        if bits < 8:  # as other readers do, so that masks of 4 bits have 0 and 255
+            return samples * np.uint8(255 // (2**bits - 1)), 255
+        return samples, 2**bits - 1
+    if samples.dtype.kind not in "iu":
+        raise UserError(f"{path} holds {samples.dtype} values; save it as an 8- or 16-bit image.")
+    # 16-bit images in wider or signed integers.
+    if samples.min() < 0 or samples.max() > 65535:
+        raise UserError(
+            f"{path} holds {bits}-bit values from {samples.min()} to {samples.max()}; save it as "
+            "an 8- or 16-bit image."
+        )
+    return samples.astype(np.uint16), 65535
+
+
+def _coloured(indices: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """RGB of palette indices; uint8 [H, W, 3]."""
+    # Some writers leave 8-bit colours in the table of 16-bit ones.
+    levels = colours >> 8 if colours.max() > 255 else colours
+    return np.moveaxis(levels.astype(np.uint8)[:, indices], 0, -1)
+
+
+def _resolution(page: tifffile.TiffPage) -> tuple[float, float]:
+    """Pixels per unit (down, across); 0 where the tag is missing or damaged."""
+    values = []
+    for code in (_Y_RESOLUTION, _X_RESOLUTION):
+        value = page.tags.valueof(code, default=(0, 1))
+        over, under = value if isinstance(value, tuple) and len(value) == 2 else (0, 1)
+        values.append(over / under if under else 0.0)
+    return values[0], values[1]
+
+
+def _aspect(page: tifffile.TiffPage) -> float:
+    """Height over width of a pixel."""
+    down, across = _resolution(page)
+    return across / down if down > 0 and across > 0 else 1.0
+
+
+def _pitch(file: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[float, float] | None:
+    """(down, across) in um, from OME's metadata or the tags with their unit; None if implausible.
+
+    A pitch outside `PLAUSIBLE_UM` is a printer's or a screen's resolution.
+    """
+    pitch = _ome_pitch(file.ome_metadata) if file.is_ome else None
+    if pitch is None:
+        name = (file.imagej_metadata or {}).get("unit", "")
+        um = _UM_OF_NAME.get(str(name).strip().lower()) or _UM.get(
+            page.tags.valueof(_UNIT, default=2)
+        )
+        resolution = _resolution(page)
+        if um is None or min(resolution) <= 0:
             return None
-        tags = image.tag_v2
-        um = _imagej_unit(str(tags.get(_DESCRIPTION, ""))) or _UM.get(tags.get(_UNIT, 2))
-        resolutions = [float(tags.get(tag, 0)) for tag in (_Y, _X)]
-    if um is None or not all(resolution > 0 for resolution in resolutions):
-        return None
-    down, across = (um / resolution for resolution in resolutions)
+        pitch = um / resolution[0], um / resolution[1]
     low, high = PLAUSIBLE_UM
-    return (down, across) if low <= min(down, across) and max(down, across) <= high else None
+    return pitch if low <= min(pitch) and max(pitch) <= high else None
 
 
-def _imagej_unit(description: str) -> float | None:
-    """Micrometres per unit in an ImageJ description (lines of name=value); None without one."""
-    if not description.startswith("ImageJ="):
+def _ome_pitch(text: str) -> tuple[float, float] | None:
+    """PhysicalSizeY and PhysicalSizeX of the first image, um."""
+    try:
+        root = ElementTree.fromstring(text)
+        pixels = next((one for one in root.iter() if one.tag.endswith("}Pixels")), None)
+        if pixels is None:
+            return None
+        sizes = [
+            float(pixels.attrib[f"PhysicalSize{axis}"])
+            * _UM_OF_NAME[pixels.get(f"PhysicalSize{axis}Unit", "µm").lower()]
+            for axis in "YX"
+        ]
+    except (ElementTree.ParseError, KeyError, ValueError):  # a size without a known unit
         return None
-    lines = dict(line.split("=", 1) for line in description.splitlines() if "=" in line)
-    return _IMAGEJ_UM.get(lines.get("unit", "").strip().lower())
+    return (sizes[0], sizes[1]) if min(sizes) > 0 else None

@@ -2,27 +2,18 @@
 
 import csv
 import math
-import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import (
-    ExplicitVRLittleEndian,
-    OphthalmicOpticalCoherenceTomographyEnFaceImageStorage,
-    generate_uid,
-)
 
 from s2a_jax import S2ANet
 from s2a_jax.biomarkers.measure import measure
 from s2a_jax.cli import run as main
-from s2a_jax.errors import UserError
-from s2a_jax.inputs.dicom import read_dicom
-from s2a_jax.inputs.tiff import tiff_pitch
 from s2a_jax.models.build import build_network, network_fields
+from tests.inputs.files import write_dicom
 
 SIDE = 100
 Y, X = np.mgrid[:SIDE, :SIDE]
@@ -90,35 +81,6 @@ def test_combined_masks_with_the_pitch_of_their_tiff_tags(tmp_path):
     assert float(row["faz_area_mm2"]) == pytest.approx(FAZ.sum() * 0.011**2, rel=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("options", "pitch"),
-    [
-        ({"resolution_unit": 2, "resolution": 2540}, 10.0),
-        ({"resolution_unit": 2, "resolution": 300}, None),  # a printer's
-        ({"resolution_unit": 1, "resolution": 0.1}, None),
-        ({"resolution_unit": 1, "resolution": 0.1, "description": "ImageJ=1.5\nunit=micron"}, 10.0),
-        ({}, None),
-    ],
-)
-def test_resolution_of_tiff_files(tmp_path, options, pitch):
-    save(tmp_path / "mask.tif", RV, **options)
-    found = tiff_pitch(tmp_path / "mask.tif")
-    assert found == (None if pitch is None else pytest.approx((pitch, pitch), rel=1e-5))
-
-
-def write_dicom(path, pixels, **elements):
-    data = Dataset()
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data.SOPClassUID = OphthalmicOpticalCoherenceTomographyEnFaceImageStorage
-    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
-    data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    data.set_pixel_data(pixels, elements.pop("photometric", "MONOCHROME2"), 8 * pixels.itemsize)
-    for name, value in elements.items():
-        setattr(data, name, value)
-    data.save_as(path, enforce_file_format=True)
-
-
 def test_images_and_dicom_through_a_network(tmp_path, capsys):
     """Rows hold the values of the network's own masks, whatever its weights."""
     fields = network_fields({"name": "unet", "variant": "tiny", "dtype": "float32"}, 32)
@@ -143,35 +105,6 @@ def test_images_and_dicom_through_a_network(tmp_path, capsys):
     for row in (plain, dicom):
         assert float(row["vessel_density"]) == pytest.approx(expected["vessel_density"], rel=1e-5)
         assert float(row["um_per_px"]) == pytest.approx(20)
-
-
-def test_metadata_of_dicom_files(tmp_path):
-    pixels = np.arange(12, dtype=np.uint16).reshape(3, 4) * 1000
-    measures, anatomy, group = Dataset(), Dataset(), Dataset()
-    measures.PixelSpacing, anatomy.FrameLaterality = [0.01, 0.015], "L"
-    group.PixelMeasuresSequence, group.FrameAnatomySequence = [measures], [anatomy]
-    path = tmp_path / "eye.dcm"
-    write_dicom(path, pixels, SharedFunctionalGroupsSequence=[group])
-    eye = read_dicom(path)
-    np.testing.assert_allclose(eye.image, pixels / 65535, atol=1e-6)
-    assert eye.um_per_px == pytest.approx((10, 15))
-    assert eye.laterality == "OS"
-    write_dicom(path, pixels, photometric="MONOCHROME1")
-    eye = read_dicom(path)
-    np.testing.assert_allclose(eye.image, 1 - pixels / 65535, atol=1e-6)
-    assert (eye.um_per_px, eye.laterality) == (None, None)
-    write_dicom(path, np.zeros((2, 3, 4), np.uint8))
-    with pytest.raises(UserError, match="2 frames"):
-        read_dicom(path)
-    path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(UserError, match="may be damaged"):
-        read_dicom(path)
-
-
-def test_dicom_without_pydicom(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(UserError, match=r"pip install 's2a_jax\[dicom\]'"):
-        read_dicom(tmp_path / "eye.dcm")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def test_pictures_that_predict_wrote_are_skipped(tmp_path, capsys):
     whole = fill(tmp_path / "whole", "a.tif", "b_rv.png", "predictions.csv", *written)
     assert [files.image.name for files in list_images([whole])] == ["a.tif", "b_rv.png"]
     printed = capsys.readouterr().out
-    assert "6 pictures that predict wrote are left out" in printed and "a_rv.png" in printed
+    assert "Left out 6 pictures that predict wrote" in printed and "a_rv.png" in printed
     # The same for files that a shell's * names, and for one folder per slab.
     named = list_images([whole / name for name in ("a.tif", *written)])
     assert [files.id for files in named] == ["a"]

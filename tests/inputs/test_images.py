@@ -5,24 +5,8 @@ import pytest
 from PIL import Image
 
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.images import read_image, resize_image, to_unit_float
-from s2a_jax.inputs.masks import binary_mask, combined_mask, read_label, resize_mask
-
-RAMP = (np.arange(32 * 24) % 256).astype(np.uint8).reshape(32, 24)
-
-
-def save(path, array, mode=None):
-    image = Image.fromarray(array)
-    (image.convert(mode) if mode else image).save(path)
-    return path
-
-
-def palette_file(path, indices, colours):
-    image = Image.fromarray(indices, mode="L").convert("L")
-    image = Image.frombytes("P", image.size, indices.tobytes())
-    image.putpalette([value for colour in colours for value in colour])
-    image.save(path)
-    return path
+from s2a_jax.inputs.images import read_image, read_picture, resize_image, to_unit_float
+from tests.inputs.files import RAMP, disc, save
 
 
 @pytest.mark.parametrize("extension", ["bmp", "png", "tif", "gif", "BMP"])
@@ -33,12 +17,14 @@ def test_8_bit_files_are_divided_by_255(tmp_path, extension, mode):
     np.testing.assert_array_equal(image, RAMP.astype(np.float32) / 255)
 
 
-def test_jpeg_is_read(tmp_path):
-    image = read_image(save(tmp_path / "a.jpg", np.full((8, 6), 128, np.uint8)))
-    np.testing.assert_allclose(image, np.full((8, 6), 128 / 255), atol=0.01)
+@pytest.mark.parametrize("extension", ["jpg", "jp2", "j2k", "webp"])
+def test_compressed_photographs_are_read(tmp_path, extension):
+    smooth = np.add.outer(np.arange(32), np.arange(24)).astype(np.uint8) * 4
+    image = read_image(save(tmp_path / f"a.{extension}", smooth))
+    np.testing.assert_allclose(image, smooth / 255, atol=0.03)
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jp2"])
 def test_16_bit_files_are_divided_by_65535(tmp_path, name):
     values = RAMP.astype(np.uint16) * 257
     image = read_image(save(tmp_path / name, values))
@@ -87,12 +73,21 @@ def test_truncated_file_is_named(tmp_path, extension):
 
 def test_unreadable_files_are_named(tmp_path):
     (tmp_path / "text.png").write_text("not an image")
+    (tmp_path / "page.jpg").write_text("<!doctype HTML><p>Please log in</p>")
+    (tmp_path / "scan.png").write_bytes(b"%PDF-1.7")
+    (tmp_path / "phone.jpg").write_bytes(bytes([0, 0, 0, 24]) + b"ftypheic" + bytes(20))
+    np.save(tmp_path / "stack.npy", RAMP)
+    (tmp_path / "stack.npy").rename(tmp_path / "stack.tif")
     (tmp_path / "empty.png").write_bytes(b"")
     header = bytearray(save(tmp_path / "zero.bmp", RAMP).read_bytes())
     header[18:22] = bytes(4)  # the width
     (tmp_path / "zero.bmp").write_bytes(header)
     for name, message in {
-        "text.png": "not an image",
+        "text.png": "is not an image that can be read; expected a PNG, TIFF",
+        "page.jpg": "kind HTML",
+        "scan.png": "kind PDF",
+        "phone.jpg": "kind HEIC",
+        "stack.tif": "kind NumPy",
         "empty.png": "empty",
         "zero.bmp": "",
         "missing.png": "does not exist",
@@ -110,65 +105,45 @@ def test_stack_of_pages_is_refused(tmp_path):
         read_image(tmp_path / "stack.tif")
 
 
-@pytest.mark.parametrize("mode", [None, "RGB", "RGBA", "LA", "P"])
-def test_label_values_survive_every_mode(tmp_path, mode):
-    label = np.array([[0, 100], [255, 0]], np.uint8)
-    path = save(tmp_path / "a.png", label, mode)
-    np.testing.assert_array_equal(read_label(path), label)
-    rv, faz = combined_mask(path)
-    np.testing.assert_array_equal(rv, label == 255)
-    np.testing.assert_array_equal(faz, label == 100)
-
-
-def test_palette_label_is_the_grey_colour_or_else_the_index(tmp_path):
-    indices = np.array([[0, 1], [2, 0]], np.uint8)
-    grey = palette_file(tmp_path / "grey.png", indices, [(0,) * 3, (100,) * 3, (255,) * 3])
-    np.testing.assert_array_equal(read_label(grey), [[0, 100], [255, 0]])
-    coloured = palette_file(tmp_path / "c.png", indices, [(0, 0, 0), (128, 0, 0), (0, 128, 0)])
-    np.testing.assert_array_equal(read_label(coloured), indices)
-    direct = palette_file(
-        tmp_path / "d.png", indices * 100, [(index, 0, 255 - index) for index in range(256)]
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("extension", ["jpg", "png", "webp", "tif"])
+def test_pictures_stored_turned_are_shown_upright(tmp_path, extension, orientation):
+    upright = np.where(disc(32)[:, :28], 250, 5).astype(np.uint8)
+    # What each orientation means, by the names of TIFF 6.0: where row 0 and column 0 lie.
+    stored = {
+        1: upright,
+        2: np.fliplr(upright),
+        3: np.rot90(upright, 2),
+        4: np.flipud(upright),
+        5: upright.T,
+        6: np.rot90(upright),
+        7: np.rot90(upright, 2).T,
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / f"a.{extension}"
+    options = {"jpg": {"quality": 95}, "webp": {"lossless": True}}.get(extension, {})
+    Image.fromarray(stored).save(path, exif=exif, **options)
+    picture = read_picture(path)
+    assert picture.notes == (
+        () if orientation == 1 else (f"turned upright (orientation {orientation})",)
     )
-    np.testing.assert_array_equal(read_label(direct), indices * 100)
+    np.testing.assert_allclose(read_image(path), upright / 255, atol=0.15)
 
 
-def test_label_refuses_colour_and_wide_values(tmp_path):
-    colour = np.zeros((4, 4, 3), np.uint8)
-    colour[0, 0] = 255, 0, 0
-    with pytest.raises(UserError, match=r"colour\.png is a colour picture"):
-        read_label(save(tmp_path / "colour.png", colour))
-    with pytest.raises(UserError, match=r"wide\.png.*65535"):
-        read_label(save(tmp_path / "wide.png", np.full((4, 4), 65535, np.uint16)))
-    with pytest.raises(UserError, match=r"nan\.tif"):
-        read_label(save(tmp_path / "nan.tif", np.full((4, 4), np.nan, np.float32)))
-    with pytest.raises(UserError, match=r"half\.tif"):
-        read_label(save(tmp_path / "half.tif", np.full((4, 4), 0.5, np.float32)))
+@pytest.mark.parametrize("extension", ["png", "jpg", "bmp"])
+def test_density_gives_the_shape_of_pixels(tmp_path, extension):
+    Image.fromarray(RAMP).save(tmp_path / f"a.{extension}", dpi=(200, 100))
+    assert read_picture(tmp_path / f"a.{extension}").aspect == pytest.approx(2, rel=1e-3)
 
 
-@pytest.mark.parametrize("high", [1, 255])
-def test_binary_mask_takes_1_or_255(tmp_path, high):
-    mask = RAMP > 100
-    path = save(tmp_path / "a.png", mask.astype(np.uint8) * np.uint8(high))
-    np.testing.assert_array_equal(binary_mask(path), mask)
-
-
-def test_binary_mask_of_1_bit_and_of_nothing(tmp_path):
-    mask = RAMP > 100
-    path = save(tmp_path / "bit.png", mask.astype(np.uint8) * np.uint8(255), "1")
-    np.testing.assert_array_equal(binary_mask(path), mask)
-    assert not binary_mask(save(tmp_path / "none.png", np.zeros((4, 4), np.uint8))).any()
-
-
-@pytest.mark.parametrize("read", [binary_mask, combined_mask])
-def test_unexpected_mask_values_are_listed(tmp_path, read):
-    path = save(tmp_path / "smooth.png", np.array([[0, 3, 4, 5], [6, 7, 250, 255]], np.uint8))
-    with pytest.raises(UserError, match=r"smooth\.png.*3, 4, 5, 6, 7 and 1 others.*only 0"):
-        read(path)
-
-
-def test_binary_mask_refuses_a_mix_of_1_and_255(tmp_path):
-    with pytest.raises(UserError, match=r"mix\.png.*values 1;"):
-        binary_mask(save(tmp_path / "mix.png", np.array([[0, 1, 255]], np.uint8)))
+@pytest.mark.parametrize("dtype", [">u2", "<u2", ">f4", ">f8", "<f2"])
+def test_arrays_of_every_byte_order(dtype):
+    values = RAMP / 255 if np.dtype(dtype).kind == "f" else RAMP.astype(np.uint16) * 257
+    image = to_unit_float(values.astype(dtype))
+    assert image.dtype == np.float32 and image.dtype.isnative
+    np.testing.assert_allclose(image, RAMP / 255, atol=1e-3 if dtype == "<f2" else 1e-6)
 
 
 @pytest.mark.parametrize(
@@ -216,12 +191,3 @@ def test_resize_has_half_pixel_centres():
     image = np.array([[0.0, 1.0]], np.float32)
     np.testing.assert_allclose(resize_image(image, (1, 4)), [[0, 0.25, 0.75, 1]], atol=1e-6)
     assert resize_image(image, (3, 5)).shape == (3, 5)
-
-
-def test_resize_mask_keeps_half_covered_pixels():
-    mask = np.zeros((8, 8), bool)
-    mask[:, :4] = True
-    for size in (4, 16):
-        expected = np.zeros((size, size), bool)
-        expected[:, : size // 2] = True
-        np.testing.assert_array_equal(resize_mask(mask, (size, size)), expected)

@@ -103,7 +103,7 @@ def test_incomplete_cases_are_named_or_skipped_on_demand(tmp_path, kind, lacking
     data.incomplete = "skip"
     dataset = load_run_data(data)
     assert dataset.train.ids == ("10301", "10302")
-    assert any(note.startswith("1 cases lack a slab (train/10303") for note in dataset.notes)
+    assert any(note.startswith("1 case lacks a slab (train/10303") for note in dataset.notes)
     data.incomplete = "ignore"
     with pytest.raises(UserError, match=r"config\.data\.incomplete='ignore'"):
         load_run_data(data)

@@ -1,0 +1,111 @@
+"""PNG, BMP, GIF, JPEG, JPEG 2000 and WebP files, read with Pillow."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from s2a_jax.errors import UserError
+from s2a_jax.inputs.picture import Picture, native, upright
+
+FORMATS = ("BMP", "PNG", "GIF", "JPEG", "JPEG2000", "WEBP")
+_ORIENTATION = 274  # tag of EXIF
+_OTHER_KINDS = (
+    (b"%PDF", "PDF"),
+    (b"PK\x03\x04", "ZIP"),
+    (b"\x93NUMPY", "NumPy"),
+    (b"MATLAB", "MATLAB"),
+    (b"\x89HDF", "HDF5"),
+    (b"version https://git-lfs", "Git LFS pointer"),
+    (b"<!DOCTYPE html", "HTML"),
+    (b"<html", "HTML"),
+)
+"""First bytes of files that are handed in by mistake -> their kind."""
+
+
+def read_raster(path: Path) -> Picture:
+    """Reads a file with one picture.
+
+    Args:
+        path: an existing file.
+
+    Raises:
+        UserError: the file is damaged or no image, or has several pages.
+    """
+    image = _decode(path)
+    pixels, alpha = _channels(image)
+    pixels = native(pixels)
+    if pixels.dtype == np.int32:  # how some writers store 16 bits
+        if pixels.min() < 0 or pixels.max() > 65535:
+            raise UserError(
+                f"{path} holds 32-bit values from {pixels.min()} to {pixels.max()}; "
+                "save it as an 8- or 16-bit image."
+            )
+        pixels = pixels.astype(np.uint16)
+    white = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}.get(pixels.dtype, 1)
+    alpha = None if alpha is None else native(alpha)
+    picture = Picture(path, pixels, white, image.format, alpha, aspect=_aspect(image))
+    return upright(picture, image.getexif().get(_ORIENTATION, 1))
+
+
+def _decode(path: Path) -> Image.Image:
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            # MPO is a JPEG that carries previews behind its image.
+            pages = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+            if pages == 1:
+                image.load()
+    except UnidentifiedImageError:
+        kind = _other_kind(path)
+        what = f"is a file of the kind {kind}, not an image" if kind else "is not an image"
+        raise UserError(
+            f"{path} {what} that can be read; expected a PNG, TIFF, BMP, GIF, JPEG, JPEG 2000, "
+            "WebP or DICOM file."
+        ) from None
+    except Exception as error:  # Pillow's decoders raise almost anything for damaged files
+        raise UserError(
+            f"The image file {path} cannot be read, it may be damaged or cut short ({error}); "
+            "copy or download it again."
+        ) from error
+    if pages > 1:
+        raise UserError(
+            f"{path} holds {pages} pages where one image is expected; save the page to use as a "
+            "file of its own."
+        )
+    if 0 in image.size:
+        raise UserError(f"The image file {path} has no pixels; copy or download it again.")
+    return image
+
+
+def _channels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """The pixels, grey [H, W] or RGB [H, W, 3], and the alpha channel or None."""
+    key = image.info.get("transparency")
+    if image.mode in ("1", "L", "I") or image.mode.startswith("I;16"):
+        pixels = np.asarray(image)
+        # The key of a grey PNG: one value that is transparent.
+        return pixels, None if key is None else pixels != key
+    if image.mode in ("LA", "La"):
+        both = np.asarray(image.convert("LA"))
+        return both[..., 0], both[..., 1]
+    has_alpha = key is not None or image.mode in ("RGBA", "RGBa", "PA")
+    # Through RGBA, because Pillow warns about palettes with transparency on the way to RGB.
+    pixels = np.asarray(image.convert("RGBA"))
+    return pixels[..., :3], pixels[..., 3] if has_alpha else None
+
+
+def _aspect(image: Image.Image) -> float:
+    """Height over width of a pixel, from the density of PNG, JPEG and BMP files."""
+    for name in ("aspect", "dpi", "jfif_density"):
+        across, down = image.info.get(name, (0, 0))
+        if across > 0 and down > 0:
+            return float(across / down)
+    return 1.0
+
+
+def _other_kind(path: Path) -> str | None:
+    with path.open("rb") as file:
+        head = file.read(32)
+    if head[4:8] == b"ftyp":
+        return {b"avif": "AVIF", b"heic": "HEIC"}.get(head[8:12], "HEIF or video")
+    starts = ((start, kind) for start, kind in _OTHER_KINDS)
+    return next((kind for start, kind in starts if head.lower().startswith(start.lower())), None)

@@ -1,0 +1,55 @@
+"""Small files that several tests of inputs write."""
+
+import numpy as np
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    OphthalmicOpticalCoherenceTomographyEnFaceImageStorage,
+    generate_uid,
+)
+
+RAMP = (np.arange(32 * 24) % 256).astype(np.uint8).reshape(32, 24)
+
+
+def save(path, array, mode=None):
+    image = Image.fromarray(array)
+    (image.convert(mode) if mode else image).save(path)
+    return path
+
+
+def disc(side=24, radius=7):
+    y, x = np.mgrid[:side, :side] - side / 2 + 0.5
+    return (y - 2) ** 2 + x**2 < radius**2  # not symmetric
+
+
+def dicom(pixels, photometric="MONOCHROME2", bits=None, syntax=ExplicitVRLittleEndian, **elements):
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = syntax
+    data.SOPClassUID = OphthalmicOpticalCoherenceTomographyEnFaceImageStorage
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
+    data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    data.PhotometricInterpretation = photometric
+    data.Rows, data.Columns = pixels.shape[-2:] if pixels.shape[-1] != 3 else pixels.shape[:2]
+    data.SamplesPerPixel = 3 if photometric == "RGB" else 1
+    if photometric == "RGB":
+        data.PlanarConfiguration = 0
+    if pixels.ndim == 3 and photometric != "RGB":
+        data.NumberOfFrames = len(pixels)
+    data.BitsAllocated = 8 * pixels.itemsize
+    data.BitsStored = bits or data.BitsAllocated
+    data.HighBit = data.BitsStored - 1
+    data.PixelRepresentation = int(pixels.dtype.kind == "i")
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    data.PixelData = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    data["PixelData"].VR = "OB" if pixels.itemsize == 1 else "OW"
+    for name, value in elements.items():
+        setattr(data, name, value)
+    return data
+
+
+def write_dicom(path, *arguments, **elements):
+    dicom(*arguments, **elements).save_as(path, enforce_file_format=True)
+    return path

@@ -1,0 +1,88 @@
+"""The files of one eye together: sizes, square pixels, pitch, and notes."""
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from s2a_jax.errors import UserError
+from s2a_jax.inputs.contents import read_contents
+from s2a_jax.inputs.notes import note_lines
+from tests.inputs.files import disc, save, write_dicom
+
+ROUND = disc(64, 20)
+HIGH = ROUND[::2]  # every second row: pixels twice as high as wide
+GREY = (HIGH * np.uint8(200)).astype(np.uint8)
+
+
+def agreement(mask, expected):
+    return 2 * (mask & expected).sum() / (mask.sum() + expected.sum())
+
+
+def write_tall(path, values):
+    """An image file whose pixels are 20 um high and 10 um wide."""
+    if path.suffix == ".dcm":
+        write_dicom(path, values, PixelSpacing=[0.02, 0.01])
+    else:
+        tifffile.imwrite(path, values, resolution=(1000, 500), resolutionunit="centimeter")
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.dcm"])
+def test_pixels_become_square_for_image_and_mask(tmp_path, name):
+    mask = save(tmp_path / "mask.png", HIGH.astype(np.uint8) * 255)  # says nothing
+    contents = read_contents([write_tall(tmp_path / name, GREY)], faz=mask)
+    assert contents.image.shape == contents.faz.shape == contents.size == (64, 64)
+    assert contents.um_per_px == pytest.approx(10)
+    assert agreement(contents.faz, ROUND) > 0.96
+    assert agreement(contents.image > 0.4, ROUND) > 0.96
+    (line,) = note_lines(contents.notes)
+    assert "2 times as high as wide were resampled to square" in line
+    assert "64x32 to 64x64" in line and name in line
+
+
+@pytest.mark.parametrize("name", ["mask.tif", "mask.dcm"])
+def test_a_mask_that_states_the_shape_of_its_pixels(tmp_path, name):
+    path = write_tall(tmp_path / name, HIGH.astype(np.uint8) * 255)
+    contents = read_contents(faz=path)
+    assert contents.um_per_px == pytest.approx(10)
+    assert contents.faz.sum() == pytest.approx(ROUND.sum(), rel=0.03)
+
+
+def test_aspect_without_spacing_and_the_other_way_round(tmp_path):
+    path = write_dicom(tmp_path / "a.dcm", np.ascontiguousarray(GREY.T), PixelAspectRatio=[1, 2])
+    contents = read_contents([path])
+    assert (contents.size, contents.um_per_px) == ((64, 64), None)
+    assert agreement(contents.image > 0.4, ROUND.T) > 0.96
+
+
+def test_a_turned_picture_has_its_spacing_turned(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6  # the first row is the right side
+    turned = Image.fromarray(np.ascontiguousarray(np.rot90(GREY)))
+    turned.save(tmp_path / "a.png", exif=exif, dpi=(100, 200))  # pixels of the file: 1 high, 2 wide
+    contents = read_contents([tmp_path / "a.png"])
+    assert agreement(contents.image > 0.4, ROUND) > 0.96
+
+
+def test_files_that_contradict_each_other(tmp_path):
+    image = write_tall(tmp_path / "a.tif", GREY)
+    mask = tmp_path / "mask.tif"
+    wide = (HIGH * 255).astype(np.uint8)
+    tifffile.imwrite(mask, wide, resolution=(500, 1000), resolutionunit="centimeter")
+    with pytest.raises(UserError, match=r"mask\.tif are 0\.5 times as high as wide.*a\.tif 2"):
+        read_contents([image], faz=mask)
+    small = save(tmp_path / "small.png", np.zeros((5, 6), np.uint8))
+    with pytest.raises(UserError, match=r"small\.png is 6x5 pixels but its image .* is 64x32"):
+        read_contents([image], rv=small)
+    tifffile.imwrite(image, GREY, resolution=(3000, 72), resolutionunit="inch")
+    with pytest.raises(UserError, match=r"a\.tif says that its pixels are 41\.67 times as high"):
+        read_contents([image])
+
+
+def test_square_pixels_keep_every_value(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", GREY, resolution=(1000, 1005), resolutionunit=3)
+    contents = read_contents([tmp_path / "a.tif"])
+    np.testing.assert_array_equal(contents.image, GREY / np.float32(255))
+    assert contents.um_per_px == pytest.approx(10 / 1.005**0.5)
+    assert contents.pitch_kind == "TIFF" and not contents.notes

@@ -1,0 +1,208 @@
+"""TIFF as the standard says: polarity, byte order, planes, depths, pages and resolution."""
+
+import struct
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from s2a_jax.errors import UserError
+from s2a_jax.inputs.images import read_image, read_picture
+from s2a_jax.inputs.masks import binary_mask
+from tests.inputs.files import RAMP, disc
+
+UNIT = RAMP / np.float32(255)
+DISC = disc()
+DEPTHS = {
+    "uint8": RAMP,
+    "uint16": RAMP.astype(np.uint16) * 257,
+    "float16": UNIT.astype(np.float16),
+    "float32": UNIT,
+    "float64": UNIT.astype(np.float64),
+}
+_NEGATIVE = {"uint8": 255, "uint16": 65535}
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("negative", [False, True])
+def test_every_depth_order_and_polarity_holds_one_picture(
+    tmp_path, depth, byteorder, big, negative
+):
+    values, path = DEPTHS[depth], tmp_path / "a.tif"
+    stored = (_NEGATIVE.get(depth, 1) - values).astype(values.dtype) if negative else values
+    photometric = "miniswhite" if negative else "minisblack"
+    tifffile.imwrite(path, stored, byteorder=byteorder, bigtiff=big, photometric=photometric)
+    image = read_image(path)
+    assert image.dtype == np.float32
+    np.testing.assert_allclose(image, UNIT, atol=1e-3 if depth == "float16" else 1e-6)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.uint16])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_masks_where_white_is_zero(tmp_path, dtype, byteorder):
+    white = 255 if dtype is np.uint8 else 1  # a 16-bit mask of labels 0 and 1
+    stored = ~DISC if dtype is bool else (DISC * white).astype(dtype)
+    photometric = "miniswhite" if dtype is bool else "minisblack"
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric=photometric, byteorder=byteorder)
+    np.testing.assert_array_equal(binary_mask(read_picture(tmp_path / "a.tif")), DISC)
+    if dtype is np.uint8:
+        tifffile.imwrite(tmp_path / "b.tif", 255 - stored, photometric="miniswhite")
+        np.testing.assert_array_equal(binary_mask(read_picture(tmp_path / "b.tif")), DISC)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+def test_planes_are_read_as_pixels_are(tmp_path, dtype, compression):
+    scale = 257 if dtype == "uint16" else 1
+    rgb = np.stack([RAMP, RAMP[::-1], RAMP[:, ::-1]], axis=-1).astype(dtype) * dtype_of(dtype)(
+        scale
+    )
+    tifffile.imwrite(tmp_path / "chunky.tif", rgb, photometric="rgb", compression=compression)
+    tifffile.imwrite(
+        tmp_path / "planar.tif", np.moveaxis(rgb, -1, 0), photometric="rgb",
+        planarconfig="separate", compression=compression,
+    )  # fmt: skip
+    expected = rgb.astype(np.float64) @ [0.299, 0.587, 0.114] / (255 * scale)
+    for name in ("chunky", "planar"):
+        image = read_image(tmp_path / f"{name}.tif")
+        np.testing.assert_allclose(image, expected, atol=0.51 / (255 * scale) + 1e-5)
+
+
+def dtype_of(name):
+    return np.dtype(name).type
+
+
+@pytest.mark.parametrize("compression", ["lzw", "zlib", "packbits", "jpeg"])
+def test_compressions_that_other_programs_write(tmp_path, compression):
+    Image.fromarray(RAMP).save(
+        tmp_path / "a.tif", compression={"zlib": "tiff_adobe_deflate", "lzw": "tiff_lzw"}.get(
+            compression, compression),
+    )  # fmt: skip
+    tolerance = 0.15 if compression == "jpeg" else 0
+    np.testing.assert_allclose(read_image(tmp_path / "a.tif"), UNIT, atol=tolerance)
+
+
+def write_bits(path, values, bits):
+    """A baseline TIFF of one strip with `bits` bits a pixel; BlackIsZero."""
+    height, width = values.shape
+    rows = [
+        np.packbits(
+            ((row[:, None].astype(np.uint32) >> np.arange(bits)[::-1]) & 1).astype(np.uint8).ravel()
+        ).tobytes()
+        for row in values
+    ]
+    data = b"".join(rows)
+    tags = [
+        (256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 8), (277, 1),
+        (278, height), (279, len(data)),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(data))
+    path.write_bytes(head + data + struct.pack("<H", len(tags)) + entries + bytes(4))
+    return path
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 12])
+def test_depths_between_the_usual_ones_have_their_own_white(tmp_path, bits):
+    values = RAMP.astype(np.uint16) % 2**bits
+    image = read_image(write_bits(tmp_path / "a.tif", values, bits))
+    np.testing.assert_allclose(image, values / (2**bits - 1), atol=1e-6)
+
+
+def test_smaller_copies_are_left_out_and_further_pages_refused(tmp_path):
+    small, path = RAMP[::2, ::2], tmp_path / "a.tif"
+    for pages in ([(RAMP, 0), (small, 1)], [(small, 1), (RAMP, 0)]):
+        with tifffile.TiffWriter(path) as writer:
+            for values, kind in pages:
+                writer.write(values, subfiletype=kind, photometric="minisblack", metadata=None)
+        np.testing.assert_array_equal(read_image(path), UNIT)
+    with tifffile.TiffWriter(tmp_path / "subifd.tif") as writer:
+        writer.write(RAMP, subifds=1, photometric="minisblack")
+        writer.write(small, subfiletype=1, photometric="minisblack")
+    np.testing.assert_array_equal(read_image(tmp_path / "subifd.tif"), UNIT)
+    stack = np.stack([RAMP, RAMP])
+    for options in ({"photometric": "minisblack"}, {"imagej": True}, {"ome": True}):
+        tifffile.imwrite(path, stack, **options)
+        with pytest.raises(UserError, match=r"a\.tif holds 2 pages"):
+            read_image(path)
+
+
+def test_data_that_are_missing_are_not_zeros(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    for compression in (None, "zlib", "lzw"):
+        for strips in (64, 8):
+            path = tmp_path / "cut.tif"
+            tifffile.imwrite(path, noise, compression=compression, rowsperstrip=strips)
+            content = path.read_bytes()
+            path.write_bytes(content[: len(content) - 1500])
+            with pytest.raises(UserError, match=r"cut\.tif cannot be read.*cut short"):
+                read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "message"),
+    [
+        (np.zeros((8, 8, 5), np.uint8), {"photometric": "minisblack", "planarconfig": "contig"},
+         "MINISBLACK with 5 channels"),
+        (np.zeros((8, 8, 3), np.uint8), {"photometric": "cielab"}, "CIELAB"),
+        (np.zeros((8, 8), np.complex64), {}, "complex64"),
+        (np.full((8, 8), 70000, np.uint32), {}, "70000"),
+        (np.full((8, 8), -1, np.int16), {}, "-1"),
+        (np.full((8, 8), 3.0, np.float64), {}, "from 3 to 3"),
+        (np.full((8, 8), np.nan, np.float16), {}, "NaN"),
+    ],
+)  # fmt: skip
+def test_what_is_no_picture_is_refused_by_kind(tmp_path, values, options, message):
+    tifffile.imwrite(tmp_path / "a.tif", values, **options)
+    with pytest.raises(UserError, match=rf"a\.tif.*{message}"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("unit", ["inch", "centimeter", "none"])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_resolution_units(tmp_path, unit, byteorder):
+    per_unit = {"inch": 2540.0, "centimeter": 1000.0, "none": 100_000.0}[unit]
+    tifffile.imwrite(
+        tmp_path / "a.tif", RAMP, resolution=(per_unit, per_unit / 2), resolutionunit=unit,
+        byteorder=byteorder,
+    )  # fmt: skip
+    picture = read_picture(tmp_path / "a.tif")
+    assert picture.aspect == pytest.approx(2)
+    expected = None if unit == "none" else pytest.approx((20.0, 10.0))
+    assert picture.um_per_px == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "pitch"),
+    [
+        ({"resolution": 300, "resolution_unit": 2}, None),  # a printer's
+        ({"dpi": (2540, 2540)}, 10.0),
+        ({}, None),
+    ],
+)
+def test_resolution_that_pillow_writes(tmp_path, options, pitch):
+    Image.fromarray(RAMP).save(tmp_path / "a.tif", **options)
+    found = read_picture(tmp_path / "a.tif").um_per_px
+    assert found == (None if pitch is None else pytest.approx((pitch, pitch), rel=1e-5))
+
+
+@pytest.mark.parametrize(("unit", "um"), [("um", 1), ("micron", 1), ("\\u00B5m", 1), ("mm", 1000)])
+def test_imagej_states_its_unit(tmp_path, unit, um):
+    per_unit = um / 12.0
+    tifffile.imwrite(
+        tmp_path / "a.tif", RAMP, imagej=True, resolution=(per_unit, per_unit),
+        metadata={"unit": unit},
+    )  # fmt: skip
+    assert read_picture(tmp_path / "a.tif").um_per_px == pytest.approx((12.0, 12.0), rel=1e-4)
+
+
+@pytest.mark.parametrize(("unit", "um"), [("µm", 1.0), ("mm", 1000.0), ("nm", 0.001), (None, 1.0)])
+def test_ome_states_its_physical_size(tmp_path, unit, um):
+    sizes = {"PhysicalSizeX": 9.87 / um, "PhysicalSizeY": 9.87 / um}
+    if unit:
+        sizes |= {"PhysicalSizeXUnit": unit, "PhysicalSizeYUnit": unit}
+    tifffile.imwrite(tmp_path / "a.ome.tif", RAMP, ome=True, metadata=sizes)
+    assert read_picture(tmp_path / "a.ome.tif").um_per_px == pytest.approx((9.87, 9.87))
