@@ -18,6 +18,7 @@ from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.results import Subject, make_tables, write_results
 from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
 from s2a_jax.inference.segmenter import Segmenter
+from s2a_jax.inputs.names import counted
 from s2a_jax.inputs.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
 from s2a_jax.inputs.slabs import SlabError, first_slab, slab_names
 
@@ -134,7 +135,7 @@ def run(options: argparse.Namespace) -> None:
     except OSError as error:
         raise UserError(f"Cannot write to --out={out}: {error}.") from error
     console.print(tables)
-    console.print(f"{len(result.ids)} cases -> {out}")
+    console.print(f"{counted(len(result.ids), 'case')} -> {out}")
 
 
 def _slab(options: argparse.Namespace, model: Segmenter) -> str | None:

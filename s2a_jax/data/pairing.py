@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.names import first_few, id_key
+from s2a_jax.inputs.names import counted, first_few, id_key
 
 SPLITS = ("train", "val", "test")
 
@@ -116,20 +116,21 @@ def pair_splits(
     ]
     if unlabelled:
         notes.append(
-            f"{len(unlabelled)} of {total} images have no mask and are left out: "
+            f"Left out, without a mask: {len(unlabelled)} of {counted(total, 'image')}: "
             f"{first_few(unlabelled)}."
         )
     left_out = ""
     if incomplete := _take_incomplete(cases, groups):
         ids, lacking = list(incomplete), next(iter(incomplete.values()))
-        found = f"{len(ids)} cases lack a slab ({first_few(ids)}; the first is not in {lacking})"
+        lack = counted(len(ids), "case lacks", "cases lack")
+        found = f"{lack} a slab ({first_few(ids)}; the first is not in {lacking})"
         if not skip_incomplete:
             raise UserError(
                 f"{found}: add the files, name fewer slabs, or set config.data.incomplete=skip to "
                 "leave these cases out."
             )
-        notes.append(f"{found} and are left out (incomplete=skip).")
-        left_out = f", without {len(ids)} cases that lack a slab"
+        notes.append(f"{found}: left out (incomplete=skip).")
+        left_out = f", without {counted(len(ids), 'case')} left out for lack of a slab"
     if not cases["train"]:
         images = len(groups["train"].images)
         needed = "a mask and every slab" if left_out else "a mask"
@@ -149,8 +150,8 @@ def pair_splits(
         cases["train"] = cases["train"][:-count]
         cases["val"] = [replace(case, split="val") for case in taken]
         notes.append(
-            f"There is no val split: the last {count} of {count + len(cases['train'])} train "
-            f"cases by id ({taken[0].id} to {taken[-1].id}) serve as val."
+            f"There is no val split: val takes the last {count} of {count + len(cases['train'])} "
+            f"train cases by id ({taken[0].id} to {taken[-1].id})."
         )
     if not cases["test"]:
         notes.append("There is no test split.")
@@ -161,18 +162,19 @@ def pair_splits(
         ]
         without = [case for case in others if case.classes is None]
         if len(without) < len(others):
+            folder_of_classes = next(case.classes for case in others if case.classes).parent
             notes.append(
-                f"The {task} masks of {len(others) - len(without)} cases are made from the classes "
-                f"in {next(case.classes for case in others if case.classes).parent}."
+                f"The {task} masks of {counted(len(others) - len(without), 'case')} are made from "
+                f"the classes in {folder_of_classes}."
             )
         if without:
-            notes.append(f"{len(without)} of {len(every)} cases have no {task} mask.")
+            notes.append(f"No {task} mask: {len(without)} of {counted(len(every), 'case')}.")
     counts = Counter(case.id for case in every)
     shared = sorted((id_ for id_, count in counts.items() if count > 1), key=id_key)
     if shared:
         notes.append(
-            f"{len(shared)} names occur in more than one split ({first_few(shared)}): make sure "
-            "that they belong to different eyes."
+            f"{counted(len(shared), 'name occurs', 'names occur')} in more than one split "
+            f"({first_few(shared)}): make sure that they belong to different eyes."
         )
     return Listing(layout, tuple(every), tuple(notes))
 

@@ -22,6 +22,7 @@ from s2a_jax.evaluation.results import Subject, write_results
 from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
 from s2a_jax.files import written_whole
 from s2a_jax.inputs.images import unit_pixels
+from s2a_jax.inputs.names import counted
 from s2a_jax.inputs.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
 from s2a_jax.inputs.slabs import first_slab
 from s2a_jax.runs.workdir import Workdir
@@ -162,7 +163,8 @@ def resizing_notes(cases: CaseSet, size: int, protocol: Protocol) -> tuple[str, 
     stretched = stretched_notes(cases.native_sizes, protocol.side or size)
     if not resized:
         return stretched
-    note = f"{resized} images were resized to {size} px, as in training."
+    images = counted(resized, "image was", "images were")
+    note = f"{images} resized to {size} px, as in training."
     if protocol.side not in (None, size):
         note += (
             f" They and their masks were then resized again, to {protocol.side} px, where the "

@@ -50,7 +50,7 @@ def test_new_release(tmp_path, subset_folder, maps):
     assert first.rv == tmp_path / "Label" / "GT_LargeVessel" / "10301.bmp"
     assert first.faz == tmp_path / "Label" / "GT_FAZ" / "10301.bmp"
     assert (first.combined, second.faz) == (None, None)
-    assert "4 of 5 cases have no FAZ mask." in listing.notes
+    assert "No FAZ mask: 4 of 5 cases." in listing.notes
 
 
 def test_classes_replace_a_missing_mask(tmp_path):
@@ -64,7 +64,7 @@ def test_classes_replace_a_missing_mask(tmp_path):
         Image.fromarray(classes).save(tmp_path / f"Label/GT_CAVF/{stem}.bmp")
     listing = list_octa500(tmp_path, "3M")
     assert splits_of(listing) == OFFICIAL_3M
-    assert any("RV masks of 1 cases are made from the classes" in note for note in listing.notes)
+    assert any("RV masks of 1 case are made from the classes" in note for note in listing.notes)
     assert any("FAZ masks of 5 cases are made from the classes" in note for note in listing.notes)
     both, one = (read_case(case) for case in listing.cases[:2])
     np.testing.assert_array_equal(both.rv, (classes == 2) | (classes == 3))
@@ -201,7 +201,7 @@ def test_images_without_any_mask_are_left_out(tmp_path):
     (tmp_path / "OCTA_3mm" / "Projection Maps" / "OCTA(ILM_OPL)" / "._10304.bmp").touch()
     listing = list_octa500(tmp_path, "3M")
     assert splits_of(listing) == OFFICIAL_3M
-    assert "1 of 6 images have no mask and are left out: train/10303." in listing.notes
+    assert "Left out, without a mask: 1 of 6 images: train/10303." in listing.notes
 
 
 def test_missing_root_says_how_to_get_data(tmp_path):

@@ -186,7 +186,7 @@ def test_a_stopped_run_is_resumed(tmp_path, capsys, stop, where):
     changed = tmp_path / "raw/images" / f"{kept[1].stem}.png"
     put(changed.parent, changed.stem, 255 - picture(1000))
     assert prepare("folder", "--from", tmp_path / "raw", "--to", tmp_path / "to") == 0
-    assert f"{len(kept) - 2} of 600 cases had been read" in capsys.readouterr().err
+    assert f"had read {len(kept) - 2} of 600 cases" in capsys.readouterr().err
     assert {path.name for path in tmp_path.glob("to/folder/*")} == {"default", ".config"}
     direct = load_run_data(section(name="folder", root=tmp_path / "raw"))
     assert_same(direct, load_run_data(section(name="prepared", root=tmp_path / "to")))

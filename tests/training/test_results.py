@@ -37,12 +37,12 @@ def test_every_case_is_counted_once():
     ("native", "protocol", "expected"),
     [
         ((64, 64), "s2anet", ()),
-        ((96, 96), "native", ("1 images were resized to 64 px",)),
-        ((96, 96), "s2anet", ("1 images were resized to 64 px", "again, to 320 px")),
+        ((96, 96), "native", ("1 image was resized to 64 px",)),
+        ((96, 96), "s2anet", ("1 image was resized to 64 px", "again, to 320 px")),
         (
             (96, 48),
             "native",
-            ("1 images were resized", "stretched to 64x64 px: they get no values"),
+            ("1 image was resized", "stretched to 64x64 px: they get no values"),
         ),
         ((96, 48), "s2anet", ("again, to 320 px", "stretched to 320x320 px: they get no values")),
     ],

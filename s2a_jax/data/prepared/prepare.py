@@ -25,7 +25,7 @@ from s2a_jax.data.sets import DATA_SETS, synthetic_slabs
 from s2a_jax.data.synthetic import SYNTHETIC, is_plain, make_set
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
-from s2a_jax.inputs.names import first_few
+from s2a_jax.inputs.names import counted, first_few
 from s2a_jax.inputs.slabs import slab_names
 
 
@@ -71,6 +71,7 @@ def prepare(
     partial = folder.parent.with_name(f".partial-{folder.parent.name}")
     encoded = EncodedCases(partial, builder.info.features, builder.encoded)
     builder.encode = encoded.encode
+    every = counted(len(listing.cases), "case")
     with Progress(console=console, disable=not console.is_terminal) as progress:
         checking = progress.add_task("Checking", total=len(listing.cases))
         summaries, unreadable = _check(
@@ -79,13 +80,11 @@ def prepare(
             lambda: progress.advance(checking),
         )
         if encoded.reused:
-            console.print(
-                f"{encoded.reused} of {len(listing.cases)} cases had been read by an earlier run."
-            )
+            console.print(f"An earlier run had read {encoded.reused} of {every}.")
         if unreadable and not skip_unreadable:
             raise UserError(
-                f"{len(unreadable)} of {len(listing.cases)} cases cannot be used; repair or remove "
-                "them, or pass --skip-unreadable:\n" + "\n".join(unreadable.values())
+                f"{len(unreadable)} of {every} cannot be used; repair or remove them, "
+                "or pass --skip-unreadable:\n" + "\n".join(unreadable.values())
             )
         if not existed:
             writing = progress.add_task("Writing", total=len(summaries))

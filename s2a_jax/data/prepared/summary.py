@@ -11,7 +11,7 @@ import numpy as np
 from s2a_jax.data.cases import Case
 from s2a_jax.data.pairing import SPLITS, CaseFiles
 from s2a_jax.inputs.images import resize_image
-from s2a_jax.inputs.names import first_few
+from s2a_jax.inputs.names import counted, first_few
 from s2a_jax.inputs.slabs import first_slab
 
 _SIDE = 32  # px, of the thumbnails that reveal near duplicates
@@ -110,9 +110,8 @@ def report_lines(report: dict) -> list[str]:
             for name in e[task]["missing"]
         ]
         if missing:
-            lines.append(
-                f"- {len(missing)} cases have no {task.upper()} mask: {first_few(missing)}"
-            )
+            have = counted(len(missing), "case has", "cases have")
+            lines.append(f"- {have} no {task.upper()} mask: {first_few(missing)}")
     duplicates = report["duplicates"]
     for kind in ("exact", "near"):
         pairs = duplicates[kind]
