@@ -29,7 +29,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 
 def print_summary(rows: Sequence[Row]) -> None:
     """Prints count, mean, standard deviation and range of each biomarker over the eyes."""
-    table = Table("biomarker", title=f"{len(rows)} eyes")
+    table = Table("biomarker", title="1 eye" if len(rows) == 1 else f"{len(rows)} eyes")
     for heading in ("eyes", "mean ± sd", "range"):
         table.add_column(heading, justify="right")
     for name in dict.fromkeys(name for row in rows for name in row):

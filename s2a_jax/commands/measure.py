@@ -15,7 +15,7 @@ from s2a_jax.commands.flags import check_out_folder, make_out_folder
 from s2a_jax.console import make_console
 from s2a_jax.errors import UserError
 from s2a_jax.inference.segmenter import Segmenter
-from s2a_jax.inputs.eye_table import EyeRow, read_eyes
+from s2a_jax.inputs.eye_table import EyeRow, match_rows, read_eyes
 from s2a_jax.inputs.image_files import (
     ImageFiles,
     check_slab_count,
@@ -23,7 +23,7 @@ from s2a_jax.inputs.image_files import (
     list_images,
     list_mask_pairs,
 )
-from s2a_jax.inputs.names import first_few
+from s2a_jax.inputs.names import counted, first_few, name_of
 from s2a_jax.inputs.notes import Note, note_lines
 from s2a_jax.inputs.pitch import FIELD_MM, UM_PER_PX, check_range
 
@@ -90,8 +90,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     eye.add_argument(
         "--eyes",
         type=Path,
-        help="CSV file (separator , or ;) with id, laterality, axial_length_mm, um_per_px; its "
-        "cells override the flags",
+        help="CSV file, as spreadsheets save it, with id, laterality, axial_length_mm, um_per_px; "
+        "its cells override the flags",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="CSV", help="one row per eye")
 
@@ -108,8 +108,7 @@ def run(options: argparse.Namespace) -> None:
     check_range("--um-per-px", options.um_per_px, UM_PER_PX, "um")
     check_range("--field-mm", options.field_mm, FIELD_MM, "mm")
     files = _files(options)
-    rows = read_eyes(options.eyes) if options.eyes else {}
-    _check_ids(files, rows, options.eyes)
+    rows = _rows(files, options.eyes)
     # All files are read first: one that cannot be read fails before the long work.
     notes: list[Note] = []
     eyes = [_known(one, rows.get(one.id, EyeRow()), options, notes) for one in files]
@@ -123,16 +122,17 @@ def run(options: argparse.Namespace) -> None:
     print_summary(table)
     for line in note_lines(notes):
         print(line)
+    count = counted(len(table), "eye")
     for name, column, is_asked in (
         ("vessel mask", "vessel_density", options.rv or not options.faz),
         ("FAZ", "faz_perimeter_mm", options.faz or not options.rv),
     ):
         without = [row["id"] for row in table if np.isnan(row[column])]
         if is_asked and without:
-            print(f"{len(without)} of {len(table)} eyes without {name}: {first_few(without)}.")
+            print(f"{len(without)} of {count} without {name}: {first_few(without)}.")
     corrected = sum(eye.axial_length_mm is not None for eye in eyes)
-    print(f"Lengths are corrected by axial length in {corrected} of {len(table)} eyes.")
-    print(f"{len(table)} eye{'s' * (len(table) != 1)} -> {options.out}")
+    print(f"Lengths are corrected by axial length in {corrected} of {count}.")
+    print(f"{count} -> {options.out}")
 
 
 def _files(options: argparse.Namespace) -> list[ImageFiles]:
@@ -153,20 +153,15 @@ def _files(options: argparse.Namespace) -> list[ImageFiles]:
     return list_mask_pairs(options.rv, options.faz)
 
 
-def _check_ids(files: list[ImageFiles], rows: dict[str, EyeRow], path: Path | None) -> None:
-    """Prints ids that only the table or only the files have; refuses a table without a match."""
-    ids = [one.id for one in files]
-    if rows and not set(rows) & set(ids):
-        raise UserError(
-            f"No id of --eyes={path} ({first_few(list(rows))}) is the name of a file "
-            f"({first_few(ids)}); an id is the file's name without extension."
-        )
-    for missing, text in (
-        ([id_ for id_ in rows if id_ not in set(ids)], f"rows of {path} have no file"),
-        ([id_ for id_ in ids if rows and id_ not in rows], f"files have no row in {path}"),
-    ):
-        if missing:
-            print(f"{len(missing)} {text}: {first_few(missing)}.")
+def _rows(files: list[ImageFiles], path: Path | None) -> dict[str, EyeRow]:
+    """Reads the table of eyes, by id of the files; prints how it was matched."""
+    if path is None:
+        return {}
+    names = {one.id: [name_of(path) for path in one.paths] for one in files}
+    rows, notes = match_rows(read_eyes(path), names)
+    for note in notes:
+        print(note)
+    return rows
 
 
 def _known(files: ImageFiles, row: EyeRow, options: argparse.Namespace, notes: list[Note]) -> _Eye:

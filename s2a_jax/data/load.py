@@ -135,8 +135,9 @@ def load_run_data(config: Mapping[str, Any]) -> RunData:
         )
     if len(sources) > 1:
         notes += [
-            f"{ranges[name][1]:.0%} of the training cases come from {name}: {counted(len(part), 'case')}, "
-            f"{int(part.has_rv.sum())} with RV, {int(part.has_faz.sum())} with FAZ masks."
+            f"{ranges[name][1]:.0%} of the training cases come from {name}: "
+            f"{counted(len(part), 'case')}, {int(part.has_rv.sum())} with RV, "
+            f"{int(part.has_faz.sum())} with FAZ masks."
             for name, part in parts.items()
             if eyes is None or name != "synthetic"
         ]

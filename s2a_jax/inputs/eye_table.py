@@ -1,13 +1,21 @@
 """The table of eyes: laterality, axial length and pixel pitch of each eye."""
 
-import csv
 import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.names import counted, first_few, fold_name, nfc
+from s2a_jax.inputs.spreadsheet import SEPARATORS, Sheet, read_sheet
 
 COLUMNS = ("laterality", "axial_length_mm", "um_per_px")
+
+_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
+_CLOSE = 0.85  # similarity of a column's name to that of a missing one
 
 
 @dataclass(frozen=True)
@@ -25,93 +33,222 @@ class EyeRow:
     um_per_px: float | None = None
 
 
-def read_eyes(path: str | Path) -> dict[str, EyeRow]:
-    """Reads a CSV with a column `id` and any of laterality, axial_length_mm, um_per_px.
+@dataclass(frozen=True)
+class EyeTable:
+    """A table of eyes.
 
-    Other columns are ignored, unless one of these is missing and another has almost its name.
+    Attributes:
+        path: the file.
+        rows: id in the Unicode form NFC -> row.
+        notes: sentences to print about how the file was read.
+    """
+
+    path: Path
+    rows: dict[str, EyeRow]
+    notes: tuple[str, ...] = ()
+
+
+class _Cell(NamedTuple):
+    """A cell that should hold a number."""
+
+    text: str
+    column: str
+    id: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.text!r} as {self.column} of {self.id!r}"
+
+
+def read_eyes(path: str | Path) -> EyeTable:
+    """Reads a table with a column `id` and any of laterality, axial_length_mm, um_per_px.
+
+    Column names are compared without case, spaces, underscores and hyphens. Other columns are
+    ignored, unless one of these is missing and another has almost its name.
 
     Args:
-        path: UTF-8 with the separator comma, or semicolon, which spreadsheets write in many
-            countries. With semicolons all numbers may have decimal commas (24,5). `id` is the
-            image's file name without extension.
+        path: as for `read_sheet`. Either all numbers have decimal points or all have decimal commas
+            (24,5). `id` is the image's file name; see `match_rows`.
 
     Raises:
         UserError: the file cannot be read, the column id or all others are missing or misspelt,
-            there is no row, an id occurs twice, a row has more cells than columns, a number is
-            malformed, or decimal commas are ambiguous.
+            there is no row, a row has no id or more cells than columns, an id occurs twice, or a
+            number is malformed, or ambiguous as 1.234,5 is, and 1,234 between commas.
     """
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            header = file.readline()
-            separator = ";" if ";" in header and "," not in header else ","
-            file.seek(0)
-            reader = csv.DictReader(file, delimiter=separator)
-            rows = list(reader)
-            columns = reader.fieldnames or []
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"--eyes={path} is not in UTF-8; save it as a CSV file in UTF-8."
-        ) from error
-    except (OSError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"--eyes={path} cannot be read as a CSV file: {reason}.") from error
-    if "id" not in columns or not set(columns) & set(COLUMNS):
-        raise UserError(
-            f"--eyes={path}, read with {separator!r} as separator, has the columns "
-            f"{', '.join(columns) or 'none'}; expected id and any of {', '.join(COLUMNS)}, "
-            "separated by commas or semicolons."
+    path = Path(path)
+    name = f"--eyes={path}"
+    sheet = read_sheet(path, name)
+    places = _places(sheet, name)
+    if not sheet.rows:
+        raise UserError(f"{name} has no row below its header; add the eyes, or leave it out.")
+    texts: dict[str, dict[str, str]] = {}
+    for line, row in sheet.rows:
+        cells = {column: row[i] if i < len(row) else "" for column, i in places.items()}
+        id_ = nfc(cells.pop("id"))
+        if len(row) > len(sheet.header):
+            raise UserError(
+                f"{name}: the row of {id_!r} has more cells than there are columns; the separator "
+                f"is {sheet.separator!r}, so a number like 24,5 is written "
+                f"{'24.5' if sheet.separator == ',' else 'as it is'}."
+            )
+        if not id_:
+            raise UserError(f"{name}: line {line} has no id; add it, or remove the row.")
+        if id_ in texts:
+            raise UserError(f"{name} has two rows with the id {id_!r}; keep one of them.")
+        texts[id_] = cells
+    numbers = [column for column in places if column in ("axial_length_mm", "um_per_px")]
+    cells = (_Cell(row[column], column, id_) for id_, row in texts.items() for column in numbers)
+    _check_numbers([cell for cell in cells if cell.text], sheet.separator, name)
+    rows = {
+        id_: EyeRow(
+            laterality=row.get("laterality") or None,
+            axial_length_mm=_number(row.get("axial_length_mm")),
+            um_per_px=_number(row.get("um_per_px")),
         )
-    others = [column for column in columns if column not in COLUMNS]
-    for name in (name for name in COLUMNS if name not in columns):
+        for id_, row in texts.items()
+    }
+    special = [id_ for id_ in rows if not id_.isascii()]
+    notes = ()
+    if special and not sheet.is_utf:
+        notes = (
+            f"{path} is not in UTF-8 and was read as Windows-1252: check the ids "
+            f"{first_few(special)}.",
+        )
+    return EyeTable(path, rows, notes)
+
+
+def match_rows(
+    table: EyeTable, files: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, EyeRow], tuple[str, ...]]:
+    """Finds the row of each image.
+
+    An id is the name of an image's file without its extension. It may also have the extension; and
+    a number may lack its leading zeros, which spreadsheets drop, if it fits one image only.
+
+    Args:
+        table: the table.
+        files: id of an image -> names of its files, both in the form NFC.
+
+    Returns:
+        rows: id of an image -> its row; images without a row are missing.
+        notes: sentences to print: how the file was read, what was matched how, and what has no
+            match.
+
+    Raises:
+        UserError: no row has a file, two rows have the same one, or a number fits several images.
+    """
+    by_file = {file.lower(): id_ for id_, names in files.items() for file in names}
+    by_number: dict[str, list[str]] = {}
+    for id_ in files:
+        if id_.isascii() and id_.isdecimal():
+            by_number.setdefault(id_.lstrip("0") or "0", []).append(id_)
+    matches: dict[str, str] = {}  # id of an image -> id of its row
+    with_extension, without_zeros, unmatched = [], [], []
+    for id_ in table.rows:
+        if id_ in files:
+            match = id_
+        elif id_.lower() in by_file:
+            match = by_file[id_.lower()]
+            with_extension.append(id_)
+        elif len(rivals := by_number.get(id_, ())) > 1:
+            raise UserError(
+                f"--eyes={table.path}: the id {id_} may be {' or '.join(sorted(rivals))}, without "
+                "the zeros that spreadsheets drop; write ids as the files are named."
+            )
+        elif rivals:
+            (match,) = rivals
+            without_zeros.append(f"{id_} for {match}")
+        else:
+            unmatched.append(id_)
+            continue
+        if match in matches:
+            raise UserError(
+                f"--eyes={table.path} has two rows for {match}: {matches[match]!r} and {id_!r}; "
+                "keep one of them."
+            )
+        matches[match] = id_
+    if not matches:
+        raise UserError(
+            f"No id of --eyes={table.path} ({first_few(list(table.rows))}) is the name of a file "
+            f"({first_few(list(files))}); an id is the file's name without extension."
+        )
+    notes = list(table.notes)
+    if with_extension:
+        ids = counted(len(with_extension), "id")
+        notes.append(
+            f"{ids} of {table.path} matched with the file's extension: {first_few(with_extension)}."
+        )
+    if without_zeros:
+        ids = counted(len(without_zeros), "id")
+        notes.append(
+            f"{ids} of {table.path} matched without leading zeros, as spreadsheets save numbers: "
+            f"{first_few(without_zeros)}."
+        )
+    if unmatched:
+        rows = counted(len(unmatched), "row")
+        notes.append(f"{rows} of {table.path} without a file: {first_few(unmatched)}.")
+    if lacking := [id_ for id_ in files if id_ not in matches]:
+        images = counted(len(lacking), "file")
+        notes.append(f"{images} without a row in {table.path}: {first_few(lacking)}.")
+    return {id_: table.rows[row] for id_, row in matches.items()}, tuple(notes)
+
+
+def _places(sheet: Sheet, name: str) -> dict[str, int]:
+    """Column -> its place in a row."""
+    known = {fold_name(column): column for column in ("id", *COLUMNS)}
+    places: dict[str, int] = {}
+    others = {}
+    for i, cell in enumerate(sheet.header):
+        column = known.get(fold_name(cell))
+        if column is None:
+            others[fold_name(cell)] = cell
+        elif column in places:
+            raise UserError(f"{name} has two columns {column}; keep one of them.")
+        else:
+            places[column] = i
+    if "id" not in places or len(places) < 2:
+        raise UserError(
+            f"{name}, read with {sheet.separator!r} as separator, has the columns "
+            f"{', '.join(filter(None, sheet.header)) or 'none'}; expected id and any of "
+            f"{', '.join(COLUMNS)}, separated by {_either(SEPARATORS.values())}."
+        )
+    for folded, column in known.items():
         # um_per_px_raw is another quantity, not a misspelling.
-        candidates = [column for column in others if name not in column]
-        if close := difflib.get_close_matches(name, candidates, 1, cutoff=0.9):
-            raise UserError(f"--eyes={path} has the column {close[0]}; write {name} for it.")
-    if not rows:
+        candidates = [other for other in others if column not in places and folded not in other]
+        if close := difflib.get_close_matches(folded, candidates, 1, cutoff=_CLOSE):
+            raise UserError(f"{name} has the column {others[close[0]]}; write {column} for it.")
+    return places
+
+
+def _either(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} or {last}"
+
+
+def _check_numbers(cells: Sequence[_Cell], separator: str, name: str) -> None:
+    """Raises a UserError unless every cell is a number that can be read in one way only."""
+    for cell in cells:
+        if "." in cell.text and "," in cell.text:
+            raise UserError(f"{name} has {cell.place}; write the number without thousands marks.")
+        if not _NUMBER.fullmatch(cell.text):
+            raise UserError(f"{name} has {cell.place}; expected a number or nothing.")
+    points = [cell for cell in cells if "." in cell.text]
+    commas = [cell for cell in cells if "," in cell.text]
+    if points and commas:
         raise UserError(
-            f"--eyes={path} has no row below its header; add the eyes, or leave it out."
+            f"{name} has {commas[0].place}, and {points[0].place}; write all numbers with decimal "
+            "points, or all with decimal commas."
         )
-    eyes: dict[str, EyeRow] = {}
-    numbers = _Numbers(path, separator)
-    for row in rows:
-        id_ = (row["id"] or "").strip()
-        if None in row:
-            raise UserError(
-                f"--eyes={path}: the row of {id_!r} has more cells than there are columns; the "
-                f"separator is {separator!r}, so a number like 24,5 is written "
-                f"{'24.5' if separator == ',' else 'as it is'}."
-            )
-        if id_ in eyes:
-            raise UserError(f"--eyes={path} has two rows with the id {id_!r}; keep one of them.")
-        cells = {name: (row.get(name) or "").strip() or None for name in COLUMNS}
-        eyes[id_] = EyeRow(
-            laterality=cells["laterality"],
-            axial_length_mm=numbers.read(cells["axial_length_mm"], id_, "axial_length_mm"),
-            um_per_px=numbers.read(cells["um_per_px"], id_, "um_per_px"),
+    # Spreadsheets separate cells by commas where the comma is no decimal mark. With other
+    # separators it is one, and thousands would be out of the range of both columns.
+    may_be_thousands = all(_MAYBE_THOUSANDS.fullmatch(cell.text) for cell in commas)
+    if commas and may_be_thousands and separator == ",":
+        first = commas[0].text
+        raise UserError(
+            f"{name} has {commas[0].place}, which may be {first.replace(',', '.')} or "
+            f"{first.replace(',', '')}, since commas separate the cells; write decimal points."
         )
-    return eyes
 
 
-class _Numbers:
-    """Reads the numbers of one file, which have decimal points or decimal commas, but not both."""
-
-    def __init__(self, path: str | Path, separator: str):
-        self.path, self.separator = path, separator
-        self.marks: dict[str, str] = {}  # "." or "," -> the first cell with it
-
-    def read(self, cell: str | None, id_: str, column: str) -> float | None:
-        if cell is None:
-            return None
-        where = f"--eyes={self.path} has {cell!r} as {column} of {id_!r}"
-        for mark in {".", ","} & set(cell):
-            self.marks.setdefault(mark, cell)
-        if "," in self.marks and (self.separator == "," or len(self.marks) > 1):
-            other = next((f" and {one!r}" for one in self.marks.values() if one != cell), "")
-            raise UserError(
-                f"{where}{other}, with the separator {self.separator!r}; write decimal points, or "
-                "decimal commas in all numbers and semicolons as separators."
-            )
-        try:
-            return float(cell.replace(",", "."))
-        except ValueError:
-            raise UserError(f"{where}; expected a number or nothing.") from None
+def _number(text: str | None) -> float | None:
+    return float(text.replace(",", ".")) if text else None

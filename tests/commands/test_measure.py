@@ -66,7 +66,7 @@ def test_a_row_for_each_eye(masks, tmp_path, capsys, separator, mark):
     assert "faz_area_mm2" in printed
     assert "1 of 2 eyes without FAZ: b." in printed
     assert "corrected by axial length in 1 of 2 eyes" in printed
-    assert "have no file: c." in printed
+    assert "1 row of" in printed and "without a file: c." in printed
     assert [path.name for path in out.parent.iterdir()] == ["out.csv"]
 
 
@@ -122,17 +122,10 @@ def test_images_and_dicom_through_a_network(tmp_path, capsys):
         ("--rv {masks} --field-mm -3", "--field-mm=-3"),
         ("--rv {masks} --field-mm 30", "Eye a: --field-mm gives 300 um per pixel"),
         ("--rv {masks} --field-mm 1 --out {other}/no/such/x.csv", "other/no does not exist"),
-        ("--rv {masks} --eyes {other}/point.csv --field-mm 1", "'24,5' as axial_length_mm of 'b'"),
-        ("--rv {masks} --eyes {other}/comma.csv --field-mm 1", "the separator is ','"),
-        ("--rv {masks} --eyes {other}/tab.csv --field-mm 1", "with ',' as separator"),
         ("--rv {masks} --field-mm 1 --laterality up", "neither OD"),
         ("--rv {masks} --field-mm 1 --axial-length-mm 2.4", "millimetres"),
         ("--rv {masks} --eyes {other}/typo.csv --field-mm 1", "No id"),
-        ("--rv {masks} --eyes {other}/twice.csv --field-mm 1", "two rows"),
         ("--rv {masks} --eyes {other}/word.csv --field-mm 1", "'long' as axial_length_mm"),
-        ("--rv {masks} --eyes {other}/columns.csv --field-mm 1", "expected id"),
-        ("--rv {masks} --eyes {other}/misspelt.csv --field-mm 1", "write axial_length_mm for it"),
-        ("--rv {masks} --eyes {other}/header.csv --field-mm 1", "no row below its header"),
         ("--rv {masks} --faz {other}/named --field-mm 1", "has the name of one"),
         ("--rv {other}/damaged --field-mm 1", "cut.png"),
         ("--rv {other}/junk --field-mm 1", "junk.tif is not an image"),
@@ -152,14 +145,7 @@ def test_mistakes_are_one_sentence_and_nothing_is_written(masks, tmp_path, capsy
     Image.fromarray((Y * 2).astype(np.uint8)).save(other / "grey" / "grey.png")
     for name, text in (
         ("typo", "id,laterality\nq,OD\n"),
-        ("twice", "id,laterality\na,OD\na,OS\n"),
         ("word", "id,axial_length_mm\na,long\n"),
-        ("columns", "eye;laterality\na;OD\n"),
-        ("misspelt", "id,laterality,axial_lenght_mm\na,OD,24.5\n"),
-        ("header", "id,laterality\n"),
-        ("point", "id;axial_length_mm\na;24.5\nb;24,5\n"),
-        ("comma", "id,axial_length_mm\na,24,5\n"),
-        ("tab", "id\tlaterality\na\tOD\n"),
     ):
         (other / f"{name}.csv").write_text(text)
     out = tmp_path / "out.csv"
