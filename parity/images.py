@@ -10,7 +10,7 @@ from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.images import read_image, read_picture, resize_image, to_unit_float
 from s2a_jax.inputs.masks import binary_mask, resize_mask
-from s2a_jax.inputs.names import images_in
+from s2a_jax.inputs.names import images_in, name_of
 
 
 class Case(NamedTuple):
@@ -101,4 +101,4 @@ def _read(path: Path, masks: dict[str, Path], size: int | None) -> Case:
             f"{path} has {image.shape[0]}x{image.shape[1]} pixels; expected multiples of 16: "
             "give --size."
         )
-    return Case(path.name, image, {task: mask > 0 for task, mask in truth.items()})
+    return Case(name_of(path), image, {task: mask > 0 for task, mask in truth.items()})

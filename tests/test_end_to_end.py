@@ -21,6 +21,8 @@ TRAIN = ["main.py", "--config", "configs/synthetic.py:smoke", "--config.log.ever
          "--config.data.synthetic.stream=True"]  # fmt: skip
 OCTA = ["main.py", "--config", "configs/octa500.py:smoke"]
 PREDICT = ["-m", "s2a_jax", "predict"]
+ODD = Path("[small] :eye: x[/bold]")
+"""A folder in a folder; rich would take the names for markup and an emoji."""
 
 
 @pytest.fixture(scope="session")
@@ -57,10 +59,12 @@ def run(forked, shared):
 @pytest.fixture(scope="session")
 def trained(start, shared):
     """Workdir of a finished run."""
-    workdir = shared / "trained"
+    workdir = shared / ODD / "trained"
     process = start("--workdir", workdir)
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 0, output
+    for line in (f"Weights: {workdir}/weights.safetensors", f"Report: {workdir}/report.html"):
+        assert line in output.splitlines()
     return workdir
 
 
@@ -93,10 +97,16 @@ def test_training_leaves_everything(trained):
 
 def test_the_command_evaluates_as_the_run_did(run, trained, shared, tmp_path):
     (eyes,) = (shared / "eyes").glob("v*-96px-*-train1-*")  # the eyes of the streamed run
-    code, output = run("-m", "s2a_jax", "evaluate", "--weights", trained, "--data", eyes,
-                       "--out", tmp_path / "out")  # fmt: skip
+    (tmp_path / ODD).mkdir(parents=True)
+    data, out = tmp_path / ODD / eyes.name, tmp_path / ODD / "out"
+    data.symlink_to(eyes)
+    code, output = run("-m", "s2a_jax", "evaluate", "--weights", trained, "--data", data,
+                       "--out", out)  # fmt: skip
     assert code == 0, output
-    with (tmp_path / "out/test.csv").open() as one, (trained / "results/test.csv").open() as other:
+    for text in (output, (out / "table.txt").read_text(encoding="utf-8")):
+        assert "".join(str(data).split()) in "".join(text.split())  # lines of a table are short
+    assert f"2 cases -> {out}" in output.splitlines()
+    with (out / "test.csv").open() as one, (trained / "results/test.csv").open() as other:
         for ours, theirs in zip(csv.DictReader(one), csv.DictReader(other), strict=True):
             assert ours.keys() == theirs.keys() and ours.pop("id") == theirs.pop("id")
             values = [[float(value) for value in row.values()] for row in (ours, theirs)]

@@ -3,8 +3,10 @@
 This is the only file that knows orbax, whose v0 `CheckpointManager` goes away with orbax 1.0.
 """
 
+import glob
 import json
 import logging
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ class Checkpoints:
     def __init__(self, folder: Path):
         self.folder = folder.absolute()
         _check_scores(self.folder)
+        self._link = _Link(self.folder)
         policy = preservation_policy.AnyPreservationPolicy(
             [
                 preservation_policy.LatestN(1),
@@ -46,7 +49,7 @@ class Checkpoints:
             best_fn=_score, best_mode="max", preservation_policy=policy
         )
         self._manager = ocp.CheckpointManager(
-            self.folder, options=options, item_names=("state", "meta")
+            self._link.path, options=options, item_names=("state", "meta")
         )
 
     @property
@@ -102,6 +105,39 @@ class Checkpoints:
         """Waits until everything is on disk."""
         self._manager.wait_until_finished()
         self._manager.close()
+        self._link.remove()
+
+
+class _Link:
+    """A path to a folder that orbax does not mistake for a pattern.
+
+    Orbax searches its folders with `glob`, to which `[small]` in their path means one letter: it
+    would find nothing and leave every checkpoint without its arrays. Such a folder gets a symbolic
+    link in the folder for temporary files.
+
+    Attributes:
+        path: the folder itself, or the link.
+    """
+
+    def __init__(self, folder: Path):
+        self.path, self._home = folder, None
+        if glob.escape(str(folder)) == str(folder):
+            return
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._home = tempfile.TemporaryDirectory(prefix="s2a_jax-")
+            self.path = Path(self._home.name) / folder.name
+            self.path.symlink_to(folder, target_is_directory=True)
+        except OSError as error:
+            raise UserError(
+                f"--workdir: checkpoints cannot be written below {folder}, whose path holds one of "
+                f"the characters [ * ?, without a symbolic link ({error}); give another folder."
+            ) from error
+
+    def remove(self) -> None:
+        """Removes the link."""
+        if self._home is not None:
+            self._home.cleanup()
 
 
 def restore_variables(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

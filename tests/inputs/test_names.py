@@ -1,0 +1,180 @@
+"""Names of files: Unicode forms, names that are not UTF-8, and counts in sentences."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from s2a_jax.cli import run as main
+from s2a_jax.data.folder import list_user_folder
+from s2a_jax.data.octa500 import list_octa500
+from s2a_jax.data.prepared.load import find_prepared, prepared_cases
+from s2a_jax.errors import UserError
+from s2a_jax.inputs.image_files import list_images, list_mask_pairs
+from s2a_jax.inputs.names import counted, first_few, id_key, images_in
+
+NFC = unicodedata.normalize("NFC", "mü")
+NFD = unicodedata.normalize("NFD", "mü")
+LATIN = os.fsdecode(b"m\xfc")
+"""As a Latin-1 system names a file."""
+PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32), np.uint8)
+MASK = np.where(np.hypot(*np.mgrid[-16:16, -16:16]) < 6, 100, np.where(PIXELS > 200, 255, 0))
+
+
+def fill(folder, *names, pixels=PIXELS):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        try:
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name)
+        except OSError:
+            pytest.skip("this file system has no such names")
+    if len(list(folder.iterdir())) < len(names):
+        pytest.skip("this file system has one Unicode form only")
+    return folder
+
+
+def test_names_are_listed_in_nfc_and_opened_by_their_path(tmp_path):
+    files = images_in(fill(tmp_path, f"{NFD}_RV.png", "notes.txt.bmp"), "_rv")
+    assert files == {NFC: tmp_path / f"{NFD}_RV.png"}
+    assert files[NFC].is_file()
+
+
+@pytest.mark.parametrize("listed", [images_in, lambda folder: list_images([folder])])
+def test_one_name_in_two_forms_is_refused(tmp_path, listed):
+    folder = fill(tmp_path, f"{NFC}.png", f"{NFD}.png")
+    with pytest.raises(UserError, match=r"the same name in two Unicode forms, NFC and NFD"):
+        listed(folder)
+    (folder / f"{NFD}.png").rename(folder / f"{NFC}.tif")
+    with pytest.raises(UserError) as refusal:
+        listed(folder)
+    assert "Unicode" not in str(refusal.value)
+
+
+def test_masks_and_predicted_pictures_find_their_image(tmp_path):
+    rv, faz = fill(tmp_path / "rv", f"{NFC}.png"), fill(tmp_path / "faz", f"{NFD}.png")
+    for given in ((rv, faz), (rv / f"{NFC}.png", faz / f"{NFD}.png")):
+        (pair,) = list_mask_pairs(*given)
+        assert (pair.id, pair.rv, pair.faz) == (NFC, rv / f"{NFC}.png", faz / f"{NFD}.png")
+    (faz / f"{NFC}_rv.png").touch()  # as `predict` names it
+    (image,) = list_images([faz])
+    assert (image.id, image.image) == (NFC, faz / f"{NFD}.png")
+    (slabs,) = list_images([Path(f"{rv},{faz}")])
+    assert slabs.images == (rv / f"{NFC}.png", faz / f"{NFD}.png")
+
+
+@pytest.mark.parametrize("form", [NFC, NFD])
+def test_slab_folders(tmp_path, form):
+    names = [f"{i}.png" for i in range(9)]
+    fill(tmp_path / "images" / NFD, *names)
+    fill(tmp_path / "images" / "deep", *names)
+    fill(tmp_path / "masks", *names, pixels=MASK)
+    cases = list_user_folder(tmp_path, f"{form},deep").cases
+    assert {case.image.parent.name for case in cases} == {NFD}
+
+
+def test_a_folder_is_prepared_and_measured(tmp_path):
+    raw = tmp_path / "raw"
+    names = [f"{i}{form}.png" for i in range(5) for form in (NFC, NFD)]
+    fill(raw / "images", *names)
+    fill(raw / "masks", *(f"{i}{form}.png" for i in range(5) for form in (NFD, NFC)), pixels=MASK)
+    for i in range(5):  # one image and one mask of each name are left, in different forms
+        (raw / "images" / f"{i}{(NFC, NFD)[i % 2]}.png").unlink()
+        (raw / "masks" / f"{i}{(NFD, NFC)[i % 2]}.png").unlink()
+    ids = {f"{i}{NFC}" for i in range(5)}
+    assert main(["prepare", "folder", "--from", str(raw), "--to", str(tmp_path / "to")]) == 0
+    stored = find_prepared(tmp_path / "to")
+    assert {name for split in ("train", "val", "test")
+            for name, _ in prepared_cases(stored, split)} == ids  # fmt: skip
+    assert json.loads((stored / "report.json").read_text())["splits"]["train"]["rv"]["masks"]
+
+    table, out = tmp_path / "eyes.csv", tmp_path / "out.csv"
+    rows = "".join(f"{i}{(NFD, NFC)[i % 2]},OS,{10 + i}\n" for i in range(5))
+    table.write_text(f"id,laterality,um_per_px\n{rows}", encoding="utf-8")
+    given = ["--masks", str(raw / "masks"), "--eyes", str(table)]
+    assert main(["measure", *given, "--out", str(out)]) == 0
+    with out.open(newline="", encoding="utf-8") as file:
+        measured = {
+            row["id"]: (row["laterality"], row["um_per_px"]) for row in csv.DictReader(file)
+        }
+    assert measured == {f"{i}{NFC}": ("OS", str(10 + i)) for i in range(5)}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "measure --rv {folder} --um-per-px 10 --out {out}.csv",
+        "measure --rv {good} --um-per-px 10 --out {out}{latin}.csv",
+        "measure --weights sim_to_real {folder} --um-per-px 10 --out {out}.csv",
+        "predict --weights sim_to_real --out {out} {folder}",
+        "predict --weights sim_to_real --out {out}{latin} {good}",
+        "prepare folder --from {root} --to {out}",
+        "prepare folder --from {good} --to {out}{latin}",
+        "evaluate --weights sim_to_real --data {root} --out {out}",
+        "train --config octa500:smoke --config.data.root={root} --config.data.size=64 "
+        "--config.train.batch_size=8 --workdir {out}",
+        "train --config octa500:smoke --config.data.root={root} --workdir {out}{latin}",
+    ],
+)
+def test_a_name_that_is_not_utf8_is_refused_at_once(tmp_path, capsys, command):
+    root = tmp_path / "data"
+    for split in ("train", "test"):
+        folder = fill(root / split / "images", f"a{LATIN}.png", "b.png")
+        fill(root / split / "masks", "b.png", pixels=MASK)
+    good = fill(tmp_path / "good", "b.png", pixels=(PIXELS > 128) * 255)
+    known = {"folder": folder, "good": good, "root": root, "out": tmp_path / "out", "latin": LATIN}
+    assert main([part.format(**known) for part in command.split()]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1
+    assert r"m\xfc" in printed.err and "not valid UTF-8; rename it." in printed.err
+    assert printed.out == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "good"]
+
+
+def test_other_files_with_such_names_do_no_harm(tmp_path):
+    folder = fill(tmp_path, f"{NFC}.png")
+    (folder / f"{LATIN}.txt").touch()
+    (folder / LATIN).mkdir()
+    assert list(images_in(folder)) == [NFC]
+    assert [files.id for files in list_images([folder])] == [NFC]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_a_letter_ends_nothing(tmp_path, encoding):
+    masks = fill(tmp_path / "masks", "日本.png", pixels=(PIXELS > 128) * 255)
+    done = subprocess.run(
+        [sys.executable, "-m", "s2a_jax", "measure", "--rv", masks, "--um-per-px", "10",
+         "--eyes", tmp_path / "eyes.csv", "--out", tmp_path / "out.csv"],
+        env=os.environ | {"PYTHONIOENCODING": encoding, "JAX_PLATFORMS": "cpu"},
+        cwd=Path(__file__).parents[2], capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr  # no table yet
+    (tmp_path / "eyes.csv").write_text("id,um_per_px\n日本.png,11\n", encoding="utf-8")
+    done = subprocess.run(done.args, env=os.environ | {"PYTHONIOENCODING": encoding},
+                          cwd=Path(__file__).parents[2], capture_output=True)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"extension: \u65e5\u672c.png." in done.stdout
+    assert "日本" in (tmp_path / "out.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("digits", ["²", "①", "٣", "１０３０１", "9" * 200])
+def test_digits_that_are_no_numbers_crash_nothing(tmp_path, digits):
+    assert sorted(["b", digits, "10"], key=id_key)[-1] in ("b", digits)
+    for kind in ("Projection Maps/OCTA(ILM_OPL)", "Label/GT_LargeVessel"):
+        fill(tmp_path / "OCTA_3mm" / kind, "10301.png", f"{digits}.png", pixels=MASK)
+    with pytest.raises(UserError, match=f"does not have: {digits};"):
+        list_octa500(tmp_path, "3M")
+
+
+def test_counts_agree_with_their_nouns():
+    assert [counted(n, "case") for n in (0, 1, 2)] == ["0 cases", "1 case", "2 cases"]
+    assert counted(1, "case has", "cases have") == "1 case has"
+    assert counted(3, "case has", "cases have") == "3 cases have"
+    assert first_few(list("abcdef")) == "a, b, c, d, e and 1 other"
+    assert first_few(list("abcdefg")) == "a, b, c, d, e and 2 others"
