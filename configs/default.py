@@ -40,12 +40,18 @@ def get_config() -> ConfigDict:
             # superficial.
             "slab": placeholder(str),
             "incomplete": "error",  # for a case that lacks one of several slabs; skip leaves it out
+            # The split folder of the training cases, where there are several, as train_manual and
+            # train_sam.
+            "train_split": "train",
+            # True: a run goes on, or is evaluated, although the cases of its data set have changed
+            # since it started; otherwise it is refused.
+            "accept_changes": False,
             "size": 0,  # side in pixels, a multiple of 16; 0: the subset's own
             # Shares of the training cases from other sources; the rest comes from `name`.
             "mixture": {
                 "synthetic": 0.0,  # in [0, 1)
-                # Each is "name=folder,root=DIR,weight=0.2", also with subset= and slab= (several
-                # slabs as slab=FULL+OPL_BM, as many as the main source has).
+                # Each is "name=folder,root=DIR,weight=0.2", also with subset=, train_split= and
+                # slab= (several slabs as slab=FULL+OPL_BM, as many as the main source has).
                 "others": (),
             },
             "synthetic": {

@@ -22,7 +22,9 @@ from s2a_jax.inputs.names import counted
 from s2a_jax.inputs.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
 from s2a_jax.inputs.slabs import SlabError, first_slab, slab_names
 
-_FLAGS = {name: f"--{name}" for name in ("slab", "subset", "incomplete")} | {"root": "--data"}
+_FLAGS = {name: f"--{name}" for name in ("name", "slab", "subset", "incomplete")} | {
+    "root": "--data"
+}
 """Field of `config.data` -> flag of this command."""
 
 
@@ -58,7 +60,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="stop at a case that lacks one of several slabs, or skip it; default error",
     )  # fmt: skip
     parser.add_argument(
-        "--split", choices=("test", "val", "train", "all"), default="test", help="default test"
+        "--split",
+        default="test",
+        help="test (default), val, train, the name of another split folder such as train_manual, "
+        "or all",
     )
     parser.add_argument(
         "--protocol",
@@ -81,7 +86,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--um-per-px",
         type=float,
-        help="pixel pitch of the files; known for OCTA-500 and for synthetic eyes",
+        help="pixel pitch of the files; known for OCTA-500, by ids or the folder's name, and for "
+        "synthetic eyes",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="the first N cases only")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the files")

@@ -6,6 +6,7 @@ from pathlib import Path
 from s2a_jax.commands.flags import fields_as_flags
 from s2a_jax.data.prepared.prepare import prepare, prepare_synthetic
 from s2a_jax.data.sets import DATA_SETS, help_on_names, help_on_subsets
+from s2a_jax.data.splits import Wanted
 from s2a_jax.data.synthetic import FIELD_MM
 from s2a_jax.errors import UserError
 
@@ -15,6 +16,8 @@ _FLAGS = {
     **{f"synthetic.{name}": f"--{name}" for name in ("seed", *_COUNTS)},
     "synthetic.field_mm": "--field",
     "root": "--from",
+    "train_split": "--train-split",
+    "name": "NAME",
 }
 """Field of `config.data` -> flag of this command."""
 
@@ -39,6 +42,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--incomplete", choices=("error", "skip"), default="error",
         help="stop at a case that lacks one of several slabs, or skip it; default error",
+    )  # fmt: skip
+    parser.add_argument(
+        "--train-split", default="train", metavar="NAME",
+        help="the split folder that holds the training cases, such as train_manual; default train",
     )  # fmt: skip
     parser.add_argument("--skip-unreadable", action="store_true", help="leave such cases out")
     eyes = parser.add_argument_group("synthetic eyes")
@@ -84,5 +91,5 @@ def run(options: argparse.Namespace) -> None:
             options.subset,
             options.slab,
             options.skip_unreadable,
-            options.incomplete == "skip",
+            Wanted(train_split=options.train_split, skip_incomplete=options.incomplete == "skip"),
         )

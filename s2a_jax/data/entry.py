@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from s2a_jax.data.pairing import Listing
+from s2a_jax.data.splits import Wanted
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.slabs import SlabError, check_slabs, slab_names
 
-ListCases = Callable[[str | Path, str | None, str | None, bool], Listing]
-"""Lists the cases in a folder: (root, subset, slab, skip_incomplete) -> listing."""
+ListCases = Callable[[str | Path, str | None, str | None, Wanted], Listing]
+"""Lists the cases in a folder: (root, subset, slab, wanted) -> listing."""
 
 Pitch = Callable[[str, tuple[int, int]], float | None]
 """Pixel pitch of a case: (id, (height, width) of its file in pixels) -> um; None: unknown."""
@@ -47,7 +48,7 @@ class DataSet:
         list_cases: lists the cases in a folder.
         subsets: value of `config.data.subset` -> subset; {None: Subset(...)} without subsets.
         marks: whether a folder looks like this data set, by its name or a folder in it.
-        pitch: (subset, folder of the data set) -> pitch of its cases.
+        pitch: (subset, folder of the listing or of the prepared data set) -> pitch of its cases.
         prepared_name: turns subset and slab into the folder name of the prepared data set.
         make: for a data set that is made and not read: makes it from the section of `config.data`
             that has its name, the side in pixels and the slabs, and returns its folder.

@@ -1,81 +1,132 @@
 """A user's own folder of images and masks, with split folders or without."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
-from s2a_jax.data.entry import DataSet, Subset
-from s2a_jax.data.layouts import SPLIT_LAYOUTS, existing_folder, has_layout, list_slabs
-from s2a_jax.data.pairing import SPLITS, Listing, SlabFolder, SplitFiles, pair_splits, with_slabs
+from s2a_jax.data.entry import DataSet, Pitch, Subset, unknown_pitch
+from s2a_jax.data.flat import FLAT_LAYOUT, flat_files, is_flat
+from s2a_jax.data.layouts import (
+    SPLIT_LAYOUTS,
+    SplitLayout,
+    existing_folder,
+    has_layout,
+    levels,
+    list_slabs,
+)
+from s2a_jax.data.octa500_ids import official_pitch, subset_of_name
+from s2a_jax.data.pairing import Listing, pair_splits
+from s2a_jax.data.splits import SPLITS, TRAINING, Wanted, find_split, split_folders
 from s2a_jax.data.synthetic import set_pitch
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.names import child_folder, images_in
 from s2a_jax.inputs.slabs import SlabError, slab_names
 
-_IMAGES = ("images", "image", "img")
-_BOTH = ("masks", "mask")
-_RV = ("rv", "vessel", "label_RV", "gt_VES", "GT_LargeVessel")
-_FAZ = ("faz", "label_FAZ", "gt_FAZ")
-_UNSPLIT = (
-    "images/ with masks/<stem>.png (0, 100 FAZ, 255 vessel), masks/<stem>_rv.png and "
-    "<stem>_faz.png, or the folders rv/ and faz/"
-)
 _HELP = "Arrange the files as data/README.md describes, and pass --config.data.root=DIR."
 _VAL, _TEST = 0.1, 0.2  # shares of a folder that is not split
 
 
 def list_user_folder(
-    root: str | Path, slab: str | None = None, skip_incomplete: bool = False
+    root: str | Path, slab: str | None = None, wanted: Wanted = TRAINING
 ) -> Listing:
-    """Lists {train,val,test} folders in any known layout, or a folder without splits.
+    """Lists split folders in any known layout, or a folder without splits.
 
     Without splits, a hash of a case's name decides its split, about 70 % train, 10 % val and 20 %
     test: it stays the same when other images are added or removed. Images of one eye with different
-    names may fall into different splits; make split folders to keep them together.
+    names may fall into different splits; make split folders to keep them together. A folder that
+    is itself named like the split of an evaluation is that split.
 
     Args:
-        root: the folder.
+        root: the folder, or one that lies one or two levels above it.
         slab: name of a folder below the images' folder, or several with commas between, which
             hold the slabs of the same eyes under the same names; None: the images' folder itself.
-        skip_incomplete: leave out cases that lack one of the slabs, instead of raising.
+        wanted: the cases to list.
 
     Raises:
-        UserError: nothing is recognised, there is no train case, a case lacks a slab, or one image
-            or mask has two files.
+        UserError: nothing or more than one thing is recognised, there is no train case, a case
+            lacks a slab, or one image or mask has two files.
     """
-    below = [f"/{name}" for name in slab_names(slab)] or [""]
+    slabs = slab_names(slab) or ("",)
     root = existing_folder(root, _HELP)
-    for layout in SPLIT_LAYOUTS:
-        layouts = [replace(layout, image=layout.image + name) for name in below]
-        if any(has_layout(root, one) for one in layouts):
-            return list_slabs([(root, one) for one in layouts], skip_incomplete)
-    home, masks = child_folder(root, *_IMAGES), child_folder(root, *_BOTH)
-    slabs = [_slab(home, root / _IMAGES[0], name.strip("/")) for name in below]
-    files = SplitFiles(
-        {},
-        rv=images_in(masks, "_rv") or images_in(child_folder(root, *_RV)),
-        faz=images_in(masks, "_faz") or images_in(child_folder(root, *_FAZ)),
-        combined=images_in(masks),
-    )
-    files = with_slabs(slabs, files)
+    folder, layouts = _find(root, slabs)
+    if layouts:
+        return list_slabs([(folder, one) for one in layouts], wanted)
+    files = flat_files(folder, slabs)
     if not files.images or not (files.rv or files.faz or files.combined):
-        looked_for = "; ".join((_UNSPLIT, *(layout.name for layout in SPLIT_LAYOUTS)))
-        fact = f"No images with masks in {root}; looked for: {looked_for}"
+        looked_for = "; ".join((FLAT_LAYOUT, *(layout.name for layout in SPLIT_LAYOUTS)))
+        fact = f"No images with masks in {folder}; looked for: {looked_for}"
         if slab:
             raise SlabError(f"{fact}, with the images of config.data.slab={slab} one folder deeper")
         raise UserError(f"{fact}. {_HELP}")
-    groups = {split: replace(files, images={}) for split in SPLITS}
-    for stem, path in files.images.items():
-        groups[_split_of(stem)].images[stem] = path
-    listing = pair_splits(root, _UNSPLIT, groups, skip_incomplete)
-    note = f"{root} has no split folders: cases were split by a hash of their names."
+    if wanted.split is None and wanted.train_split != SPLITS[0]:
+        raise UserError(
+            f"config.data.train_split={wanted.train_split}: {folder} has no split folders; leave "
+            "it out."
+        )
+    if _is_split(folder, wanted.split):
+        groups = {wanted.split: files}
+        note = f"{folder} is the {wanted.split} split: all of its cases are taken."
+    else:
+        groups = {split: replace(files, images={}) for split in SPLITS}
+        for stem, path in files.images.items():
+            groups[_split_of(stem)].images[stem] = path
+        note = f"{folder} has no split folders: cases were split by a hash of their names."
+    listing = pair_splits(folder, "Images and masks", FLAT_LAYOUT, groups, wanted)
     return replace(listing, notes=(note, *listing.notes))
 
 
-def _slab(images: Path | None, expected: Path, name: str) -> SlabFolder:
-    """The images of one slab; `expected` replaces a missing folder of images."""
-    path = child_folder(images, name) if images and name else images
-    return SlabFolder(path or (images or expected) / name, images_in(path))
+def _find(root: Path, slabs: Sequence[str]) -> tuple[Path, list[SplitLayout]]:
+    """The highest folder that holds images and masks, and the split layout of each slab.
+
+    Returns:
+        The folder, `root` if none was found, and its layouts; [] without split folders.
+
+    Raises:
+        UserError: several folders of one level hold images and masks, or one holds them twice.
+    """
+    for level in levels(root):
+        found = [(one, _split_layouts(one, slabs)) for one in level]
+        found = [(one, layouts) for one, layouts in found if layouts or is_flat(one)]
+        if len(found) > 1:
+            raise _several(root, [folder for folder, _ in found])
+        for folder, layouts in found:
+            if layouts and is_flat(folder):
+                splits = ", ".join(home.name for home in split_folders(folder).values())
+                raise UserError(
+                    f"{folder} holds images and masks itself and also in split folders ({splits}); "
+                    "move one of them elsewhere."
+                )
+            return folder, layouts
+    return root, []
+
+
+def _several(root: Path, folders: Sequence[Path]) -> UserError:
+    listed = ", ".join(str(folder) for folder in folders)
+    subset = next(filter(None, (subset_of_name(folder.name) for folder in folders)), None)
+    remedy = "pass the one to use"
+    if subset is not None:
+        remedy += (
+            ", or choose a subset of OCTA-500 with config.data.name=octa500 and "
+            f"config.data.subset={subset}"
+        )
+    return UserError(f"{root} holds several data sets: {listed}; {remedy}.")
+
+
+def _split_layouts(folder: Path, slabs: Sequence[str]) -> list[SplitLayout]:
+    """The layout of each slab in split folders; [] if no layout fits any of them."""
+    for layout in SPLIT_LAYOUTS if split_folders(folder) else ():
+        layouts = [
+            replace(layout, image=f"{layout.image}/{name}" if name else layout.image)
+            for name in slabs
+        ]
+        if any(has_layout(folder, one) for one in layouts):
+            return layouts
+    return []
+
+
+def _is_split(folder: Path, split: str | None) -> bool:
+    """Whether a folder without split folders is itself the split of an evaluation."""
+    return split is not None and find_split(folder.name, (split,)) is not None
 
 
 def _split_of(stem: str) -> str:
@@ -85,10 +136,16 @@ def _split_of(stem: str) -> str:
     return "test" if share < _VAL + _TEST else "train"
 
 
+def _pitch(_: str | None, folder: Path) -> Pitch:
+    """The pitch of synthetic eyes, or of OCTA-500's, that lie in a folder."""
+    pitch = set_pitch(folder)
+    return official_pitch(folder) if pitch is unknown_pitch else pitch
+
+
 FOLDER = DataSet(
     name="folder",
     about="your own images",
-    list_cases=lambda root, _, slab, skip_incomplete: list_user_folder(root, slab, skip_incomplete),
+    list_cases=lambda root, _, slab, wanted: list_user_folder(root, slab, wanted),
     subsets={None: Subset()},
-    pitch=lambda _, root: set_pitch(root),  # synthetic eyes that lie in a folder
+    pitch=_pitch,
 )

@@ -1,18 +1,15 @@
 """Layouts in which every split has a folder of its own, and how to list their cases."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s2a_jax.data.pairing import Listing, SlabFolder, SplitFiles, pair_splits, with_slabs
+from s2a_jax.data.splits import SPLITS, Wanted, find_split, split_folders
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.names import child_folder, images_in
+from s2a_jax.inputs.names import child_folder, folders_in, images_in
 
-_SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
+_DEPTH = 2  # how far below the given folder a data set may lie
 
 
 class NotRecognisedError(UserError):
@@ -23,10 +20,12 @@ class NotRecognisedError(UserError):
 class SplitLayout:
     """Names inside each split folder; a mask is <folder>/<stem><suffix>.<extension>.
 
+    A folder may be nested (`img/SCC`), have several names of which the first one that exists counts
+    (`image|images`), and hold `{split}`, the split's own folder name.
+
     Attributes:
         name: the layout as messages show it.
-        image: folder of the images below the split's; it may be nested (`img/SCC`) and may hold
-            `{split}`, the split's own folder name.
+        image: folder of the images below the split's.
         rv, faz, combined: folder and suffix of each kind of mask, or None.
         threshold: lowest value inside a mask; None: masks hold two values only.
     """
@@ -41,7 +40,7 @@ class SplitLayout:
 
 OURS = SplitLayout(
     "{train,val,test}/{images,masks}, masks/<stem>.png or masks/<stem>_rv.png and <stem>_faz.png",
-    image="images",
+    image="images|image|img",
     rv=("masks", "_rv"),
     faz=("masks", "_faz"),
     combined=("masks", ""),
@@ -50,15 +49,22 @@ SPLIT_LAYOUTS = (
     OURS,
     SplitLayout(
         "{train,val,test}/{image,label_RV,label_FAZ}",
-        image="image",
+        image="image|images|img",
         rv=("label_RV", ""),
         faz=("label_FAZ", ""),
     ),
-    SplitLayout("{train,val,test}/{image,label}, vessels only", image="image", rv=("label", "")),
     SplitLayout(
-        "{train,test}/{img,gt_VES,gt_FAZ}", image="img", rv=("gt_VES", ""), faz=("gt_FAZ", "")
+        "{train,val,test}/{image,label}, vessels only",
+        image="image|images|img",
+        rv=("label|labels", ""),
     ),
-    SplitLayout("{train,valid,test}/{img,gt}", image="img", combined=("gt", "")),
+    SplitLayout(
+        "{train,test}/{img,gt_VES,gt_FAZ}",
+        image="img|image|images",
+        rv=("gt_VES", ""),
+        faz=("gt_FAZ", ""),
+    ),
+    SplitLayout("{train,valid,test}/{img,gt}", image="img|image|images", combined=("gt", "")),
 )
 """The recognised layouts, in the order in which they are tried."""
 
@@ -87,48 +93,106 @@ def existing_folder(root: str | Path, remedy: str) -> Path:
     return root
 
 
+def levels(root: Path) -> Iterator[list[Path]]:
+    """The folder itself, then the folders in it, then those one level deeper."""
+    level = [root]
+    for _ in range(_DEPTH + 1):
+        yield level
+        level = [child for folder in level for child in folders_in(folder)]
+
+
 def has_layout(folder: Path, layout: SplitLayout) -> bool:
     """Whether any split folder has the images and one kind of masks of `layout`."""
-    masks = [mask[0] for mask in (layout.rv, layout.faz, layout.combined) if mask is not None]
-    return any(
-        _inner(split, layout.image) and any(_inner(split, mask) for mask in masks)
-        for names in _SPLIT_NAMES.values()
-        if (split := child_folder(folder, *names)) is not None
-    )
+    return any(_fits(split, layout) for split in split_folders(folder).values())
 
 
-def list_slabs(
-    places: Sequence[tuple[Path, SplitLayout]], skip_incomplete: bool = False
-) -> Listing:
+def image_names(folder: Path, layout: SplitLayout) -> set[str]:
+    """The names of the images of all splits."""
+    homes = split_folders(folder).values()
+    return {stem for home in homes for stem in _files_at(home, (layout.image, ""))}
+
+
+def list_slabs(places: Sequence[tuple[Path, SplitLayout]], wanted: Wanted) -> Listing:
     """Lists the cases of one slab, or of several slabs whose images have the same names.
 
     Args:
         places: folder and layout of each slab; the masks are those of the first slab.
-        skip_incomplete: as for `pair_splits`.
+        wanted: the cases to list.
 
     Raises:
-        UserError: as `pair_splits`, or two files for one image or mask.
+        UserError: as `pair_splits`; two files for one image or mask; or, for training, it is not
+            clear which folder holds the training cases.
     """
     folder, layout = places[0]
+    homes = [_homes(*place) for place in places]
+    known = list(dict.fromkeys(split for one in homes for split in one))
+    known.sort(key=lambda split: SPLITS.index(split) if split in SPLITS else len(SPLITS))
+    names = {split: split for split in wanted.reads(known)}
+    unused = []
+    if wanted.split is None:
+        names["train"] = _train_folder(folder, known, wanted.train_split)
+        unused = [split for split in known if split not in names.values()]
     groups = {}
-    for split, names in _SPLIT_NAMES.items():
-        home = child_folder(folder, *names)
+    for split, name in names.items():
+        home = homes[0].get(name)
         masks = SplitFiles(
             {},
             *(_files_at(home, mask) for mask in (layout.rv, layout.faz, layout.combined)),
             threshold=layout.threshold,
         )
         slabs = [
-            _slab(child_folder(place, *names), place / split, at.image) for place, at in places
+            _slab(own.get(name), place / name, at.image)
+            for own, (place, at) in zip(homes, places, strict=True)
         ]
         groups[split] = with_slabs(slabs, masks)
-    return pair_splits(folder, layout.name, groups, skip_incomplete)
+    listing = pair_splits(folder, "Split folders", layout.name, groups, wanted, known)
+    if not unused:
+        return listing
+    note = f"Split folders that are not used: {', '.join(unused)}."
+    return replace(listing, notes=(note, *listing.notes))
+
+
+def _train_folder(folder: Path, known: Sequence[str], train_split: str) -> str:
+    """The split that holds the training cases; "train" if there is none to choose from."""
+    found = find_split(train_split, known)
+    candidates = [split for split in known if split not in SPLITS[1:]]
+    if found in candidates or (found is None and train_split == SPLITS[0] and not candidates):
+        return found or train_split
+    if found is not None:
+        fact = f"config.data.train_split={train_split} is the split that training keeps apart"
+    else:
+        fact = f"{folder} has no split folder {train_split}"
+    choice = (
+        f"choose the training cases with --config.data.train_split={candidates[0]}"
+        if candidates
+        else "add a folder of training cases"
+    )
+    raise UserError(f"{fact}; {folder} has the split folders {', '.join(known)}: {choice}.")
+
+
+def _homes(place: Path, layout: SplitLayout) -> Mapping[str, Path]:
+    """The split folders of a place; those with names of their own only if they fit the layout."""
+    return {
+        split: home
+        for split, home in split_folders(place).items()
+        if split in SPLITS or _fits(home, layout)
+    }
+
+
+def _fits(split: Path, layout: SplitLayout) -> bool:
+    """Whether a split's folder has the images and one kind of masks of `layout`."""
+    masks = [mask[0] for mask in (layout.rv, layout.faz, layout.combined) if mask is not None]
+    return _inner(split, layout.image) is not None and any(
+        _inner(split, mask) is not None for mask in masks
+    )
 
 
 def _slab(home: Path | None, expected: Path, image: str) -> SlabFolder:
     """The images of one slab in one split; `expected` replaces a missing split folder."""
-    path = (home or expected) / image.replace("{split}", (home or expected).name)
-    return SlabFolder(path, _files_at(home, (image, "")))
+    at = home or expected
+    parts = [part.split("|")[0] for part in image.replace("{split}", at.name).split("/")]
+    path = _inner(home, image) if home is not None else None
+    return SlabFolder(path or at.joinpath(*parts), _files_at(home, (image, "")))
 
 
 def _files_at(home: Path | None, place: tuple[str, str] | None) -> dict[str, Path]:
@@ -143,5 +207,10 @@ def _inner(split: Path, path: str) -> Path | None:
     """The folder at `path` in a split's folder, or None."""
     folder: Path | None = split
     for part in path.replace("{split}", split.name).split("/"):
-        folder = None if folder is None else child_folder(folder, part)
+        folder = None if folder is None else first_folder(folder, part.split("|"))
     return folder
+
+
+def first_folder(folder: Path, names: Iterable[str]) -> Path | None:
+    """The folder in `folder` with the first of `names` that exists; None without one."""
+    return next((child for name in names if (child := child_folder(folder, name))), None)

@@ -8,8 +8,8 @@ from typing import Any
 from s2a_jax.data.cases import CaseSet, concatenate, load_cases, stacked
 from s2a_jax.data.entry import DataSet, Pitch
 from s2a_jax.data.mixture import mixture_sources
-from s2a_jax.data.pairing import SPLITS
 from s2a_jax.data.sets import PREPARED, find_data_set, synthetic_slabs
+from s2a_jax.data.splits import SPLITS, Wanted
 from s2a_jax.data.synthetic_source import EyeSource
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import counted
@@ -184,6 +184,10 @@ def _load(
             raise UserError(
                 "config.data.slab: a prepared data set has its own slabs; leave it out."
             )
+        if config["train_split"] != SPLITS[0]:
+            raise UserError(
+                "config.data.train_split: a prepared data set has its own splits; leave it out."
+            )
         folder = find_prepared(config["root"])
         splits = load_prepared(folder, size)
         return splits, [f"Prepared data set {folder}: {_sizes(splits)}"], prepared_pitch(folder)
@@ -194,13 +198,16 @@ def _load(
     if data_set.make is not None:
         slab = ",".join(synthetic_slabs(slab))
         root = data_set.make(config[data_set.name], size, slab)
-    listing = data_set.list_cases(root, subset, slab, config["incomplete"] == "skip")
+    wanted = Wanted(
+        train_split=config["train_split"], skip_incomplete=config["incomplete"] == "skip"
+    )
+    listing = data_set.list_cases(root, subset, slab, wanted)
     splits = {
         split: load_cases([case for case in listing.cases if case.split == split], size)
         for split in names
     }
     notes = [f"{listing.layout}: {_sizes(splits)}", *listing.notes]
-    return splits, notes, data_set.pitch(subset, root)
+    return splits, notes, data_set.pitch(subset, listing.folder)
 
 
 def _subset(config: Mapping[str, Any], data_set: DataSet) -> str | None:

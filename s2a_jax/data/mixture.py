@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from s2a_jax.data.sets import synthetic_slabs
+from s2a_jax.data.splits import SPLITS
 from s2a_jax.errors import UserError
 
-_KEYS = ("name", "root", "weight", "subset", "slab")
+_KEYS = ("name", "root", "weight", "subset", "slab", "train_split")
 
 
 def mixture_sources(
@@ -40,7 +41,8 @@ def mixture_sources(
                 "config.data.mixture.synthetic: synthetic eyes have no slab that stands for "
                 f"{slab} of the main source; leave them out, or use slab names of data/README.md."
             ) from error
-        sources["synthetic"] = ({**main, "name": "synthetic", "slab": slab}, synthetic)
+        own = {"name": "synthetic", "slab": slab, "train_split": SPLITS[0]}
+        sources["synthetic"] = ({**main, **own}, synthetic)
     for i, text in enumerate(_texts(mixture["others"])):
         fields = _parse(text, i)
         weight = _share(fields.pop("weight"), f"others[{i}]: weight")
@@ -49,7 +51,7 @@ def mixture_sources(
         name = fields["name"]
         while name in sources:  # such as two folders
             name += "+"
-        sources[name] = ({**main, "slab": None, **fields}, weight)
+        sources[name] = ({**main, "slab": None, "train_split": SPLITS[0], **fields}, weight)
     rest = 1 - sum(weight for _, weight in sources.values())
     if rest < 1e-6:
         raise UserError(

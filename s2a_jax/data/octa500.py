@@ -4,51 +4,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from s2a_jax.data.entry import DataSet, Pitch, Subset
+from s2a_jax.data.entry import DataSet, Subset
+from s2a_jax.data.flat import is_flat
 from s2a_jax.data.layouts import (
     SPLIT_LAYOUTS,
     NotRecognisedError,
     SplitLayout,
     existing_folder,
     has_layout,
+    image_names,
+    levels,
     list_slabs,
 )
-from s2a_jax.data.pairing import (
-    SPLITS,
-    Listing,
-    SlabFolder,
-    SplitFiles,
-    pair_splits,
-    with_slabs,
+from s2a_jax.data.octa500_ids import (
+    IDS,
+    SIDES,
+    official_pitch,
+    official_split,
+    subset_of_ids,
+    subset_of_name,
 )
+from s2a_jax.data.pairing import Listing, SlabFolder, SplitFiles, pair_splits, with_slabs
+from s2a_jax.data.splits import SPLITS, TRAINING, Wanted
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.names import child_folder, first_few, fold_name, folders_in, images_in
+from s2a_jax.inputs.names import child_folder, first_few, images_in
 from s2a_jax.inputs.slabs import SlabError
 
-_IDS = {
-    "3M": {
-        "train": range(10301, 10441),
-        "val": range(10441, 10451),
-        "test": range(10451, 10501),
-    },
-    "6M": {
-        "train": range(10001, 10181),
-        "val": range(10181, 10201),
-        "test": range(10201, 10301),
-    },
-}
-"""Subset -> official split -> ids of its eyes."""
-_SUBSET_OF_NAME = {
-    alias: subset
-    for subset, digit in (("3M", 3), ("6M", 6))
-    for alias in (f"octa{digit}mm", f"octa{digit}m", f"{digit}mm", f"{digit}m")
-}
 _HELP = (
     "Get OCTA-500 from IEEE DataPort (search for OCTA-500) or its authors' page, unpack it and "
     "pass --config.data.root=DIR; to try the program without any data, run "
     "`python main.py --config configs/synthetic.py --workdir runs/demo`."
 )
-_DEPTH = 2  # how far below the given root a data set or subset folder may lie
 
 _LABELS = ("GT_LargeVessel", "GT_FAZ", "GT_CAVF")
 """Folders of vessel masks, FAZ masks, and classes that replace a missing one of these."""
@@ -72,20 +58,20 @@ class _Found:
 
 
 def list_octa500(
-    root: str | Path, subset: str, slab: str | None = None, skip_incomplete: bool = False
+    root: str | Path, subset: str, slab: str | None = None, wanted: Wanted = TRAINING
 ) -> Listing:
     """Finds OCTA-500 in any of its usual layouts and lists the cases of a subset.
 
     The releases by id have the official splits. An absent val split is made from the last tenth of
-    train. Split folders are kept as they are: `subset` matters for them only in a folder named
-    after a subset.
+    train. Split folders are kept as they are; their subset is known if the folder is named after
+    one or all images have ids of one, and otherwise they serve for either.
 
     Args:
-        root: the data set's folder, its parent, or a subset's folder.
+        root: the data set's folder, a folder one or two levels above it, or a subset's folder.
         subset: "3M" or "6M".
         slab: of the releases, "ILM_OPL" (superficial; also None), "FULL" or "OPL_BM", or several
             with commas between.
-        skip_incomplete: leave out cases that lack one of the slabs, instead of raising.
+        wanted: the cases to list.
 
     Raises:
         UserError: the subset or slab is unknown, split folders are to have slabs, no or several
@@ -102,31 +88,39 @@ def list_octa500(
                 "in which there is one kind of image",
                 "leave it out",
             )
-        return list_slabs([(found.folder, found.layout)])
+        return list_slabs([(found.folder, found.layout)], wanted)
+    if wanted.split is None and wanted.train_split != SPLITS[0]:
+        raise UserError(
+            f"config.data.train_split={wanted.train_split}: {found.folder} has no split folders, "
+            "but the official splits; leave it out."
+        )
     layout, files = _files_by_id(found)
     groups = _by_official_split(files, subset)
-    return pair_splits(found.folder, layout, groups, skip_incomplete)
+    return pair_splits(found.folder, layout.partition(" (")[0], layout, groups, wanted)
 
 
 def _search(root: Path, slab_names: tuple[str, ...]) -> list[_Found]:
     """Every recognised folder: releases by id before split folders, then by depth."""
     by_id, by_folder = [], []
-    level = [root]
-    for _ in range(_DEPTH + 1):
-        for folder in level:
-            subset = _SUBSET_OF_NAME.get(fold_name(folder.name))
-            if slabs := _slabs(folder, slab_names):
-                by_id.append(_Found(folder, subset or _subset_of_ids(slabs), slabs))
-            for layout in SPLIT_LAYOUTS:
-                if has_layout(folder, layout):
-                    by_folder.append(_Found(folder, subset, layout=layout))
-                    break
-        level = [child for folder in level for child in folders_in(folder)]
+    for folder in (folder for level in levels(root) for folder in level):
+        subset = subset_of_name(folder.name)
+        if slabs := _slabs(folder, slab_names):
+            subset = subset or subset_of_ids(stem for slab in slabs for stem in slab.files)
+            by_id.append(_Found(folder, subset, slabs))
+        layout = next((one for one in SPLIT_LAYOUTS if has_layout(folder, one)), None)
+        if layout is not None:
+            subset = subset or subset_of_ids(image_names(folder, layout))
+            by_folder.append(_Found(folder, subset, layout=layout))
     return by_id + by_folder
 
 
 def _choose(found: Sequence[_Found], root: Path, subset: str) -> _Found:
     if not found:
+        if any(is_flat(folder) for level in levels(root) for folder in level):
+            raise NotRecognisedError(
+                f"{root} holds images and masks, but in no layout of OCTA-500; to read them as "
+                "your own images choose config.data.name=folder."
+            )
         looked_for = "; ".join(_LOOKED_FOR)
         raise NotRecognisedError(
             f"No data set was recognised in {root}; looked for: {looked_for}. {_HELP}"
@@ -164,22 +158,6 @@ def _slabs(folder: Path, names: tuple[str, ...]) -> tuple[SlabFolder, ...]:
     return tuple(slabs) if any(slab.files for slab in slabs) else ()
 
 
-def _subset_of_ids(slabs: tuple[SlabFolder, ...]) -> str | None:
-    for slab in slabs:
-        for stem in slab.files:
-            for subset in _IDS:
-                if _official_split(stem, subset) is not None:
-                    return subset
-    return None
-
-
-def _official_split(stem: str, subset: str) -> str | None:
-    for split, ids in _IDS[subset].items():
-        if stem.isdecimal() and int(stem) in ids:
-            return split
-    return None
-
-
 def _files_by_id(found: _Found) -> tuple[str, SplitFiles]:
     """The layout's name and the files of one subset."""
     images = with_slabs(found.slabs, SplitFiles({})).images
@@ -203,10 +181,10 @@ def _files_by_id(found: _Found) -> tuple[str, SplitFiles]:
 
 
 def _by_official_split(files: SplitFiles, subset: str) -> dict[str, SplitFiles]:
-    outside = [stem for stem in files.images if _official_split(stem, subset) is None]
+    outside = [stem for stem in files.images if official_split(stem, subset) is None]
     if outside:
         folder = files.images[outside[0]].parent
-        ids = [id_ for split in _IDS[subset].values() for id_ in split]
+        ids = [id_ for split in IDS[subset].values() for id_ in split]
         raise UserError(
             f"{folder} holds images that {subset} of OCTA-500 does not have: "
             f"{first_few(outside)}; its ids are {min(ids)} to {max(ids)}. Remove these files."
@@ -216,27 +194,20 @@ def _by_official_split(files: SplitFiles, subset: str) -> dict[str, SplitFiles]:
         images = {
             stem: path
             for stem, path in files.images.items()
-            if _official_split(stem, subset) == split
+            if official_split(stem, subset) == split
         }
         groups[split] = replace(files, images=images)
     return groups
 
 
-def _pitch(subset: str | None, _: Path) -> Pitch:
-    """The pitch of files at their published size; others were cropped or resized."""
-    side = OCTA500.subset(subset).size
-    return lambda _, size: 1000 * _FIELD_MM[subset] / side if tuple(size) == (side, side) else None
-
-
-_FIELD_MM = {"3M": 3, "6M": 6}
 _LAYERS = {"ILM_OPL": "superficial", "FULL": "whole", "OPL_BM": "deep"}
 
 OCTA500 = DataSet(
     name="octa500",
     about="OCTA-500",
     list_cases=list_octa500,
-    subsets={"3M": Subset(304, _LAYERS), "6M": Subset(400, _LAYERS)},
+    subsets={subset: Subset(side, _LAYERS) for subset, side in SIDES.items()},
     marks=lambda folder: child_folder(folder, "Projection Maps") is not None,
-    pitch=_pitch,
+    pitch=lambda _, folder: official_pitch(folder),
     prepared_name=str.lower,
 )

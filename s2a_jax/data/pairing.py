@@ -6,15 +6,14 @@ the pixels.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from s2a_jax.data.splits import SPLITS, Wanted
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import counted, first_few, id_key
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class CaseFiles:
 
     Attributes:
         id: the image's file name without extension; unique within a split.
-        split: "train", "val" or "test".
+        split: "train", "val" or "test"; in an evaluation also the name of another split folder.
         image: the image, or the first of several slabs.
         rv: the vessel mask, or None.
         faz: the mask of the foveal avascular zone, or None.
@@ -49,12 +48,16 @@ class Listing:
     """The cases in a folder.
 
     Attributes:
-        layout: the recognised layout, as messages show it.
-        cases: ordered by split (train, val, test), then by id; each has at least one mask.
+        layout: the folder and what was found in it, as messages show it.
+        folder: the data set's own folder, which may lie below the one that was given.
+        splits: the splits that exist there, wanted or not.
+        cases: ordered by split (train, val, test, others), then by id; each has at least one mask.
         notes: sentences to log: left-out images, missing masks, a val split made here.
     """
 
     layout: str
+    folder: Path
+    splits: tuple[str, ...]
     cases: tuple[CaseFiles, ...]
     notes: tuple[str, ...]
 
@@ -92,73 +95,115 @@ def with_slabs(slabs: Sequence[SlabFolder], files: SplitFiles) -> SplitFiles:
 
 
 def pair_splits(
-    folder: Path, layout: str, groups: dict[str, SplitFiles], skip_incomplete: bool = False
+    folder: Path,
+    title: str,
+    layout: str,
+    groups: Mapping[str, SplitFiles],
+    wanted: Wanted,
+    known: Sequence[str] = (),
 ) -> Listing:
     """Pairs images with masks; makes a val split from the last tenth of train if there is none.
 
     Args:
         folder: the data set's folder, for messages.
-        layout: the recognised layout, for messages.
-        groups: the files of each of `SPLITS`.
-        skip_incomplete: leave out cases that lack a slab, with a note, instead of raising.
+        title: what was recognised in it, for messages.
+        layout: the layout that is expected, for messages.
+        groups: split -> its files; at least those of every split that `wanted` reads.
+        wanted: the cases to return.
+        known: every split of the data set; default: the groups that have images.
 
     Raises:
-        UserError: there is no labelled train case, or only one and no val split; a case lacks a
-            slab; or an image has both a combined and a separate mask.
+        UserError: a case lacks a slab; an image has both a combined and a separate mask; or, for
+            training, there is no labelled train case, or only one and no val split.
     """
-    notes = []
+    known = list(known) or [split for split, files in groups.items() if files.images]
+    groups = {split: groups[split] for split in wanted.reads(groups)}
     cases = {split: _cases(files, split) for split, files in groups.items()}
+    notes = _unlabelled(cases, groups)
+    if incomplete := _take_incomplete(cases, groups):
+        notes.append(_left_out(incomplete, wanted.skip_incomplete))
+    if wanted.split is None:
+        _check_trainable(folder, layout, cases, groups, len(incomplete))
+    train = cases.get("train", [])
+    if not cases.get("val") and len(train) > 1:
+        count = max(1, len(train) // 10)
+        cases["train"], taken = train[:-count], train[-count:]
+        cases["val"] = [replace(case, split="val") for case in taken]
+        notes.append(
+            f"There is no val split: val takes the last {count} of {len(train)} train cases by id "
+            f"({taken[0].id} to {taken[-1].id})."
+        )
+    if wanted.split is None and not cases["test"]:
+        notes.append("There is no test split.")
+    order = [split for split in SPLITS if split in cases]
+    order += [split for split in cases if split not in SPLITS]
+    chosen = [case for split in order if wanted.takes(split) for case in cases[split]]
+    notes += (*_missing_masks(chosen), *_shared_names(chosen))
+    found = _described(folder, title, chosen)
+    return Listing(found, folder, tuple(known), tuple(chosen), tuple(notes))
+
+
+def _unlabelled(
+    cases: Mapping[str, Sequence[CaseFiles]], groups: Mapping[str, SplitFiles]
+) -> list[str]:
+    """A sentence about the images that have no mask, if there are any."""
     total = sum(len(files.images) for files in groups.values())
     unlabelled = [
         f"{split}/{stem}"
-        for split in SPLITS
-        for stem in sorted(groups[split].images.keys() - {case.id for case in cases[split]})
+        for split, files in groups.items()
+        for stem in sorted(files.images.keys() - {case.id for case in cases[split]})
     ]
-    if unlabelled:
-        notes.append(
-            f"Left out, without a mask: {len(unlabelled)} of {counted(total, 'image')}: "
-            f"{first_few(unlabelled)}."
+    if not unlabelled:
+        return []
+    return [
+        f"Left out, without a mask: {len(unlabelled)} of {counted(total, 'image')}: "
+        f"{first_few(unlabelled)}."
+    ]
+
+
+def _left_out(incomplete: Mapping[str, Path], skip: bool) -> str:
+    """A sentence about the cases that lack a slab; raises it as a UserError unless `skip`."""
+    ids, lacking = list(incomplete), next(iter(incomplete.values()))
+    lack = counted(len(ids), "case lacks", "cases lack")
+    found = f"{lack} a slab ({first_few(ids)}; the first is not in {lacking})"
+    if not skip:
+        raise UserError(
+            f"{found}: add the files, name fewer slabs, or set config.data.incomplete=skip to "
+            "leave these cases out."
         )
-    left_out = ""
-    if incomplete := _take_incomplete(cases, groups):
-        ids, lacking = list(incomplete), next(iter(incomplete.values()))
-        lack = counted(len(ids), "case lacks", "cases lack")
-        found = f"{lack} a slab ({first_few(ids)}; the first is not in {lacking})"
-        if not skip_incomplete:
-            raise UserError(
-                f"{found}: add the files, name fewer slabs, or set config.data.incomplete=skip to "
-                "leave these cases out."
-            )
-        notes.append(f"{found}: left out (incomplete=skip).")
-        left_out = f", without {counted(len(ids), 'case')} left out for lack of a slab"
+    return f"{found}: left out (incomplete=skip)."
+
+
+def _check_trainable(
+    folder: Path,
+    layout: str,
+    cases: Mapping[str, Sequence[CaseFiles]],
+    groups: Mapping[str, SplitFiles],
+    incomplete: int,
+) -> None:
+    """Raises a UserError unless there are train cases, and val cases or enough to take some."""
     if not cases["train"]:
         images = len(groups["train"].images)
-        needed = "a mask and every slab" if left_out else "a mask"
+        needed = "a mask and every slab" if incomplete else "a mask"
         have = f"{images} train images, none with {needed}" if images else "no train images"
         raise UserError(
             f"{folder} has no train split ({have}); expected the layout {layout}, where a mask "
             "has the name of its image."
         )
-    if not cases["val"]:
-        count = max(1, len(cases["train"]) // 10)
-        if count == len(cases["train"]):
-            raise UserError(
-                f"{folder} has one train case and no val split{left_out}; add a val split or train "
-                "cases."
-            )
-        taken = cases["train"][-count:]
-        cases["train"] = cases["train"][:-count]
-        cases["val"] = [replace(case, split="val") for case in taken]
-        notes.append(
-            f"There is no val split: val takes the last {count} of {count + len(cases['train'])} "
-            f"train cases by id ({taken[0].id} to {taken[-1].id})."
+    if not cases["val"] and len(cases["train"]) == 1:
+        without = f", without {counted(incomplete, 'case')} left out for lack of a slab"
+        raise UserError(
+            f"{folder} has one train case and no val split{without if incomplete else ''}; add a "
+            "val split or train cases."
         )
-    if not cases["test"]:
-        notes.append("There is no test split.")
-    every = [case for split in SPLITS for case in cases[split]]
+
+
+def _missing_masks(cases: Sequence[CaseFiles]) -> list[str]:
+    """Sentences about masks that are missing or made from classes."""
+    notes = []
     for task, attribute in (("RV", "rv"), ("FAZ", "faz")):
         others = [
-            case for case in every if case.combined is None and getattr(case, attribute) is None
+            case for case in cases if case.combined is None and getattr(case, attribute) is None
         ]
         without = [case for case in others if case.classes is None]
         if len(without) < len(others):
@@ -168,15 +213,50 @@ def pair_splits(
                 f"the classes in {folder_of_classes}."
             )
         if without:
-            notes.append(f"No {task} mask: {len(without)} of {counted(len(every), 'case')}.")
-    counts = Counter(case.id for case in every)
+            notes.append(f"No {task} mask: {len(without)} of {counted(len(cases), 'case')}.")
+    return notes
+
+
+def _shared_names(cases: Sequence[CaseFiles]) -> list[str]:
+    """A sentence about names that occur in several splits, if there are any."""
+    counts = Counter(case.id for case in cases)
     shared = sorted((id_ for id_, count in counts.items() if count > 1), key=id_key)
-    if shared:
-        notes.append(
-            f"{counted(len(shared), 'name occurs', 'names occur')} in more than one split "
-            f"({first_few(shared)}): make sure that they belong to different eyes."
-        )
-    return Listing(layout, tuple(every), tuple(notes))
+    if not shared:
+        return []
+    return [
+        f"{counted(len(shared), 'name occurs', 'names occur')} in more than one split "
+        f"({first_few(shared)}): make sure that they belong to different eyes."
+    ]
+
+
+def _described(folder: Path, title: str, cases: Sequence[CaseFiles]) -> str:
+    """What was found where, such as "Split folders in DIR: images in train/image, RV in ..."."""
+    kinds = {
+        "images": [path for case in cases for path in (case.image, *case.further)],
+        "RV": [case.rv for case in cases],
+        "FAZ": [case.faz for case in cases],
+        "RV and FAZ": [case.combined for case in cases],
+        "classes": [case.classes for case in cases],
+    }
+    parts = [
+        f"{kind} in {places}"
+        for kind, files in kinds.items()
+        if (places := _places(folder, [path.parent for path in files if path is not None]))
+    ]
+    return f"{title} in {folder}" + (f": {', '.join(parts)}" if parts else "")
+
+
+def _places(home: Path, folders: Iterable[Path]) -> str:
+    """The folders, those below `home` as `{train,val}/image`; empty without any."""
+    heads: dict[Path, dict[str, None]] = {}
+    for folder in dict.fromkeys(folders):
+        inside = folder.is_relative_to(home) and folder != home
+        head, *rest = folder.relative_to(home).parts if inside else (str(folder),)
+        heads.setdefault(Path(*rest), {})[head] = None
+    return " and ".join(
+        str(Path(next(iter(names)) if len(names) == 1 else f"{{{','.join(names)}}}") / rest)
+        for rest, names in heads.items()
+    )
 
 
 def _take_incomplete(

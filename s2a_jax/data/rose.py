@@ -8,9 +8,12 @@ from s2a_jax.data.layouts import (
     SplitLayout,
     existing_folder,
     has_layout,
+    levels,
     list_slabs,
 )
 from s2a_jax.data.pairing import Listing
+from s2a_jax.data.splits import TRAINING, Wanted
+from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import child_folder, fold_name
 from s2a_jax.inputs.slabs import SlabError
 
@@ -22,7 +25,7 @@ _HELP = (
 
 
 def list_rose(
-    root: str | Path, subset: str, slab: str | None, skip_incomplete: bool = False
+    root: str | Path, subset: str, slab: str | None, wanted: Wanted = TRAINING
 ) -> Listing:
     """Finds a subset of ROSE in any of its usual layouts and lists its cases.
 
@@ -30,22 +33,23 @@ def list_rose(
     train.
 
     Args:
-        root: the subset's folder, or the folder that holds it.
+        root: the subset's folder, or a folder one or two levels above it.
         subset: "1" (Optovue, vessels), "2" (Heidelberg, vessels), or "O", "Z", "H" (Optovue,
             Zeiss, Heidelberg; vessels and FAZ).
         slab: the plexus SVC, DVC or SVC_DVC of ROSE-1; the projection WRCC, SCC or DCC of O, Z and
             H; None: the superficial one; or several with commas between. In ROSE-1 every plexus
             has its own masks; with several, those of the first are read.
-        skip_incomplete: leave out cases that lack one of the slabs, instead of raising.
+        wanted: the cases to list.
 
     Raises:
-        UserError: the subset or slab is unknown, the layout does not name its slab, nothing is
-            recognised, a case lacks a slab, or one image or mask has two files.
+        UserError: the subset or slab is unknown, the layout does not name its slab, nothing or
+            more than one folder is recognised, a case lacks a slab, or one image or mask has two
+            files.
     """
     names = ROSE.chosen_slabs(subset, slab)
     slabs = ROSE.subset(subset).slabs
     root = existing_folder(root, _HELP)
-    folder = child_folder(root, f"ROSE-{subset}", subset) or root
+    folder = _find(root, subset)
     # The slab of a layout without slab names: the one that the folder is named after, or else the
     # superficial one.
     default = next((one for one in slabs if fold_name(one) == fold_name(folder.name)), None)
@@ -70,7 +74,47 @@ def list_rose(
             raise NotRecognisedError(
                 f"{what} was not recognised in {folder}; looked for: {looked_for}. {_HELP}"
             )
-    return list_slabs(places, skip_incomplete)
+    return list_slabs(places, wanted)
+
+
+def _find(root: Path, subset: str) -> Path:
+    """The highest folder that is named after a subset, else one with its layout, else `root`.
+
+    Raises:
+        UserError: there are several.
+    """
+    names = {fold_name(f"ROSE-{subset}"), fold_name(subset)}
+    others = {fold_name(name) for one in ROSE.subsets for name in (f"ROSE-{one}", one)} - names
+    slabs = tuple(ROSE.subset(subset).slabs) or ("",)
+
+    def is_named(folder: Path) -> bool:
+        return fold_name(folder.name) in names
+
+    def holds_it(folder: Path) -> bool:
+        if any(fold_name(part) in others for part in folder.relative_to(root).parts):
+            return False
+        plexuses = (child_folder(folder, slab) for slab in slabs if slab)
+        homes = [folder, *(home for home in plexuses if home is not None)]
+        layouts = [layout for slab in slabs for layout in _layouts(slab)]
+        return any(has_layout(home, layout) for home in homes for layout in layouts)
+
+    above = list(levels(root))
+    for is_match, where in (
+        (lambda folder: is_named(folder) and holds_it(folder), above),
+        (is_named, above[1:]),
+        (holds_it, above),
+    ):
+        for level in where:
+            found = [folder for folder in level if is_match(folder)]
+            if len(found) > 1:
+                listed = ", ".join(map(str, found))
+                raise UserError(
+                    f"{root} holds several folders for ROSE-{subset}: {listed}; pass the one to "
+                    "use."
+                )
+            if found:
+                return found[0]
+    return root
 
 
 def _place(folder: Path, slab: str, may_be_flat: bool) -> tuple[Path, SplitLayout] | None:

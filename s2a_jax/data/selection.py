@@ -8,8 +8,9 @@ from pathlib import Path
 from s2a_jax.data.cases import Case, read_cases
 from s2a_jax.data.entry import DataSet, Pitch
 from s2a_jax.data.layouts import NotRecognisedError, existing_folder
-from s2a_jax.data.pairing import SPLITS, Listing
+from s2a_jax.data.pairing import Listing
 from s2a_jax.data.sets import DATA_SETS, PREPARED, find_data_set, own_names, recognise
+from s2a_jax.data.splits import ALL, SPLITS, Wanted
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import child_folder, fold_name
 from s2a_jax.inputs.notes import note_lines
@@ -49,7 +50,7 @@ def select_cases(
 
     Args:
         root: the data set's folder.
-        split: "train", "val", "test", or "all".
+        split: "train", "val", "test", the name of another split folder, or "all".
         name: name of a data set that is read, or "prepared"; None: what the folder looks like.
         subset: as `config.data.subset`; None: the only one in the folder.
         slab: as `config.data.slab`.
@@ -72,14 +73,15 @@ def select_cases(
     if name == PREPARED:
         return _prepared(root, split, limit, subset, slab, own_slab)
     data_set = recognise(root, subset) if name is None else find_data_set(name)
-    listing, subset = _list(root, data_set, subset, own_slab, skip_incomplete)
-    files = [case for case in listing.cases if split in (case.split, "all")]
+    wanted = Wanted(split, skip_incomplete=skip_incomplete)
+    listing, subset = _list(root, data_set, subset, own_slab, wanted)
+    files = listing.cases
     pairs = [(file.id, case) for file, case in zip(files, read_cases(files[:limit]), strict=False)]
-    splits = [file.split for file in files]
-    unique = _unique([file.id for file in files], splits)
+    unique = _unique([file.id for file in files], [file.split for file in files])
     chosen = own_slab(data_set.subset(subset).slabs or ())
-    notes = (f"{listing.layout} in {root}", *_renamed(slab, chosen), *listing.notes)
-    return _selection(root, split, unique, pairs, data_set.pitch(subset, root), notes)
+    notes = (f"{listing.layout}.", *_renamed(slab, chosen), *listing.notes)
+    pitch = data_set.pitch(subset, listing.folder)
+    return _selection(listing.folder, split, listing.splits, unique, pairs, pitch, notes)
 
 
 def _renamed(slab: str | None, own: str | None) -> list[str]:
@@ -91,13 +93,13 @@ def _list(
     data_set: DataSet,
     subset: str | None,
     own_slab: Callable[[Iterable[str]], str | None],
-    skip_incomplete: bool,
+    wanted: Wanted,
 ) -> tuple[Listing, str | None]:
     """The listing, and its subset."""
 
     def cases_of(subset: str | None) -> Listing:
         slab = own_slab(data_set.subset(subset).slabs or ())
-        return data_set.list_cases(root, subset, slab, skip_incomplete)
+        return data_set.list_cases(root, subset, slab, wanted)
 
     if subset is not None or not data_set.has_subsets:
         return cases_of(subset), subset
@@ -110,7 +112,10 @@ def _list(
             errors[candidate] = error
     if not found:
         raise _most_helpful(root, data_set.name, errors)
-    if len(found) > 1:
+    # Readings that give the same cases, with slabs of the same names, need no choice.
+    slabs = {own_slab(data_set.subset(one).slabs or ()) for one in found}
+    cases = {listing.cases for listing in found.values()}
+    if len(cases) > 1 or len(slabs) > 1:
         raise UserError(
             f"{root} may hold the subsets {', '.join(found)} of {data_set.name}; choose one with "
             "--subset."
@@ -176,12 +181,13 @@ def _prepared(
         _check_prepared_slabs(folder, slab_names(chosen), names)
         notes += _renamed(slab, chosen)
     pairs, splits = [], []
-    for one in SPLITS if split == "all" else (split,):
+    for one in SPLITS if split == ALL else (split,):
         found = prepared_cases(folder, one)
         pairs += found
         splits += [one] * len(found)
     ids = _unique([name for name, _ in pairs], splits)
-    return _selection(root, split, ids, pairs[:limit], prepared_pitch(folder), tuple(notes))
+    pitch = prepared_pitch(folder)
+    return _selection(root, split, SPLITS, ids, pairs[:limit], pitch, tuple(notes))
 
 
 def _check_prepared_slabs(folder: Path, wanted: tuple[str, ...], names: tuple[str, ...]) -> None:
@@ -196,6 +202,7 @@ def _check_prepared_slabs(folder: Path, wanted: tuple[str, ...], names: tuple[st
 def _selection(
     root: Path,
     split: str,
+    known: Sequence[str],
     ids: Sequence[str],
     pairs: Sequence[tuple[str, Case]],
     pitch: Pitch,
@@ -203,10 +210,9 @@ def _selection(
 ) -> Selection:
     """The selection of `pairs` of id and case; `ids` has unique names for at least those."""
     if not pairs:
-        raise UserError(
-            f"{root} has no {split} cases with a mask; choose another --split "
-            f"({', '.join((*SPLITS, 'all'))})."
-        )
+        others = [one for one in known if one != split]
+        remedy = f"choose another --split ({', '.join((*others, ALL))})" if others else "add some"
+        raise UserError(f"{root} has no {split} cases with a mask; {remedy}.")
     pitches = tuple(pitch(name, case.native_size) for name, case in pairs)
     cases = tuple(case for _, case in pairs)
     notes = (*notes, *note_lines(note for case in cases for note in case.notes))

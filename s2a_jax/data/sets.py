@@ -8,11 +8,11 @@ from pathlib import Path
 
 from s2a_jax.data.entry import DataSet
 from s2a_jax.data.folder import FOLDER
+from s2a_jax.data.layouts import levels
 from s2a_jax.data.octa500 import OCTA500
 from s2a_jax.data.rose import ROSE
 from s2a_jax.data.synthetic import SYNTHETIC, SYNTHETIC_SLABS
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.names import folders_in
 from s2a_jax.inputs.slabs import slab_names
 
 DATA_SETS = {one.name: one for one in (OCTA500, ROSE, FOLDER, SYNTHETIC)}
@@ -20,8 +20,6 @@ DATA_SETS = {one.name: one for one in (OCTA500, ROSE, FOLDER, SYNTHETIC)}
 
 PREPARED = "prepared"
 """Value of `config.data.name` for any of them once the `prepare` command has stored it."""
-
-_DEPTH = 2  # how far below the given folder a data set may lie
 
 
 def find_data_set(name: str) -> DataSet:
@@ -41,12 +39,10 @@ def recognise(root: Path, subset: str | None) -> DataSet:
     by_subset = (one for one in DATA_SETS.values() if one.has_subsets and subset in one.subsets)
     if (data_set := next(by_subset, None)) is not None:
         return data_set
-    level = [root]
-    for _ in range(_DEPTH + 1):
+    for level in levels(root):
         for data_set in DATA_SETS.values():
             if any(data_set.marks(folder) for folder in level):
                 return data_set
-        level = [child for folder in level for child in folders_in(folder)]
     return FOLDER
 
 

@@ -17,7 +17,8 @@ from rich.progress import track
 from s2a_jax.console import make_console
 from s2a_jax.data.entry import DataSet, Pitch, Subset, unknown_pitch
 from s2a_jax.data.layouts import OURS, list_slabs
-from s2a_jax.data.pairing import SPLITS, Listing
+from s2a_jax.data.pairing import Listing
+from s2a_jax.data.splits import SPLITS, TRAINING, Wanted
 from s2a_jax.data.synthesis import Eye, EyeParameters, synthesize_eye
 from s2a_jax.data.synthesis.stream import EyesAhead, Recipe
 from s2a_jax.errors import UserError
@@ -126,7 +127,7 @@ def is_plain(slab: str | None) -> bool:
 
 
 def list_synthetic(
-    root: str | Path, subset: str | None, slab: str | None = None, skip_incomplete: bool = False
+    root: str | Path, subset: str | None, slab: str | None = None, wanted: Wanted = TRAINING
 ) -> Listing:
     """Lists the folder of a set that `make_set` made.
 
@@ -134,7 +135,7 @@ def list_synthetic(
         root: the set's folder.
         subset: None.
         slab: names of synthetic slabs with commas between; None: the superficial one.
-        skip_incomplete: leave out cases that lack one of the slabs, instead of raising.
+        wanted: the cases to list.
 
     Raises:
         UserError: a file is missing, or there are two for one image or mask.
@@ -142,7 +143,7 @@ def list_synthetic(
     names = SYNTHETIC.chosen_slabs(subset, slab)
     below = [""] if is_plain(slab) else [f"/{name}" for name in names]
     places = [(Path(root), replace(OURS, image=f"{OURS.image}{name}")) for name in below]
-    return replace(list_slabs(places, skip_incomplete), layout=f"Synthetic eyes in {root}")
+    return replace(list_slabs(places, wanted), layout=f"Synthetic eyes in {root}")
 
 
 def set_pitch(folder: Path) -> Pitch:

@@ -75,8 +75,7 @@ def test_the_configuration_trains_at_the_subset_s_size(tmp_path, subset, size):
 
 def test_the_error_about_an_unreadable_data_set_names_the_subset_in_the_folder(tmp_path):
     make(tmp_path / "ROSE-Z", "img", "gt", counts=(("test", 2),))
-    with pytest.raises(UserError, match=r"looked for 1, 2, O, Z, H\. Of Z: .* no train split"):
-        select_cases(tmp_path, "test")
+    assert len(select_cases(tmp_path, "test").ids) == 2
     with pytest.raises(UserError, match=r"'FULL': rose Z has SCC, WRCC, DCC"):
         select_cases(tmp_path, "test", slab="FULL")
     (tmp_path / "empty/notes").mkdir(parents=True)

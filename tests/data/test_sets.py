@@ -11,17 +11,18 @@ from s2a_jax.data.layouts import SplitLayout, list_slabs
 from s2a_jax.data.load import image_size, load_run_data
 from s2a_jax.data.selection import select_cases
 from s2a_jax.data.sets import DATA_SETS, synthetic_slabs
+from s2a_jax.data.splits import TRAINING
 from s2a_jax.errors import UserError
 
 SPLITS = {"train": "ab", "val": "c", "test": "d"}
 
 
-def list_tiny(root, subset, slab, skip_incomplete=False):
+def list_tiny(root, subset, slab, wanted=TRAINING):
     places = [
         (root, SplitLayout("tiny", image=f"pictures/{name}", rv=("vessels", "")))
         for name in TINY.chosen_slabs(subset, slab)
     ]
-    return list_slabs(places, skip_incomplete)
+    return list_slabs(places, wanted)
 
 
 TINY = DataSet(

@@ -16,7 +16,8 @@ from tensorflow_datasets.core.file_adapters import ArrayRecordFileAdapter
 
 from s2a_jax.data.cases import Case, read_case
 from s2a_jax.data.entry import DataSet
-from s2a_jax.data.pairing import SPLITS, CaseFiles, Listing
+from s2a_jax.data.pairing import CaseFiles, Listing
+from s2a_jax.data.splits import SPLITS, TRAINING, Wanted
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.slabs import slab_names
 
@@ -51,8 +52,8 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     data_set: DataSet
     skipped: frozenset[Path] = frozenset()
     """Images to leave out."""
-    skip_incomplete: bool = False
-    """Whether to leave out cases that lack a slab."""
+    wanted: Wanted = TRAINING
+    """The cases to write; all three splits."""
     on_case: Callable[[], Any] = staticmethod(lambda: None)
     """Called after every case."""
     encode: Callable[[CaseFiles], bytes] | None = None
@@ -61,7 +62,7 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def listing(self, root: Path) -> Listing:
         """Lists the cases of the raw folder."""
         config = self.builder_config
-        return self.data_set.list_cases(root, config.subset, config.slab, self.skip_incomplete)
+        return self.data_set.list_cases(root, config.subset, config.slab, self.wanted)
 
     def _info(self) -> tfds.core.DatasetInfo:
         slabs = slab_names(self.builder_config.slab)

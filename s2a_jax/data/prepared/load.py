@@ -13,9 +13,9 @@ from google.protobuf.json_format import ParseError
 
 from s2a_jax.data.cases import Case, CaseSet, resized, stacked
 from s2a_jax.data.entry import Pitch
-from s2a_jax.data.pairing import SPLITS
 from s2a_jax.data.prepared.builders import from_levels
 from s2a_jax.data.sets import DATA_SETS
+from s2a_jax.data.splits import SPLITS
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import id_key
 

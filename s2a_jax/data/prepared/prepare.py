@@ -22,6 +22,7 @@ from s2a_jax.data.prepared.builders import (
 from s2a_jax.data.prepared.encoded import CannotKeepError, EncodedCases
 from s2a_jax.data.prepared.summary import Summary, make_report, report_lines, summarise
 from s2a_jax.data.sets import DATA_SETS, synthetic_slabs
+from s2a_jax.data.splits import TRAINING, Wanted
 from s2a_jax.data.synthetic import SYNTHETIC, is_plain, make_set
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
@@ -36,7 +37,7 @@ def prepare(
     subset: str | None,
     slab: str | None,
     skip_unreadable: bool,
-    skip_incomplete: bool = False,
+    wanted: Wanted = TRAINING,
 ) -> Path:
     """Checks every case, writes the data set and its report, and prints the report.
 
@@ -52,7 +53,7 @@ def prepare(
         subset: as `config.data.subset`; None for data sets without subsets.
         slab: as `config.data.slab`.
         skip_unreadable: leave out cases that cannot be read, instead of stopping.
-        skip_incomplete: leave out cases that lack one of several slabs, instead of stopping.
+        wanted: the cases to prepare, all three splits.
 
     Returns:
         The data set's folder.
@@ -61,7 +62,7 @@ def prepare(
         UserError: an argument or a raw file cannot be used; the message names all such files.
     """
     builder = _make_builder(name, target, subset, slab)
-    builder.skip_incomplete = skip_incomplete
+    builder.wanted = wanted
     raw = raw.expanduser().absolute()
     listing = builder.listing(raw)
     console = make_console(stderr=True)

@@ -9,7 +9,8 @@ from itertools import combinations
 import numpy as np
 
 from s2a_jax.data.cases import Case
-from s2a_jax.data.pairing import SPLITS, CaseFiles
+from s2a_jax.data.pairing import CaseFiles
+from s2a_jax.data.splits import SPLITS
 from s2a_jax.inputs.images import resize_image
 from s2a_jax.inputs.names import counted, first_few
 from s2a_jax.inputs.slabs import first_slab
