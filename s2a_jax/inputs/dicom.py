@@ -13,6 +13,30 @@ from s2a_jax.inputs.dicom_grey import displayed
 from s2a_jax.inputs.picture import Picture
 
 EXTENSIONS = (".dcm", ".dicom")
+_USED = (
+    "BitsStored",
+    "Columns",
+    "HighBit",
+    "ImageLaterality",
+    "Laterality",
+    "ModalityLUTSequence",
+    "NumberOfFrames",
+    "PerFrameFunctionalGroupsSequence",
+    "PhotometricInterpretation",
+    "PixelAspectRatio",
+    "PixelSpacing",
+    "PresentationLUTSequence",
+    "PresentationLUTShape",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "Rows",
+    "SharedFunctionalGroupsSequence",
+    "VOILUTFunction",
+    "VOILUTSequence",
+    "WindowCenter",
+    "WindowWidth",
+)
+"""Attributes that decide how an image is read."""
 _MARK = b"DICM"  # after a preamble of 128 bytes
 _GROUPS = (b"\x02\x00", b"\x08\x00")  # the first groups of a file without a preamble
 _PACKAGES = {
@@ -68,6 +92,7 @@ def read_dicom(path: Path) -> Picture:
         # Without `force`, pydicom refuses files that lack the preamble, as old exports do.
         data = pydicom.dcmread(path, force=True)
         is_image = "PixelData" in data and "Rows" in data
+        _parse(data)
     except Exception as error:  # pydicom raises almost anything for damaged files
         raise _damaged(path, error) from error
     if not is_image:
@@ -97,6 +122,18 @@ def _damaged(path: Path, error: Exception) -> UserError:
         f"The DICOM file {path} cannot be read, it may be damaged or cut short ({reason}); copy or "
         "export it again."
     )
+
+
+def _parse(data: Any) -> None:
+    """Parses the attributes that are used; pydicom parses each when it is asked for.
+
+    Raises:
+        Exception: of almost any type, if a value is damaged.
+    """
+    for name in _USED:
+        if name in data and data[name].VR == "SQ":
+            for item in data[name].value:
+                list(item.iterall())
 
 
 def _groups(data: Any) -> Iterator[Any]:

@@ -1,5 +1,6 @@
 """From the stored values of a DICOM file to what a viewer shows (PS3.4 N.2, the grey pipeline)."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,22 @@ def _first(name: str, data: Any, groups: Sequence[Any], sequence: str) -> Any:
     return next((item for item in items if item.get(name) not in (None, "")), None)
 
 
+def _numbers(data: Any, name: str, path: Path) -> list[float]:
+    """The numbers of an attribute; [] without it."""
+    value = data.get(name)
+    if value in (None, ""):
+        return []
+    try:
+        numbers = [float(part) for part in ([value] if np.ndim(value) == 0 else value)]
+    except (TypeError, ValueError):
+        numbers = [math.nan]
+    if not np.isfinite(numbers).all():
+        raise UserError(
+            f"{path}: the attribute {name} is {value!r}; expected numbers: export the image again."
+        )
+    return numbers
+
+
 def _modality(
     values: np.ndarray, data: Any, groups: Sequence[Any], path: Path
 ) -> tuple[np.ndarray, float, float]:
@@ -106,16 +123,18 @@ def _modality(
     scaled = _first("RescaleSlope", data, groups, "PixelValueTransformationSequence")
     if scaled is None:
         return values, low, high
-    slope, intercept = float(scaled.RescaleSlope), float(scaled.get("RescaleIntercept") or 0)
-    if not slope or not np.isfinite([slope, intercept]).all():
+    slopes = _numbers(scaled, "RescaleSlope", path)
+    intercepts = _numbers(scaled, "RescaleIntercept", path) or [0.0]
+    slope, intercept = slopes[0], intercepts[0]
+    if not slope or len(slopes) > 1:
         raise UserError(
-            f"{path}: Rescale Slope is {slope:g} and Rescale Intercept {intercept:g}; expected a "
-            "slope other than 0: export the image again."
+            f"{path}: the attribute RescaleSlope is {scaled.RescaleSlope}; expected one number "
+            "other than 0: export the image again."
         )
     if (slope, intercept) == (1, 0):
         return values, low, high
     ends = sorted((low * slope + intercept, high * slope + intercept))
-    return _applied(path, "Rescale Slope", apply_modality_lut, values, scaled), *ends
+    return values.astype(np.float64) * slope + intercept, *ends
 
 
 def _window(
@@ -137,7 +156,8 @@ def _window(
     plain = Dataset()
     plain.PhotometricInterpretation = "MONOCHROME2"
     plain.PixelRepresentation, plain.BitsStored = 0, 16
-    plain.WindowCenter, plain.WindowWidth = window.WindowCenter, window.WindowWidth
+    plain.WindowCenter = _numbers(window, "WindowCenter", path)
+    plain.WindowWidth = _numbers(window, "WindowWidth", path)
     plain.VOILUTFunction = window.get("VOILUTFunction") or "LINEAR"
     windows = plain["WindowWidth"].VM
     notes = (f"shown with the first of its {windows} windows",) if windows > 1 else ()

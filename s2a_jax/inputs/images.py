@@ -9,7 +9,8 @@ from s2a_jax.errors import UserError
 from s2a_jax.inputs.dicom import is_dicom, read_dicom
 from s2a_jax.inputs.picture import Picture, native
 from s2a_jax.inputs.raster import read_raster
-from s2a_jax.inputs.tiff import is_tiff, read_tiff
+from s2a_jax.inputs.tiff import read_tiff
+from s2a_jax.inputs.tiff_structure import is_tiff
 
 EXTENSIONS = (
     ".bmp",

@@ -1,6 +1,7 @@
 """TIFF files, read with tifffile: baseline TIFF 6.0, BigTIFF, ImageJ and OME-TIFF."""
 
 import logging
+import math
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,6 +10,7 @@ import tifffile
 
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.picture import Picture, native, upright
+from s2a_jax.inputs.tiff_structure import check_structure
 
 PLAUSIBLE_UM = (1.0, 40.0)
 """Accepted pitches, um: OCTA scanners lie well inside; 72, 96, 300 and 600 dpi lie outside."""
@@ -37,11 +39,6 @@ _ALPHA = (1, 2)  # ExtraSamples: associated and unassociated
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
-def is_tiff(head: bytes) -> bool:
-    """Whether a file that starts with these 4 bytes is a TIFF or BigTIFF."""
-    return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-
 def read_tiff(path: Path) -> Picture:
     """Reads a file with one picture; smaller copies of it (thumbnails, pyramids) are left out.
 
@@ -53,12 +50,15 @@ def read_tiff(path: Path) -> Picture:
             is not read.
     """
     try:
+        with path.open("rb") as content:
+            check_structure(content)
         with tifffile.TiffFile(path) as file:
             page = _only_page(file, path)
             _check_complete(page, file, path)
             samples = page.asarray()
             pitch, aspect = _pitch(file, page), _aspect(page)
             colours = page.colormap  # tifffile reads tags when they are asked for
+            photometric = int(page.photometric)
             orientation = page.tags.valueof(_ORIENTATION, default=1)
     except UserError:
         raise
@@ -69,7 +69,7 @@ def read_tiff(path: Path) -> Picture:
         ) from error
     if samples.size == 0:
         raise UserError(f"The image file {path} has no pixels; copy or download it again.")
-    pixels, white, alpha = _channels(page, native(samples), colours, path)
+    pixels, white, alpha = _channels(page, native(samples), photometric, colours, path)
     aspect = pitch[0] / pitch[1] if pitch else aspect
     picture = Picture(path, pixels, white, "TIFF", alpha, pitch, aspect)
     return upright(picture, orientation)
@@ -90,9 +90,10 @@ def _only_page(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
 
 def _check_complete(page: tifffile.TiffPage, file: tifffile.TiffFile, path: Path) -> None:
     """Raises a UserError where data are missing, which tifffile would replace by zeros."""
-    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     size = file.filehandle.size
-    if any(not count or start + count > size for start, count in segments):
+    is_complete = len(segments) == math.prod(page.chunked) or page.is_contiguous
+    if not is_complete or any(not count or start + count > size for start, count in segments):
         raise UserError(
             f"The image file {path} cannot be read, it may be damaged or cut short (pixels are "
             "missing); copy or download it again."
@@ -100,17 +101,21 @@ def _check_complete(page: tifffile.TiffPage, file: tifffile.TiffFile, path: Path
 
 
 def _channels(
-    page: tifffile.TiffPage, samples: np.ndarray, colours: np.ndarray | None, path: Path
+    page: tifffile.TiffPage,
+    samples: np.ndarray,
+    photometric: int,
+    colours: np.ndarray | None,
+    path: Path,
 ) -> tuple[np.ndarray, int, np.ndarray | None]:
     """Pixels as a viewer shows them, the value of white, and the alpha channel or None."""
-    photometric, bits = int(page.photometric), page.bitspersample
+    bits = page.bitspersample
     if page.axes[0] == "S":  # PlanarConfiguration 2: one plane a channel
         samples = np.moveaxis(samples, 0, -1)
     channels = samples if samples.ndim == 3 else samples[..., None]
     is_rgb = photometric == _RGB or (photometric == _YCBCR and page.compression in _JPEG)
     count = {_CMYK: 4}.get(photometric, 3 if is_rgb else 1)
     is_read = is_rgb or photometric in (*_GREY, _CMYK)
-    is_read = is_read or (photometric == _PALETTE and colours is not None)
+    is_read = is_read or (photometric == _PALETTE and np.shape(colours) == (3, 2**bits))
     others = channels.shape[-1] - count
     if not is_read or others not in (0, 1) or (others and page.extrasamples[:1] == (0,)):
         name = getattr(page.photometric, "name", photometric)

@@ -107,7 +107,7 @@ def test_palettes_are_colours_and_not_intensities(tmp_path, depth):
         ({"PresentationLUTSequence": [table(FALLING)]}, "Presentation LUT Sequence"),
         ({"photometric": "MONOCHROME1", "PresentationLUTShape": "IDENTITY"}, "IDENTITY with MONO"),
         ({"photometric": "YBR_FULL"}, "Photometric Interpretation YBR_FULL|damaged"),
-        ({"RescaleSlope": 0, "RescaleIntercept": 0}, "Rescale Slope is 0"),
+        ({"RescaleSlope": 0, "RescaleIntercept": 0}, "RescaleSlope is 0"),
         ({"WindowCenter": 5, "WindowWidth": 0}, "Window Center and Width cannot be used"),
         ({"VOILUTSequence": [table(FALLING, depth=3)]}, "VOI LUT Sequence cannot be used"),
         ({"HighBit": 3}, "High Bit 3 with Bits Stored 8"),

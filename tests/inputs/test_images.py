@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.images import read_image, read_picture, resize_image, to_unit_float
-from tests.inputs.files import RAMP, disc, save
+from tests.inputs.files import RAMP, disc, save, write_dicom
 
 
 @pytest.mark.parametrize("extension", ["bmp", "png", "tif", "gif", "BMP"])
@@ -191,3 +192,43 @@ def test_resize_has_half_pixel_centres():
     image = np.array([[0.0, 1.0]], np.float32)
     np.testing.assert_allclose(resize_image(image, (1, 4)), [[0, 0.25, 0.75, 1]], atol=1e-6)
     assert resize_image(image, (3, 5)).shape == (3, 5)
+
+
+def damaged(content, rng):
+    """The content with a few bits turned, most of them near its start, or cut short."""
+    content = bytearray(content)
+    if rng.random() < 0.2:
+        return bytes(content[: rng.integers(1, len(content))])
+    for _ in range(rng.choice([1, 1, 2, 5])):
+        end = min(len(content), int(rng.choice([40, 300, 1000, len(content)])))
+        content[rng.integers(end)] ^= 1 << rng.integers(8)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.gif", "a.jpg", "a.jp2", "a.webp", "a.tif",
+                                  "lzw.tif", "big.tif", "ome.tif", "a.dcm"])  # fmt: skip
+def test_a_damaged_file_is_a_picture_or_one_sentence(tmp_path, name):
+    """Bits that turned never end in a traceback, in a warning, or in gigabytes of pixels."""
+    path = tmp_path / name
+    if name.endswith(".dcm"):
+        write_dicom(path, RAMP, PixelSpacing=[0.01, 0.01], RescaleSlope=-1, RescaleIntercept=255,
+                    WindowCenter=100, WindowWidth=100)  # fmt: skip
+    elif name == "a.tif":
+        Image.fromarray(RAMP).quantize(4).save(path)
+    elif name.endswith(".tif"):
+        options = {"lzw.tif": {"compression": "lzw"}, "big.tif": {"bigtiff": True}}
+        tifffile.imwrite(path, RAMP, **options.get(name, {"ome": True}))
+    else:
+        save(path, RAMP)
+    content, rng, outcomes = path.read_bytes(), np.random.default_rng(0), set()
+    for _ in range(150):
+        path.write_bytes(damaged(content, rng))
+        try:
+            image = read_image(path)
+        except UserError as error:
+            assert name in str(error)
+            outcomes.add("refused")
+        else:
+            assert image.dtype == np.float32 and 0 <= image.min() <= image.max() <= 1
+            outcomes.add("read")
+    assert "refused" in outcomes
