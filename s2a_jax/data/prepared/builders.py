@@ -7,7 +7,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -19,9 +19,22 @@ from s2a_jax.data.entry import DataSet
 from s2a_jax.data.pairing import CaseFiles, Listing
 from s2a_jax.data.splits import SPLITS, TRAINING, Wanted
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.notes import Note
 from s2a_jax.inputs.slabs import slab_names
 
 _SHARD = 4096  # cases in a file
+
+
+class Encoded(NamedTuple):
+    """A serialized case.
+
+    Attributes:
+        example: the case as the data set holds it.
+        notes: what reading its files had to change or choose.
+    """
+
+    example: bytes
+    notes: tuple[Note, ...]
 
 
 @dataclasses.dataclass
@@ -56,7 +69,7 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """The cases to write; all three splits."""
     on_case: Callable[[], Any] = staticmethod(lambda: None)
     """Called after every case."""
-    encode: Callable[[CaseFiles], bytes] | None = None
+    encode: Callable[[CaseFiles], Encoded] | None = None
     """Replaces `encoded`, if given."""
 
     def listing(self, root: Path) -> Listing:
@@ -91,17 +104,18 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         groups = {split: [case for case in kept if case.split == split] for split in SPLITS}
         return {split: group for split, group in groups.items() if group}
 
-    def encoded(self, files: CaseFiles) -> bytes:
+    def encoded(self, files: CaseFiles) -> Encoded:
         """Reads a case and serializes it.
 
         Raises:
             UserError: as `read_case`, or the image has values that 16 bits cannot hold.
         """
-        return self.info.features.serialize_example(_example(files, read_case(files)))
+        case = read_case(files)
+        return Encoded(self.info.features.serialize_example(_example(files, case)), case.notes)
 
     def _generate_examples(self, files: list[CaseFiles]) -> Iterator[tuple[str, bytes]]:
         for file in files:
-            yield file.id, (self.encode or self.encoded)(file)
+            yield file.id, (self.encode or self.encoded)(file).example
             self.on_case()
 
     def _download_and_prepare(

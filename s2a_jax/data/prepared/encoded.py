@@ -9,9 +9,11 @@ import tensorflow_datasets as tfds
 
 from s2a_jax.data.cases import Case
 from s2a_jax.data.pairing import CaseFiles
+from s2a_jax.data.prepared.builders import Encoded
 from s2a_jax.data.prepared.load import case_of
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
+from s2a_jax.inputs.notes import Note
 
 
 class CannotKeepError(UserError):
@@ -32,7 +34,7 @@ class EncodedCases:
         self,
         folder: Path,
         features: tfds.features.FeaturesDict,
-        encode: Callable[[CaseFiles], bytes],
+        encode: Callable[[CaseFiles], Encoded],
     ):
         """The folder is made when the first case is kept."""
         self._folder, self._features, self._encode = folder, features, encode
@@ -45,40 +47,48 @@ class EncodedCases:
             CannotKeepError: the folder cannot be written.
             UserError: as `read_case`, or the image has values that 16 bits cannot hold.
         """
-        return case_of(self._features.deserialize_example_np(self.encode(files)))
+        encoded = self.encode(files)
+        case = case_of(self._features.deserialize_example_np(encoded.example))
+        return case._replace(notes=encoded.notes)
 
-    def encode(self, files: CaseFiles) -> bytes:
+    def encode(self, files: CaseFiles) -> Encoded:
         """The case as a serialized example; raises what `read` raises."""
         path = self._folder / files.split / f"{files.id}.example"
         stamp = _stamp(files)
-        example = _load(path, stamp)
-        if example is not None:
+        encoded = _load(path, stamp)
+        if encoded is not None:
             self.reused += 1
-            return example
-        example = self._encode(files)
+            return encoded
+        encoded = self._encode(files)
         try:
             with written_whole(path) as partial:
-                partial.write_bytes(_head(stamp, example) + example)
+                partial.write_bytes(_head(stamp, encoded) + encoded.example)
         except UserError as error:
             raise CannotKeepError(
                 f"--to: cannot write below {self._folder}: {error.__cause__}; make room, or give "
                 "another folder."
             ) from error
-        return example
+        return encoded
 
 
-def _load(path: Path, stamp: str) -> bytes | None:
-    """The example in a file; None if it is missing, damaged, or made from other raw files."""
+def _load(path: Path, stamp: str) -> Encoded | None:
+    """The case in a file; None if it is missing, damaged, or made from other raw files."""
     try:
         head, newline, example = path.read_bytes().partition(b"\n")
     except OSError:
         return None
-    return example if head + newline == _head(stamp, example) else None
+    try:
+        notes = tuple(Note(Path(file), text) for file, text in json.loads(head)[2])
+    except (ValueError, LookupError, TypeError):
+        return None
+    encoded = Encoded(example, notes)
+    return encoded if head + newline == _head(stamp, encoded) else None
 
 
-def _head(stamp: str, example: bytes) -> bytes:
-    digest = blake2b(example, digest_size=16).hexdigest()
-    return json.dumps([digest, stamp]).encode() + b"\n"
+def _head(stamp: str, encoded: Encoded) -> bytes:
+    digest = blake2b(encoded.example, digest_size=16).hexdigest()
+    notes = [[str(note.path), note.text] for note in encoded.notes]
+    return json.dumps([digest, stamp, notes]).encode() + b"\n"
 
 
 def _stamp(files: CaseFiles) -> str:

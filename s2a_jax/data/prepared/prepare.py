@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from s2a_jax.data.synthetic import SYNTHETIC, is_plain, make_set
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
 from s2a_jax.inputs.names import counted, first_few
+from s2a_jax.inputs.notes import note_lines
 from s2a_jax.inputs.slabs import slab_names
 
 
@@ -95,10 +97,16 @@ def prepare(
     shutil.rmtree(partial, ignore_errors=True)
     slabs = slab_names(slab)
     notes = [f"slabs, in this order: {', '.join(slabs)}"] if len(slabs) > 1 else []
+    notes += note_lines(note for summary in summaries for note in summary.notes)
     report = make_report(summaries, {str(path): text for path, text in unreadable.items()})
     if existed:
         _check_same(folder, report)
-    lines = [f"# {name} from {raw}", "", *(f"- {note}" for note in (*notes, *listing.notes)), ""]
+    lines = [
+        f"# {name} from {raw}",
+        "",
+        *(f"- {note}" for note in (f"{listing.layout}.", *notes, *listing.notes)),
+        "",
+    ]
     lines += report_lines(report)
     with written_whole(folder / "report.json") as path:
         path.write_text(json.dumps(report, indent=1))
@@ -107,7 +115,7 @@ def prepare(
     print("\n".join(lines))
     done = "existed already and was not written again" if existed else "is written"
     print(f"\n{folder} {done}; train on it with --config.data.name=prepared "
-          f"--config.data.root={folder}")  # fmt: skip
+          f"--config.data.root={folder} --config.data.size={_size(summaries)}")  # fmt: skip
     return folder
 
 
@@ -169,6 +177,12 @@ def _check(
         first = first_few(list(unreadable.values()))
         raise UserError(f"No train case can be read: {first}")
     return summaries, unreadable
+
+
+def _size(cases: Sequence[Summary]) -> int:
+    """A side to train at: that of most images, or the multiple of 16 below it."""
+    (side, _), *_ = Counter(min(case.size) for case in cases).most_common(1)
+    return max(32, side // 16 * 16)
 
 
 def _check_same(folder: Path, report: dict) -> None:

@@ -13,6 +13,7 @@ from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.data.splits import SPLITS
 from s2a_jax.inputs.images import resize_image
 from s2a_jax.inputs.names import counted, first_few
+from s2a_jax.inputs.notes import Note
 from s2a_jax.inputs.slabs import first_slab
 
 _SIDE = 32  # px, of the thumbnails that reveal near duplicates
@@ -31,6 +32,7 @@ class Summary:
         faz: share of the pixels in the FAZ mask; None without a mask.
         digest: hash of the image's pixels.
         thumbnail: [32 * 32] float32, the first slab without its mean, of unit length.
+        notes: what reading its files had to change or choose.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Summary:
     faz: float | None
     digest: str
     thumbnail: np.ndarray
+    notes: tuple[Note, ...]
 
 
 def summarise(file: CaseFiles, case: Case) -> Summary:
@@ -54,6 +57,7 @@ def summarise(file: CaseFiles, case: Case) -> Summary:
         faz=None if case.faz is None else float(case.faz.mean()),
         digest=blake2b(np.ascontiguousarray(case.image), digest_size=16).hexdigest(),
         thumbnail=small / max(float(np.linalg.norm(small)), 1e-6),
+        notes=case.notes,
     )
 
 
