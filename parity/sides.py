@@ -1,7 +1,6 @@
 """One network in PyTorch and in Flax, with the same weights."""
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +11,9 @@ import torch
 from parity.networks import NETWORKS
 from s2a_jax.commands.convert import parse_known
 from s2a_jax.convert import from_torch
-from s2a_jax.convert.files import read_state_dict
+from s2a_jax.convert.arrays import to_numpy
+from s2a_jax.convert.files import read_checkpoint
+from s2a_jax.convert.torch_weights import state_dict_of
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import NETWORKS as FLAX_NETWORKS
 
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         type=Path,
-        help="PyTorch state dict (.pth, .pt, .safetensors, .npz); default: random weights",
+        help="PyTorch weights, as convert reads them; default: random weights",
     )
     parser.add_argument(
         "--variant",
@@ -103,7 +104,7 @@ def build(options: argparse.Namespace, images: np.ndarray) -> Sides:
             raise UserError(
                 "--variant is for random weights; --weights set the size: give one of the two."
             )
-        return from_state_dict(options.network, read_state_dict(options.weights), known)
+        return from_state_dict(options.network, read_checkpoint(options.weights), known)
     if known:
         raise UserError("--known is for --weights; for random weights, give --variant.")
     variants, variant = FLAX_NETWORKS[options.network].variants, options.variant or "base"
@@ -123,14 +124,14 @@ def build(options: argparse.Namespace, images: np.ndarray) -> Sides:
     return _pair(options.network, reference, known)
 
 
-def from_state_dict(network: str, state: Mapping[str, np.ndarray], known: dict[str, Any]) -> Sides:
-    """Build both sides with the weights of a PyTorch state dict.
+def from_state_dict(network: str, checkpoint: Any, known: dict[str, Any]) -> Sides:
+    """Build both sides with the weights in a PyTorch checkpoint.
 
     Raises:
         UserError: the weights are not those of the network.
     """
-    from_torch(network, state, **known)  # raises if a key is missing, extra or unused
-    state = {name.removeprefix("module."): array for name, array in state.items()}
+    state = {name: to_numpy(t) for name, t in state_dict_of(network, checkpoint).items()}
+    from_torch(network, state, **known)  # raises if a key is missing or extra
     shapes = {name: tuple(array.shape) for name, array in state.items()}
     reference = NETWORKS[network](
         **NETWORKS[network].hyper_parameters(shapes, **known | _no_dropout(network))

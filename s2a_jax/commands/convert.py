@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from s2a_jax.convert.files import SUFFIXES, read_state_dict, write_state_dict
-from s2a_jax.convert.torch_weights import from_torch, to_torch
+import jax
+import numpy as np
+
+from s2a_jax.convert.files import WRITTEN, read_checkpoint, write_state_dict
+from s2a_jax.convert.torch_weights import from_torch, missing_from, to_torch
 from s2a_jax.convert.weights import is_ours, module_fields, read_weights, save_weights
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import NETWORKS
@@ -16,8 +19,9 @@ from s2a_jax.models.build import NETWORKS
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     parser.description = (
-        "Convert a PyTorch state dict (.pth, .pt, .safetensors, .npz) to this package's weights "
-        "(.safetensors), or the other way round."
+        "Convert PyTorch weights (any file of torch.save, such as .pth, .pt, .ckpt, .pth.tar or "
+        ".bin; .safetensors, .npz) to this package's weights (.safetensors), or the other way "
+        "round. No code in a file is run."
     )
     parser.add_argument("--network", help=f"one of {', '.join(NETWORKS)}")
     parser.add_argument(
@@ -34,6 +38,19 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="a field that shapes do not determine: num_heads=4 (default 12), groups=8 "
         """(default 32), slabs='["FULL", "OPL_BM"]' (default: one slab as three equal channels)""",
     )
+    parser.add_argument(
+        "--which",
+        metavar="NAME",
+        help="the weights to take from a file that holds several, as state_dict_ema (default: the "
+        "only ones that are no average)",
+    )
+    parser.add_argument(
+        "--template",
+        type=Path,
+        metavar="FILE",
+        help="to PyTorch: weights of the original network, whose unused keys are written too, so "
+        "that load_state_dict needs no strict=False",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -43,21 +60,39 @@ def run(options: argparse.Namespace) -> None:
         UserError: a file, name or flag that cannot be used; nothing is written.
     """
     known = parse_known(options.known)
-    print(convert(options.network, options.source, options.target, known))
+    print(
+        convert(
+            options.network,
+            options.source,
+            options.target,
+            known,
+            which=options.which,
+            template=options.template,
+        )
+    )
 
 
-def convert(network: str | None, source: Path, target: Path, known: Mapping[str, Any]) -> str:
+def convert(
+    network: str | None,
+    source: Path,
+    target: Path,
+    known: Mapping[str, Any],
+    *,
+    which: str | None = None,
+    template: Path | None = None,
+) -> str:
     """Converts one file, from PyTorch unless this package wrote `source`.
 
     Args:
         network: its name; needed for PyTorch's files only, which do not hold it.
-        source: a weights file of this package, or a PyTorch state dict (.pth, .pt, .safetensors,
-            .npz).
+        source: a weights file of this package, or PyTorch weights, see `read_checkpoint`.
         target: the file to write: .safetensors from PyTorch, any of the four suffixes to PyTorch.
         known: fields that shapes do not determine, see `from_torch`.
+        which: from PyTorch: the weights to take where there are several, see `state_dict_of`.
+        template: to PyTorch: weights of the original network, see `to_torch`.
 
     Returns:
-        A sentence about the file written.
+        Sentences about the file written.
 
     Raises:
         UserError: a file or name that cannot be used; nothing is written.
@@ -65,8 +100,8 @@ def convert(network: str | None, source: Path, target: Path, known: Mapping[str,
     if not source.is_file():
         what = "is a folder; pass a file in it" if source.is_dir() else "no such file"
         raise UserError(f"--from={source}: {what}.")
-    if target.suffix.lower() not in SUFFIXES:
-        raise UserError(f"--to={target}: expected a file that ends in {', '.join(SUFFIXES)}.")
+    if target.suffix.lower() not in WRITTEN:
+        raise UserError(f"--to={target}: expected a file that ends in {', '.join(WRITTEN)}.")
     if is_ours(source):
         described, variables = read_weights(source)
         if network not in (None, described.network):
@@ -76,9 +111,22 @@ def convert(network: str | None, source: Path, target: Path, known: Mapping[str,
             )
         if known:
             raise UserError(f"--known is for PyTorch's files; {source} holds its fields.")
-        state = to_torch(described.network, variables)
+        if which is not None:
+            raise UserError(f"--which is for PyTorch's files; {source} holds one set of weights.")
+        original = None if template is None else read_checkpoint(template)
+        state = to_torch(described.network, variables, original)
         write_state_dict(target, state)
-        return f"{described.network}: {len(state)} arrays under PyTorch's names -> {target}"
+        done = f"{described.network}: {len(state)} arrays under PyTorch's names -> {target}"
+        missing = missing_from(described.network)
+        if template is not None or not missing:
+            return done
+        return (
+            f"{done}\nThe original also has keys that this package does not use, "
+            f"{', '.join(missing)}: load the file with load_state_dict(..., strict=False), or pass "
+            "--template FILE, weights of the original, to write them too."
+        )
+    if template is not None:
+        raise UserError(f"--template is for weights of this package; {source} holds PyTorch's.")
     if network is None:
         raise UserError(
             f"--network is missing: PyTorch's files do not name theirs; set one of "
@@ -86,10 +134,13 @@ def convert(network: str | None, source: Path, target: Path, known: Mapping[str,
         )
     if target.suffix.lower() != ".safetensors":
         raise UserError(f"--to={target}: expected .safetensors, as this package's weights are.")
-    module, variables = from_torch(network, read_state_dict(source), **known)
+    module, variables = from_torch(network, read_checkpoint(source), which=which, **known)
     fields = module_fields(module)
+    doubles = sum(leaf.dtype == np.float64 for leaf in jax.tree.leaves(variables))
+    variables = jax.tree.map(lambda leaf: leaf.astype(np.float32), variables)
     save_weights(target, network, fields, variables)
-    return f"{network} {fields} -> {target}"
+    rounded = f" ({doubles} arrays of float64 rounded to float32)" if doubles else ""
+    return f"{network} {fields} -> {target}{rounded}"
 
 
 def parse_known(pairs: Sequence[str]) -> dict[str, Any]:

@@ -3,11 +3,10 @@
 The reference numbers the decoders' levels 4, 3, 2, 1 as 6, 7, 8, 9.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from s2a_jax.convert.names import DOUBLE_CONV, NUM_BATCHES, Names, Rule, Shapes
+from s2a_jax.convert.names import DOUBLE_CONV, Names, Rule, Shapes
 
 _RULES: tuple[Rule, ...] = (
     (r"^level(\d)/", r"conv\1."),
@@ -37,4 +36,4 @@ def _fields(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
     return {"widths": tuple(shapes[f"conv{level}.conv.0.weight"][0] for level in range(1, 6))}
 
 
-NAMES = Names(_RULES, _fields, unused=re.compile(rf"faz_fsm5\.|{NUM_BATCHES}"))
+NAMES = Names(_RULES, _fields, mark="faz_fsm6.conv.weight", unused=("faz_fsm5.*",))

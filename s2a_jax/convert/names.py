@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from s2a_jax.errors import UserError
 Rule = tuple[str, str]
 """(regular expression on a Flax path, replacement)"""
 
-NUM_BATCHES = r".*num_batches_tracked$"
+COUNTERS = "*num_batches_tracked"
 """Counters of PyTorch's batch norms, which carry no weight."""
 
 DOUBLE_CONV: tuple[Rule, ...] = (
@@ -53,14 +54,19 @@ class Names(NamedTuple):
         rules: from Flax paths to PyTorch's names, applied in order.
         fields: (shapes, known fields) -> fields of the network; raises a UserError where the shapes
             do not determine them.
-        unused: keys that checkpoints of the network hold although it never uses them.
+        mark: a key that every checkpoint of the network has, and no other network's.
+        unused: shell patterns of keys that checkpoints of the network hold although it never uses
+            them.
+        optional: shell patterns of keys of parts that this package can do without.
         aliases: prefix of a name -> prefixes of copies of the same arrays.
         check: raises a UserError for params that have no names in PyTorch.
     """
 
     rules: tuple[Rule, ...]
     fields: Callable[[Shapes, Mapping[str, Any]], dict[str, Any]]
-    unused: re.Pattern[str] = re.compile(NUM_BATCHES)
+    mark: str
+    unused: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     aliases: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     check: Callable[[Mapping[str, Any]], None] = refuse_context_heads
 
@@ -70,9 +76,40 @@ class Names(NamedTuple):
             path = re.sub(pattern, replacement, path)
         return path.replace("/", ".")
 
+    def is_unused(self, name: str) -> bool:
+        """Whether the network never uses a PyTorch name; counters of batch norms are unused."""
+        return _fits(name, (COUNTERS, *self.unused))
+
+    def is_optional(self, name: str) -> bool:
+        """Whether a PyTorch name belongs to a part that this package can do without."""
+        return _fits(name, self.optional)
+
     def copies(self, name: str) -> list[str]:
         """A PyTorch name, and the names of the copies of its array."""
         for prefix, others in self.aliases.items():
             if name.startswith(prefix):
                 return [name, *(name.replace(prefix, other) for other in others)]
         return [name]
+
+
+def _fits(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def refuse_other_channels(shapes: Shapes, head: str) -> None:
+    """Checks that a head has one output channel for each task, RV and FAZ in this order.
+
+    Args:
+        shapes: of the checkpoint.
+        head: name of the head's kernel.
+
+    Raises:
+        UserError: it has another number.
+    """
+    channels = shapes[head][0]
+    if channels != 2:
+        what = "a network of one task (output_ch=1)" if channels == 1 else "another network"
+        raise UserError(
+            f"Key {head!r} has {channels} output channel{'s' * (channels > 1)}: {what}; expected "
+            "2, the first for RV, the second for FAZ. Convert a network of both tasks."
+        )

@@ -1,17 +1,23 @@
 """Names and shapes of S2A-Net's PyTorch checkpoint."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from s2a_jax.convert.hybrid import DECODER, ENCODER, decoder_fields, encoder_fields
-from s2a_jax.convert.names import NUM_BATCHES, Names, Rule, Shapes
+from s2a_jax.convert.names import Names, Rule, Shapes
 from s2a_jax.errors import UserError
 
-_UNUSED = re.compile(
-    r"Multioutput_(?:[1-9]|1[01])\.|Multioutput_(?:0|[6-9]|1[01])_faz\.|Multioutput_\d+(?:_faz)?"
-    r"\.segmentation_head\.|decoder\.|segmentation_head\.|segmentation_head_faz\."
-    rf"|transformer\.encoder\.layer\.6\.|{NUM_BATCHES}"
+_UNUSED = (
+    "Multioutput_[1-9].*",
+    "Multioutput_1[01].*",
+    "Multioutput_0_faz.*",
+    "Multioutput_[6-9]_faz.*",
+    "Multioutput_1[01]_faz.*",
+    "Multioutput_*.segmentation_head.*",
+    "decoder.*",
+    "segmentation_head.*",
+    "segmentation_head_faz.*",
+    "transformer.encoder.layer.6.*",
 )
 """Keys that the released network holds (24 decoders) and never uses."""
 
@@ -66,4 +72,10 @@ def _fields(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-NAMES = Names(_RULES, _fields, unused=_UNUSED, check=_check_layers)
+NAMES = Names(
+    _RULES,
+    _fields,
+    mark="segmentation_head_faz_2.0.weight",
+    unused=_UNUSED,
+    check=_check_layers,
+)

@@ -13,8 +13,9 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from s2a_jax.convert import jointseg, s2anet, transunet, unet, vaffnet
-from s2a_jax.convert.files import to_numpy
+from s2a_jax.convert.arrays import to_numpy, to_parameter
 from s2a_jax.convert.names import Names, Shapes
+from s2a_jax.convert.selection import choose, find_weights, first_keys
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import NETWORKS, build_network
 from s2a_jax.models.fields import field_defaults
@@ -28,7 +29,10 @@ _NAMES: Mapping[str, Names] = MappingProxyType(
         "vaffnet": vaffnet.NAMES,
     }
 )
-"""Name of a network that exists in PyTorch -> its arrays' names there."""
+"""Name of a network that exists in PyTorch -> its arrays' names there.
+
+S2A-Net comes before TransUNet, whose mark it has too.
+"""
 
 _LEAVES = {
     "kernel": "weight",
@@ -43,16 +47,17 @@ logger = logging.getLogger(__name__)
 
 
 def from_torch(
-    network: str, state_dict: Mapping[str, Any], **known: Any
+    network: str, checkpoint: Any, *, which: str | None = None, **known: Any
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """Rebuilds a network and its variables from a PyTorch state dict.
+    """Rebuilds a network and its variables from PyTorch weights.
 
     Hyper-parameters are read off the shapes. Keys that the released network holds but never uses
-    are left out; a log message names them.
+    are left out; log messages name them, and what was chosen or stripped.
 
     Args:
         network: `s2anet`, `unet`, `transunet`, `jointseg` or `vaffnet`.
-        state_dict: name -> tensor or array; a leading `module.` is stripped.
+        checkpoint: a state dict (name -> tensor or array), or nested containers with one in them.
+        which: as for `state_dict_of`.
         **known: fields of the network that the shapes do not determine, for example
             `num_heads=4, groups=8, dropout_rate=0.1`; otherwise the published values are assumed.
 
@@ -61,11 +66,12 @@ def from_torch(
         `module.apply(variables, x, train=False)` takes NHWC images and returns the logits.
 
     Raises:
-        UserError: an unknown network or field, or a key that is missing, extra or of another shape.
+        UserError: an unknown network or field, no weights of this network, a key that is missing,
+            extra or of another shape, or one whose values are no finite floating-point numbers.
     """
     names = _names(network)
-    arrays = {name.removeprefix("module."): to_numpy(t) for name, t in state_dict.items()}
-    unused = {name for name in arrays if names.unused.match(name)}
+    arrays = state_dict_of(network, checkpoint, which=which)
+    unused = {name for name in arrays if names.is_unused(name)}
     counters = {name for name in unused if name.endswith(".num_batches_tracked")}
     if unused:
         parts = {_unused_part(name) for name in unused - counters}
@@ -75,7 +81,7 @@ def from_torch(
         message = "Left out %d keys that %s does not use: %s"
         logger.warning(message, len(unused), network, listed)
     arrays = {name: array for name, array in arrays.items() if name not in unused}
-    shapes = Shapes({name: array.shape for name, array in arrays.items()})
+    shapes = Shapes({name: tuple(array.shape) for name, array in arrays.items()})
     if wrong := sorted(known.keys() - field_defaults(NETWORKS[network]).keys()):
         raise UserError(f"The network {network} has no field {wrong[0]!r}.")
     module = build_network(network, names.fields(shapes, known) | known)
@@ -99,22 +105,59 @@ def from_torch(
     return module, unflatten_dict(variables, sep="/")
 
 
-def to_torch(network: str, variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Makes the state dict that a network's PyTorch module loads.
+def state_dict_of(network: str, checkpoint: Any, *, which: str | None = None) -> dict[str, Any]:
+    """Finds the weights of a network in a checkpoint.
 
-    The inverse of `from_torch`, bit for bit; `load_state_dict` takes it once its arrays are
-    tensors.
+    Args:
+        network: as for `from_torch`.
+        checkpoint: nested containers of tensors or arrays.
+        which: a part of the path of the weights to take, such as `state_dict_ema`, where there are
+            several; None for the only ones, or the only ones that are no average.
+
+    Returns:
+        PyTorch's name, without prefixes -> tensor or array.
+
+    Raises:
+        UserError: an unknown network, no weights of it, or several to choose from.
+    """
+    mark = _names(network).mark
+    found = [w for w in find_weights(checkpoint, mark) if _looks_like(w.arrays) == network]
+    if found:
+        return choose(found, which).arrays
+    for other, names in _NAMES.items():
+        if find_weights(checkpoint, names.mark):
+            raise UserError(
+                f"These are weights of {other}, not of {network}: convert them with --network "
+                f"{other}."
+            )
+    keys = first_keys(checkpoint)
+    raise UserError(
+        f"There are no weights of {network}, which have a key {mark!r}: "
+        + (f"the first keys are {', '.join(keys)}." if keys else "there are no tensors.")
+    )
+
+
+def to_torch(
+    network: str, variables: Mapping[str, Any], template: Any = None
+) -> dict[str, np.ndarray]:
+    """Makes a state dict for a network's PyTorch module.
+
+    The inverse of `from_torch`, bit for bit. The original S2A-Net, Joint-Seg and VAFF-Net also hold
+    parts that they never use: without a template their `load_state_dict` needs `strict=False`, and
+    `missing_from` lists the keys of these parts.
 
     Args:
         network: as for `from_torch`.
         variables: {"params", "batch_stats"}.
+        template: a state dict of the original, whose arrays are written where this package has
+            none, so that `load_state_dict` takes the result as it is.
 
     Returns:
         PyTorch's name -> array in PyTorch's layout.
 
     Raises:
         UserError: an unknown network, or one without names in PyTorch: heads=context, or an S2A-Net
-            that decodes blocks that the released one does not.
+            that decodes blocks that the released one does not; or a template of another network.
     """
     names = _names(network)
     names.check(variables["params"])
@@ -122,7 +165,47 @@ def to_torch(network: str, variables: Mapping[str, Any]) -> dict[str, np.ndarray
     for path, leaf in flatten_dict(dict(variables), sep="/").items():
         array = _to_torch_layout(path, np.asarray(leaf))
         state |= dict.fromkeys(names.copies(_torch_name(names, path)), array)
-    return state
+    return state if template is None else _completed(network, state, template)
+
+
+def missing_from(network: str) -> tuple[str, ...]:
+    """Shell patterns of the keys that the original has and `to_torch` cannot write.
+
+    Counters of batch norms are not among them: PyTorch makes up for missing ones.
+    """
+    names = _names(network)
+    return names.unused + names.optional
+
+
+def _completed(
+    network: str, state: Mapping[str, np.ndarray], template: Any
+) -> dict[str, np.ndarray]:
+    """The keys of a template in its order: arrays of `state`, and its own where there are none."""
+    names = _names(network)
+    whole = state_dict_of(network, template)
+    for name, array in state.items():
+        shape = tuple(whole[name].shape) if name in whole else None
+        if shape != array.shape:
+            raise UserError(
+                f"The template has {'no key' if shape is None else f'shape {shape} at'} {name!r}, "
+                f"the weights {array.shape}: it is another network."
+            )
+    kept = [name for name in whole if name not in state]
+    for name in kept:
+        if not names.is_unused(name) and not names.is_optional(name):
+            raise UserError(
+                f"The template has a key {name!r} that the weights lack: it is another network."
+            )
+    if optional := [name for name in kept if names.is_optional(name)]:
+        parts = ", ".join(sorted({_unused_part(name) for name in optional}))
+        message = "%d keys keep the template's values, since the weights lack their part: %s"
+        logger.warning(message, len(optional), parts)
+    return {name: state[name] if name in state else to_numpy(t) for name, t in whole.items()}
+
+
+def _looks_like(names: Mapping[str, Any]) -> str | None:
+    """The first network whose mark is among names."""
+    return next((network for network, n in _NAMES.items() if n.mark in names), None)
 
 
 def _unused_part(name: str) -> str:
@@ -145,16 +228,14 @@ def _torch_name(names: Names, path: str) -> str:
     return names.torch_name(f"{prefix}/{leaf}")
 
 
-def _take(
-    arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...], path: str
-) -> np.ndarray:
-    """Removes and returns one array; refuses a missing one or another shape."""
+def _take(arrays: dict[str, Any], name: str, shape: tuple[int, ...], path: str) -> np.ndarray:
+    """Removes and returns one weight; refuses a missing one or another shape."""
     if name not in arrays:
         raise UserError(f"The checkpoint lacks the key {name!r} of shape {shape} ({path}).")
-    array = arrays.pop(name)
-    if array.shape != shape:
-        raise UserError(f"Key {name!r} has shape {array.shape}, expected {shape}.")
-    return array
+    tensor = arrays.pop(name)
+    if tuple(tensor.shape) != shape:
+        raise UserError(f"Key {name!r} has shape {tuple(tensor.shape)}, expected {shape}.")
+    return to_parameter(name, tensor)
 
 
 def _axes(path: str) -> tuple[int, ...] | None:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from s2a_jax.convert.names import DOUBLE_CONV, Names, Shapes
+from s2a_jax.convert.names import DOUBLE_CONV, Names, Shapes, refuse_other_channels
 
 
 def _fields(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
     del known  # the shapes determine all fields
+    refuse_other_channels(shapes, "Conv_1x1.weight")
     return {"widths": tuple(shapes[f"Conv{level}.conv.0.weight"][0] for level in range(1, 6))}
 
 
@@ -20,4 +21,5 @@ NAMES = Names(
         *DOUBLE_CONV,
     ),
     fields=_fields,
+    mark="Conv1.conv.0.weight",
 )

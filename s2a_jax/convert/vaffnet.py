@@ -1,10 +1,9 @@
 """Names and shapes of VAFF-Net's PyTorch checkpoint."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from s2a_jax.convert.names import NUM_BATCHES, Names, Rule, Shapes
+from s2a_jax.convert.names import Names, Rule, Shapes
 
 _HEADS = {"faz": "", "rv": "_v", "junction_map": "_map", "junction_grid": "_d"}
 
@@ -52,7 +51,10 @@ def _fields(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
 NAMES = Names(
     _RULES,
     _fields,
-    unused=re.compile(rf"cat_conv|{NUM_BATCHES}"),
+    mark="firstconv_1.weight",
+    unused=("cat_conv*",),
+    # The junction heads and their gate, which are built with junctions=True.
+    optional=("gate_conv_juncM.*", "final*_map.*", "final*_d.*", "final*_d2.*"),
     # One batch norm serves the three slabs; the checkpoint holds it three times.
     aliases={"firstbn_1.": ("firstbn_2.", "firstbn_3.")},
 )

@@ -12,6 +12,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
 
 from s2a_jax.convert.files import save_safetensors
+from s2a_jax.convert.kinds import kind_of
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
 from s2a_jax.models.fields import field_defaults
@@ -94,8 +95,12 @@ def module_fields(module: nn.Module) -> dict[str, Any]:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether `save_weights` wrote a file."""
-    if path.suffix.lower() != ".safetensors":
+    """Whether `save_weights` wrote a file.
+
+    Raises:
+        UserError: it is missing, damaged, or no file of weights.
+    """
+    if kind_of(path) != "safetensors":
         return False
     try:
         with safe_open(path, framework="np") as file:
@@ -111,20 +116,20 @@ def read_weights(path: Path) -> tuple[Description, dict[str, Any]]:
         The description, and {"params", "batch_stats"} of NumPy arrays; float16 becomes float32.
 
     Raises:
-        UserError: the file is damaged, or this package did not write it.
+        UserError: the file is missing or damaged, or this package did not write it.
     """
+    if not is_ours(path):
+        raise UserError(
+            f"s2a_jax did not write {path}: use the weights.safetensors of a workdir, or convert "
+            "PyTorch's weights with "
+            f"python -m s2a_jax convert --network NAME --from {path} --to FILE.safetensors."
+        )
     try:
         with safe_open(path, framework="np") as file:
-            description = (file.metadata() or {}).get(_KEY)
+            description = file.metadata()[_KEY]
             arrays = {name: _widened(file.get_tensor(name)) for name in file.keys()}
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is no readable safetensors file: {error}.") from error
-    if description is None:
-        raise UserError(
-            f"s2a_jax did not write {path}: its metadata has no entry {_KEY!r}. Use the "
-            "weights.safetensors of a workdir, or convert PyTorch's weights with "
-            f"python -m s2a_jax convert --network NAME --from {path} --to FILE.safetensors."
-        )
     try:
         values = json.loads(description)
     except ValueError:

@@ -65,7 +65,7 @@ class Segmenter:
         path = Path(path).expanduser()
         if not path.exists():
             path = SHIPPED.get(str(path), path)
-        if path.is_file() and path.suffix == ".safetensors":
+        if path.is_file():
             described, variables = read_weights(path)
             return cls._described(described, variables, path)
         if not path.is_dir():

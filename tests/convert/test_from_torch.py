@@ -69,7 +69,7 @@ def test_unused_keys_are_left_out_and_logged(network, caplog):
             lambda s: s.update({"segmentation_head_2.0.weight": np.zeros((2, 4, 3, 3))}),
             r"segmentation_head_2\.0\.weight.*\(2, 4, 3, 3\).*\(1, 4, 3, 3\)",
         ),
-        (lambda s: s.clear(), "no S2A-Net checkpoint"),
+        (lambda s: s.clear(), "no weights of s2anet"),
     ],
 )
 def test_wrong_keys_are_named_with_both_shapes(state, spoil, named):

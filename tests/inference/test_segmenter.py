@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 import s2a_jax
 from s2a_jax import S2ANet, Segmenter
 from s2a_jax.cli import run as main
+from s2a_jax.convert.files import write_state_dict
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import build_network, network_fields
@@ -149,6 +150,17 @@ def test_paths_without_weights_are_named(tmp_path):
     for path in (tmp_path / "nothing", tmp_path, damaged):
         with pytest.raises(UserError, match=str(path)):
             S2ANet.load_from_checkpoint(path)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".pth"])
+def test_weights_of_pytorch_are_refused_with_the_command_that_converts_them(tmp_path, suffix):
+    path = tmp_path / f"model{suffix}"
+    write_state_dict(path, {"Conv1.conv.0.weight": np.zeros((2, 3, 3, 3), np.float32)})
+    with pytest.raises(UserError, match=f"convert --network NAME --from {path} --to"):
+        S2ANet.load_from_checkpoint(path)
+    path.write_bytes(b"<!DOCTYPE html>")
+    with pytest.raises(UserError, match=f"{path} is a web page"):
+        S2ANet.load_from_checkpoint(path)
 
 
 @pytest.mark.parametrize(
