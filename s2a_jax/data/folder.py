@@ -34,7 +34,7 @@ def list_user_folder(
     Without splits, a hash of a case's name decides its split, about 70 % train, 10 % val and 20 %
     test: it stays the same when other images are added or removed. Images of one eye with different
     names may fall into different splits; make split folders to keep them together. A folder that
-    is itself named like the split of an evaluation is that split.
+    is itself named like a split is that split in an evaluation.
 
     Args:
         root: the folder, or one that lies one or two levels above it.
@@ -63,15 +63,18 @@ def list_user_folder(
             f"config.data.train_split={wanted.train_split}: {folder} has no split folders; leave "
             "it out."
         )
-    if _is_split(folder, wanted.split):
-        groups = {wanted.split: files}
-        note = f"{folder} is the {wanted.split} split: all of its cases are taken."
+    own = wanted.split and find_split(folder.name, (*SPLITS, wanted.split))
+    if own:
+        groups = {own: files}
+        note = f"{folder} is a split folder: all of its cases are taken."
     else:
         groups = {split: replace(files, images={}) for split in SPLITS}
         for stem, path in files.images.items():
             groups[_split_of(stem)].images[stem] = path
         note = f"{folder} has no split folders: cases were split by a hash of their names."
-    listing = pair_splits(folder, "Images and masks", FLAT_LAYOUT, groups, wanted)
+    listing = pair_splits(
+        folder, "Images and masks", FLAT_LAYOUT, groups, wanted, makes_val=not own
+    )
     return replace(listing, notes=(note, *listing.notes))
 
 
@@ -122,11 +125,6 @@ def _split_layouts(folder: Path, slabs: Sequence[str]) -> list[SplitLayout]:
         if any(has_layout(folder, one) for one in layouts):
             return layouts
     return []
-
-
-def _is_split(folder: Path, split: str | None) -> bool:
-    """Whether a folder without split folders is itself the split of an evaluation."""
-    return split is not None and find_split(folder.name, (split,)) is not None
 
 
 def _split_of(stem: str) -> str:

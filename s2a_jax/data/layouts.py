@@ -159,15 +159,14 @@ def _train_folder(folder: Path, known: Sequence[str], train_split: str) -> str:
     if found in candidates or (found is None and train_split == SPLITS[0] and not candidates):
         return found or train_split
     if found is not None:
-        fact = f"config.data.train_split={train_split} is the split that training keeps apart"
+        fact = f"config.data.train_split={train_split}: {folder} keeps {found} apart from training"
     else:
-        fact = f"{folder} has no split folder {train_split}"
-    choice = (
-        f"choose the training cases with --config.data.train_split={candidates[0]}"
-        if candidates
-        else "add a folder of training cases"
+        fact = f"{folder} has no split folder {train_split}, only {', '.join(known)}"
+    if not candidates:
+        raise UserError(f"{fact}; add a folder of training cases.")
+    raise UserError(
+        f"{fact}; choose the training cases with --config.data.train_split={candidates[0]}."
     )
-    raise UserError(f"{fact}; {folder} has the split folders {', '.join(known)}: {choice}.")
 
 
 def _homes(place: Path, layout: SplitLayout) -> Mapping[str, Path]:

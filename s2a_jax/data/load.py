@@ -206,7 +206,7 @@ def _load(
         split: load_cases([case for case in listing.cases if case.split == split], size)
         for split in names
     }
-    notes = [f"{listing.layout}: {_sizes(splits)}", *listing.notes]
+    notes = [f"{listing.layout}; {_sizes(splits)}", *listing.notes]
     return splits, notes, data_set.pitch(subset, listing.folder)
 
 

@@ -101,8 +101,9 @@ def pair_splits(
     groups: Mapping[str, SplitFiles],
     wanted: Wanted,
     known: Sequence[str] = (),
+    makes_val: bool = True,
 ) -> Listing:
-    """Pairs images with masks; makes a val split from the last tenth of train if there is none.
+    """Pairs images with masks; an absent val split is made from the last tenth of train.
 
     Args:
         folder: the data set's folder, for messages.
@@ -111,6 +112,7 @@ def pair_splits(
         groups: split -> its files; at least those of every split that `wanted` reads.
         wanted: the cases to return.
         known: every split of the data set; default: the groups that have images.
+        makes_val: whether to make an absent val split.
 
     Raises:
         UserError: a case lacks a slab; an image has both a combined and a separate mask; or, for
@@ -125,7 +127,7 @@ def pair_splits(
     if wanted.split is None:
         _check_trainable(folder, layout, cases, groups, len(incomplete))
     train = cases.get("train", [])
-    if not cases.get("val") and len(train) > 1:
+    if makes_val and not cases.get("val") and len(train) > 1:
         count = max(1, len(train) // 10)
         cases["train"], taken = train[:-count], train[-count:]
         cases["val"] = [replace(case, split="val") for case in taken]

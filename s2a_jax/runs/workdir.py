@@ -13,8 +13,13 @@ from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
 from s2a_jax.runs.files import read_object
 
-_MAY_CHANGE = ("data.root", "data.synthetic.root", "data.incomplete", "eval.", "log.", "mesh.")
+_MAY_CHANGE = (
+    "data.root", "data.synthetic.root", "data.incomplete", "data.accept_changes", "eval.", "log.",
+    "mesh.",
+)  # fmt: skip
 """Beginnings of the fields that may change when a run resumes: they do not change its weights."""
+
+_VARIANT = "model.variant"
 
 
 class Workdir:
@@ -33,6 +38,7 @@ class Workdir:
             raise UserError(f"--workdir={path} is a file; give a folder.")
         self.config = self.path / "config.json"
         self.defaults = self.path / "defaults.json"
+        self.data = self.path / "data.json"
         self.checkpoints = self.path / "checkpoints"
         self.environment = self.path / "environment.json"
         self.metrics = self.path / "metrics.jsonl"
@@ -88,13 +94,16 @@ class Workdir:
         finally:
             lock.release()
 
-    def claim(self, config: ConfigDict, defaults: ConfigDict) -> None:
+    def claim(self, config: ConfigDict, defaults: ConfigDict) -> bool:
         """Writes the configuration, or checks that the run here has the same one.
 
         Args:
             config: a resolved configuration.
             defaults: the configuration of this network and variant with nothing else chosen; the
                 report shows how `config` differs from it.
+
+        Returns:
+            Whether the run here goes on.
 
         Raises:
             UserError: `check` refuses the configuration; the run's checkpoints are gone while its
@@ -108,10 +117,13 @@ class Workdir:
                     f"{self.path} holds results or weights of a run, but none of its checkpoints "
                     "to resume from; give another --workdir, or move those away."
                 )
-            return
+            return True
         for path, content in ((self.defaults, defaults), (self.config, config)):
+            values = to_json(content)
+            values["data"]["accept_changes"] = False  # holds for the command that says it
             with written_whole(path) as partial:
-                partial.write_text(json.dumps(to_json(content), indent=2) + "\n")
+                partial.write_text(json.dumps(values, indent=2) + "\n")
+        return False
 
     def check(self, config: ConfigDict) -> None:
         """Checks that `config` may continue the run here.
@@ -124,7 +136,8 @@ class Workdir:
         if not self._is_taken():
             return
         theirs, ours = flatten(to_json(self.load_config())), flatten(to_json(config))
-        for field in sorted(theirs.keys() | ours.keys()):
+        # The variant first: its recipe changes other fields.
+        for field in sorted(theirs.keys() | ours.keys(), key=lambda one: (one != _VARIANT, one)):
             if theirs.get(field) != ours.get(field) and not field.startswith(_MAY_CHANGE):
                 raise UserError(
                     f"{self.path} holds a run with config.{field}={theirs.get(field)!r}, not "

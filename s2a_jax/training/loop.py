@@ -14,6 +14,7 @@ A checkpoint of step k is all that a run needs to resume: batch k depends on the
 
 import contextlib
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -22,12 +23,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from s2a_jax.config.recipes import defaults_of
+from s2a_jax.data.fingerprint import fingerprints
 from s2a_jax.errors import UserError
 from s2a_jax.runs.environment import recorded
 from s2a_jax.runs.metrics import MetricWriter
 from s2a_jax.runs.workdir import Workdir
 from s2a_jax.signals import Interrupt
 from s2a_jax.training.checkpoint import Checkpoints
+from s2a_jax.training.data_record import check_record, write_record
 from s2a_jax.training.estimate import warn_if_slow
 from s2a_jax.training.evaluator import count_cases
 from s2a_jax.training.results import draw_overlays, evaluation_settings, write_run_results
@@ -48,7 +51,8 @@ def train(config: Any, workdir: Workdir, console: Console) -> int:
         The exit code: 0, or 128 + the number of the signal that stopped the run.
 
     Raises:
-        UserError: a configuration, data set or workdir that cannot be used.
+        UserError: a configuration, data set or workdir that cannot be used, or the data set has
+            changed since the run began.
         NonFiniteLossError: training has diverged.
     """
     workdir.check(config)  # before the data set is read
@@ -71,7 +75,11 @@ def _train(
 ) -> int:
     """Does the work of `train` in a workdir that no other run writes to."""
     training = setup.training
-    workdir.claim(config, defaults_of(config))
+    cases = fingerprints(setup.dataset)
+    if workdir.claim(config, defaults_of(config)):
+        _check_data(config, workdir, cases, console)
+    else:
+        write_record(workdir, cases)
     for note in setup.dataset.notes:
         console.print(note)
     with contextlib.closing(Checkpoints(workdir.checkpoints)) as checkpoints:
@@ -111,8 +119,8 @@ def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
         The exit code, 0.
 
     Raises:
-        UserError: a configuration, data set or workdir that cannot be used, or there is no
-            validated checkpoint yet.
+        UserError: a configuration, data set or workdir that cannot be used, the data set has
+            changed since the run began, or there is no validated checkpoint yet.
     """
     if not workdir.has_checkpoint():
         remedy = "train it first"
@@ -125,8 +133,15 @@ def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
     with _alone(workdir), contextlib.closing(Checkpoints(workdir.checkpoints)) as checkpoints:
         if checkpoints.best is None:
             raise UserError(f"{workdir.path} has no validated checkpoint yet: train on.")
+        _check_data(config, workdir, fingerprints(setup.dataset), console)
         write_run_results(config.eval, setup, checkpoints, workdir, console)
     return 0
+
+
+def _check_data(config: Any, workdir: Workdir, cases: Mapping[str, str], console: Console) -> None:
+    """Raises a UserError if the cases have changed since the run began, unless that is accepted."""
+    if note := check_record(workdir, cases, config.data.accept_changes):
+        console.print(note, style="bold yellow")
 
 
 def _alone(workdir: Workdir) -> contextlib.AbstractContextManager[None]:

@@ -61,3 +61,63 @@ def test_prepared_octa500_and_its_slab(tmp_path):
     assert alike.ids == selection.ids and "FULL of this data set stands for whole." in alike.notes
     with pytest.raises(SlabError, match="prepared with FULL, not OPL_BM"):
         select_cases(tmp_path / "to", "test", slab="OPL_BM")
+
+
+def split_folders(root, stems, side):
+    """Two train cases, one val and one test case of `side` pixels; masks of a few rows."""
+    mask = np.zeros((side, side), np.uint8)
+    mask[5:9] = 255
+    for split, names in (("train", stems[:2]), ("val", stems[2:3]), ("test", stems[3:])):
+        for folder in ("image", "label"):
+            (root / split / folder).mkdir(parents=True, exist_ok=True)
+            for name in names:
+                Image.fromarray(mask).save(root / split / folder / f"{name}.png")
+    return root
+
+
+IDS_3M, IDS_6M, OWN = (
+    ("10301", "10302", "10441", "10500"),
+    ("10001", "10002", "10181", "10300"),
+    "abcd",
+)
+
+
+@pytest.mark.parametrize(
+    ("folder", "stems", "side", "expected"),
+    [
+        ("mine", IDS_3M, 304, 3000 / 304),
+        ("mine", IDS_6M, 400, 6000 / 400),
+        ("OCTA500_3M", OWN, 304, 3000 / 304),
+        ("OCTA_6mm", OWN, 400, 6000 / 400),
+        ("OCTA500_6M", IDS_3M, 304, 3000 / 304),  # an id says more than the folder's name
+        ("mine", OWN, 304, None),  # the size alone says nothing
+        ("mine", OWN, 400, None),
+        ("mine", ("10501", "10502", "9999", "20301"), 304, None),
+        ("mine", IDS_3M, 400, None),  # resized
+        ("mine", IDS_6M, 304, None),
+        ("OCTA500_3M", OWN, 320, None),
+    ],
+)
+def test_octa500_is_known_by_ids_or_the_folder_and_not_by_its_size(
+    tmp_path, folder, stems, side, expected
+):
+    home = split_folders(tmp_path / "data" / folder, stems, side)
+    expected = None if expected is None else pytest.approx(expected)
+    for root in (home, tmp_path / "data"):
+        assert select_cases(root, "test").um_per_px == (expected,)
+    assert select_cases(home / "test", "test").um_per_px == (expected,)
+    subset = "6M" if folder.endswith(("6M", "6mm")) or stems == IDS_6M else "3M"
+    assert select_cases(home, "test", "octa500", subset).um_per_px == (expected,)
+    for name in ("octa500", "folder"):
+        pitch = load_run_data(section(name=name, root=home, subset=subset, size=64)).pitch
+        assert pitch(stems[3], (side, side)) == expected
+        assert pitch(stems[3], (side, side - 1)) is None
+
+
+def test_a_prepared_copy_is_known_by_its_ids_alone(tmp_path):
+    for name, stems in (("ids", IDS_3M), ("own", OWN)):
+        raw = split_folders(tmp_path / name, stems, 304)
+        flags = ["--from", str(raw), "--to", str(tmp_path / "to" / name), "--subset", "3M"]
+        assert main(["prepare", "octa500", *flags]) == 0
+        known = pytest.approx(3000 / 304) if name == "ids" else None
+        assert select_cases(tmp_path / "to" / name, "test").um_per_px == (known,)

@@ -1,0 +1,246 @@
+"""Split folders of any name, folders without splits, and roots above the data."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from refusals import assert_refused
+
+from s2a_jax.cli import run as main
+from s2a_jax.config.load import load_config
+from s2a_jax.data.folder import list_user_folder
+from s2a_jax.data.load import load_run_data
+from s2a_jax.data.octa500 import list_octa500
+from s2a_jax.data.rose import list_rose
+from s2a_jax.data.selection import select_cases
+from s2a_jax.errors import UserError
+
+
+def put(folder, stems, *kinds, side=32):
+    """Images and masks that differ from case to case."""
+    for kind in kinds:
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for stem in stems:
+            seed = int.from_bytes(f"{folder.name}{stem}".encode(), "big")
+            pixels = np.random.default_rng(seed).integers(0, 256, (side, side), np.uint8)
+            is_mask = kind not in ("image", "images", "img", "original")
+            pixels = np.where(pixels > 200, 255, 0).astype(np.uint8) if is_mask else pixels
+            Image.fromarray(pixels).save(folder / kind / f"{stem}.png")
+
+
+def section(**fields):
+    data = load_config("default").data
+    data.update({"size": 32} | fields)
+    return data
+
+
+def frnet_copy(home):
+    """As the authors of FRNet pass their data on: two subsets of OCTA-500 beside ROSSA."""
+    for subset, ids in (("3M", (10301, 10302, 10441, 10451)), ("6M", (10001, 10181, 10201))):
+        *train, val, test = ids
+        for split, stems in (("train", train), ("val", [val]), ("test", [test])):
+            put(home / f"OCTA500_{subset}" / split, stems, "image", "label")
+    for split in ("train_manual", "train_sam", "val", "test"):
+        put(home / "ROSSA" / split, [f"{split[-3:]}{i}" for i in range(3)], "image", "label")
+    return home
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [("images", "masks"), ("image", "label"), ("images", "labels"), ("img", "gt_VES", "gt_FAZ")],
+)
+def test_an_evaluation_needs_no_other_split(tmp_path, kinds):
+    put(tmp_path / "test", "ab", *kinds)
+    put(tmp_path / "train", ["two"], *kinds)
+    Image.new("L", (32, 32)).save(tmp_path / "train" / kinds[0] / "two.bmp")  # cannot be listed
+    if kinds[1] == "masks":  # one mask with both values, or nothing would tell them from vessels
+        pixels = np.asarray(Image.open(tmp_path / "test/masks/a.png")) // 255 * 100
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "test/masks/a.png")
+    selection = select_cases(tmp_path, "test")
+    assert selection.ids == ("a", "b")
+    assert not any("val split" in note or "test split" in note for note in selection.notes)
+    with pytest.raises(UserError, match=r"two\.bmp and .*two\.png are two files"):
+        select_cases(tmp_path, "train")
+
+
+def test_only_the_split_that_is_there(tmp_path):
+    put(tmp_path / "testing", "ab", "image", "label")
+    assert select_cases(tmp_path, "test").ids == select_cases(tmp_path, "all").ids == ("a", "b")
+    for split in ("val", "train", "tset"):
+        words = rf"{tmp_path} has no {split} cases .* another --split \(test, all\)"
+        with pytest.raises(UserError, match=words):
+            select_cases(tmp_path, split)
+    with pytest.raises(UserError, match="no train split"):
+        load_run_data(section(name="folder", root=str(tmp_path)))
+
+
+def test_an_absent_val_split_is_made_as_in_training(tmp_path):
+    put(tmp_path / "train", [f"{i:02}" for i in range(20)], "image", "label")
+    put(tmp_path / "test", "a", "image", "label")
+    dataset = load_run_data(section(name="folder", root=str(tmp_path)))
+    for split in ("train", "val", "test"):
+        assert select_cases(tmp_path, split).ids == getattr(dataset, split).ids
+    assert dataset.val.ids == ("18", "19")
+
+
+def test_split_folders_of_other_names(tmp_path):
+    root = frnet_copy(tmp_path) / "ROSSA"
+    for split in ("train_manual", "train_sam", "Train-SAM", "test"):
+        (case, *_), (layout, *_) = (
+            getattr(select_cases(root, split), name) for name in ("cases", "notes")
+        )
+        folder = split.lower().replace("-", "_")
+        first = Image.open(root / folder / "image" / f"{folder[-3:]}0.png")
+        np.testing.assert_array_equal(case.image, first)
+        assert f"images in {folder}/image, RV in {folder}/label" in layout
+    assert len(select_cases(root, "all").ids) == 12
+    with pytest.raises(UserError, match=r"no train cases .*\(val, test, train_manual, train_sam"):
+        select_cases(root, "train")
+
+
+@pytest.mark.parametrize("name", ["folder", "octa500"])
+def test_training_asks_for_the_folder_of_training_cases(tmp_path, name):
+    root = frnet_copy(tmp_path) / "ROSSA"
+    listed = r"no split folder train, only val, test, train_manual, train_sam; .*"
+    with pytest.raises(UserError, match=listed + "--config.data.train_split=train_manual"):
+        load_run_data(section(name=name, root=str(root)))
+    for split in ("train_manual", "train_sam"):
+        dataset = load_run_data(section(name=name, root=str(root), train_split=split))
+        assert dataset.train.ids == tuple(f"{split[-3:]}{i}" for i in range(3))
+        other = {"train_manual", "train_sam"} - {split}
+        assert f"Split folders that are not used: {other.pop()}." in dataset.notes
+    for wrong, words in (("test", "keeps test apart"), ("train2", "no split folder train2")):
+        with pytest.raises(UserError, match=words):
+            load_run_data(section(name=name, root=str(root), train_split=wrong))
+
+
+def test_prepare_takes_the_folder_of_training_cases(tmp_path, capsys):
+    root, to = frnet_copy(tmp_path) / "ROSSA", tmp_path / "to"
+    arguments = ["prepare", "folder", "--from", str(root), "--to", str(to)]
+    assert_refused(main(arguments), capsys.readouterr().err, "--train-split=train_manual")
+    assert main([*arguments, "--train-split", "train_sam"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.rstrip().endswith("--config.data.size=32")
+    assert f"Split folders in {root}: images in {{train_sam,val,test}}/image" in printed
+    raw = load_run_data(section(name="folder", root=str(root), train_split="train_sam"))
+    prepared = load_run_data(section(name="prepared", root=str(to)))
+    np.testing.assert_array_equal(raw.train.images, prepared.train.images)
+    with pytest.raises(UserError, match="train_split: a prepared data set has its own"):
+        load_run_data(section(name="prepared", root=str(to), train_split="train_sam"))
+    (report,) = to.rglob("report.json")
+    assert json.loads(report.read_text())["splits"]["train"]["cases"] == 3
+
+
+def test_a_source_of_a_mixture_has_its_own_folder_of_training_cases(tmp_path):
+    root = frnet_copy(tmp_path)
+    data = section(root=str(root), subset="3M")
+    data.mixture.others = (f"name=folder,root={root / 'ROSSA'},weight=0.5,train_split=train_sam",)
+    part, _ = load_run_data(data).sources["folder"]
+    assert len(part) == 3
+
+
+@pytest.mark.parametrize("above", ["", "dataset", "dataset/OCTA500_6M"])
+def test_a_subset_of_a_copy_with_several_data_sets(tmp_path, above):
+    frnet_copy(tmp_path / "dataset")
+    root = tmp_path / above
+    dataset = load_run_data(section(name="octa500", root=str(root), subset="6M"))
+    assert (dataset.train.ids, dataset.test.ids) == (("10001",), ("10201",))
+    assert select_cases(root, "test", subset="6M").ids == ("10201",)
+    if above.endswith("6M"):
+        with pytest.raises(UserError, match="not hold the subset 3M of OCTA-500, only 6M"):
+            list_octa500(root, "3M")
+    else:
+        listed = r"several data sets: .*OCTA500_3M, .*OCTA500_6M, .*ROSSA; .*subset=3M"
+        for read in (list_user_folder, lambda root: select_cases(root, "test")):
+            with pytest.raises(UserError, match=listed):
+                read(root)
+
+
+@pytest.mark.parametrize("name", ["OCTA500_3M", "OCTA500-6M", "octa 6mm", "OCTA_3mm", "3M"])
+def test_names_of_subset_folders(tmp_path, name):
+    put(tmp_path / name / "train", "ab", "image", "label")
+    subset = "6M" if "6" in name else "3M"
+    assert len(list_octa500(tmp_path, subset).cases) == 2
+    with pytest.raises(UserError, match=f"only {subset}"):
+        list_octa500(tmp_path, {"3M": "6M", "6M": "3M"}[subset])
+
+
+def test_split_folders_of_neither_subset_need_no_choice(tmp_path):
+    put(tmp_path / "test", "ab", "image", "label")
+    assert select_cases(tmp_path, "test", "octa500").ids == ("a", "b")
+    for number in (10301, 10001):  # both subsets, whose images lie in one folder
+        put(tmp_path / "test", [number], "image", "label")
+    assert len(select_cases(tmp_path, "test", "octa500").ids) == 4
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "kind"),
+    [
+        ("image", "label", "rv"),
+        ("images", "labels", "rv"),
+        ("img", "label_RV", "rv"),
+        ("image", "label_FAZ", "faz"),
+        ("img", "gt", "combined"),
+        ("image", "masks", "combined"),
+    ],
+)
+@pytest.mark.parametrize("below", ["", "data", "my/data"])
+def test_flat_folders(tmp_path, images, masks, kind, below):
+    home = tmp_path / "root" / below
+    put(home, [f"eye{i}" for i in range(30)], images, masks)
+    listing = list_user_folder(tmp_path / "root")
+    assert len(listing.cases) == 30
+    assert all(getattr(case, kind).parent == home / masks for case in listing.cases)
+    assert all(case.image.parent == home / images for case in listing.cases)
+    assert str(home) in listing.layout and f"images in {images}" in listing.layout
+
+
+def test_a_flat_folder_is_read_as_a_folder_only(tmp_path, capsys):
+    put(tmp_path, [f"eye{i}" for i in range(30)], "image", "label")
+    with pytest.raises(UserError, match=r"choose config\.data\.name=folder"):
+        load_run_data(section(name="octa500", root=str(tmp_path)))
+    with pytest.raises(UserError, match=r"choose config\.data\.name=folder") as refusal:
+        select_cases(tmp_path, "test", "octa500")
+    assert "may hold" not in str(refusal.value)
+    with pytest.raises(UserError, match="has no split folders; leave it out"):
+        load_run_data(section(name="folder", root=str(tmp_path), train_split="train_sam"))
+
+
+def test_a_split_folder_as_the_root_is_that_split(tmp_path):
+    put(tmp_path / "test", [f"eye{i}" for i in range(9)], "image", "label")
+    assert len(select_cases(tmp_path / "test", "test").ids) == 9
+    assert len(select_cases(tmp_path / "test", "all").ids) == 9
+    with pytest.raises(UserError, match="no train cases"):
+        select_cases(tmp_path / "test", "train")
+    put(tmp_path / "train", [f"eye{i}" for i in range(9)], "image", "label")
+    assert len(select_cases(tmp_path / "train", "train").ids) == 9
+
+
+def test_images_beside_split_folders_are_refused(tmp_path):
+    for home in (tmp_path, tmp_path / "train"):
+        put(home, "abc", "image", "label")
+    with pytest.raises(UserError, match=r"holds images and masks itself and .*folders \(train\)"):
+        list_user_folder(tmp_path)
+
+
+def test_several_folders_of_one_level_are_refused(tmp_path):
+    for name in ("one", "two"):
+        put(tmp_path / name, "abc", "image", "label")
+    with pytest.raises(UserError, match=r"several data sets: .*one, .*two; pass the one to use\."):
+        list_user_folder(tmp_path)
+
+
+@pytest.mark.parametrize("home", ["ROSE-Z", "a/Z", "a/ROSE-Z", "mine", "a/mine"])
+def test_rose_below_its_root(tmp_path, home):
+    for split in ("train", "test"):
+        put(tmp_path / home / split, [f"{split}{i}" for i in range(3)], "img", "gt")
+    assert len(list_rose(tmp_path, "Z", None).cases) == 6
+    if "mine" not in home:  # the folder of another subset is not taken for it
+        with pytest.raises(UserError, match="ROSE-O was not recognised"):
+            list_rose(tmp_path, "O", None)
+    for split in ("train", "test"):
+        put(tmp_path / "b" / home.rpartition("/")[2] / split, "abc", "img", "gt")
+    if "a/" in home:
+        with pytest.raises(UserError, match="several folders for ROSE-Z"):
+            list_rose(tmp_path, "Z", None)
