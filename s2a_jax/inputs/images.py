@@ -104,6 +104,11 @@ def to_unit_float(array: np.ndarray) -> np.ndarray:
     Raises:
         UserError: another shape or dtype, an empty array, NaN, or floats outside [0, 1].
     """
+    if isinstance(array, str | Path):
+        raise UserError(
+            f"The image is a path, {array}; expected an array [H, W]: pass "
+            "s2a_jax.inputs.images.read_image(path)."
+        )
     try:
         array = np.asarray(array)
     except ValueError as error:  # rows of unequal length

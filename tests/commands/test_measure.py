@@ -81,6 +81,25 @@ def test_combined_masks_with_the_pitch_of_their_tiff_tags(tmp_path):
     assert float(row["faz_area_mm2"]) == pytest.approx(FAZ.sum() * 0.011**2, rel=1e-3)
 
 
+@pytest.mark.parametrize("flags", [[], ["--um-per-px", "10"]])
+@pytest.mark.parametrize("name", ["tall.tif", "tall.png"])
+def test_pixels_that_are_not_square_are_resampled_and_a_line_says_so(tmp_path, capsys, name, flags):
+    """A disc of 30 pixels on a scan that skips every second row is still a disc."""
+    out = tmp_path / "out.csv"
+    save(tmp_path / name, FAZ[::2], dpi=(2540, 1270))  # 10 um wide, 20 um high
+    code = main(["measure", "--faz", str(tmp_path / name), "--out", str(out), *flags])
+    if name == "tall.png" and not flags:
+        assert code == 2  # a PNG's density gives the shape of pixels, not their size
+        return
+    assert code == 0
+    (row,) = rows_of(out)
+    assert float(row["um_per_px"]) == pytest.approx(10, rel=1e-3)
+    assert float(row["faz_area_mm2"]) == pytest.approx(FAZ.sum() * 1e-4, rel=0.03)
+    assert float(row["faz_circularity"]) == pytest.approx(1, abs=0.03)
+    printed = capsys.readouterr().out
+    assert f"{name}: pixels 2 times as high as wide were resampled to square ones" in printed
+
+
 def test_images_and_dicom_through_a_network(tmp_path, capsys):
     """Rows hold the values of the network's own masks, whatever its weights."""
     fields = network_fields({"name": "unet", "variant": "tiny", "dtype": "float32"}, 32)

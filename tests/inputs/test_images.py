@@ -180,6 +180,7 @@ def test_to_unit_float_takes_bool():
         (np.zeros((4, 4), np.int64), "int64"),
         (np.zeros((4, 4), np.complex64), "complex64"),
         (["text"], "dtype <U4"),
+        ("eye.png", r"is a path, eye\.png; expected an array .*read_image"),
         ([[1.0], [1.0, 2.0]], "no array"),
     ],
 )
