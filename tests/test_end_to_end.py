@@ -124,6 +124,24 @@ def test_evaluation_of_a_workdir_gives_the_same_numbers(run, trained, shared):
     assert (copy / name).read_text() == (trained / name).read_text()
 
 
+def test_a_changed_data_set_is_refused_unless_it_is_accepted(forked, trained, shared, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    shutil.copytree(shared / "eyes", tmp_path / "eyes")
+    (image,) = (tmp_path / "eyes").glob("v*-96px-*-train1-*/val/images/val0001.png")
+    Image.fromarray(255 - np.asarray(Image.open(image))).save(image)
+    eyes = f"--config.data.synthetic.root={tmp_path / 'eyes'}"
+    evaluate = ["main.py", "--mode=evaluate", "--workdir", tmp_path / "run", eyes]
+    for command in (evaluate, [*TRAIN, *evaluate[2:]]):
+        done = forked(*command)
+        words = "1 case has other pixels or masks (val/val0001)"
+        assert_refused(done.returncode, done.stdout + done.stderr, words)
+    results = (tmp_path / "run/results/val.csv").read_text()
+    done = forked(*evaluate, "--config.data.accept_changes=True")
+    assert done.returncode == 0 and "(val/val0001); config.data.accept_changes=True" in done.stdout
+    assert (tmp_path / "run/results/val.csv").read_text() != results
+    assert forked(*evaluate).returncode == 0
+
+
 def test_another_network_trains_and_predicts(run, tmp_path):
     workdir = tmp_path / "unet"
     flags = ("--config.model.name=unet", "--config.data.synthetic.stream=False",
