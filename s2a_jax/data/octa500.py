@@ -25,7 +25,7 @@ from s2a_jax.data.octa500_ids import (
     subset_of_name,
 )
 from s2a_jax.data.pairing import Listing, SlabFolder, SplitFiles, pair_splits, with_slabs
-from s2a_jax.data.splits import SPLITS, TRAINING, Wanted
+from s2a_jax.data.splits import SPLITS, TRAINING, Wanted, split_folders
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import child_folder, first_few, images_in
 from s2a_jax.inputs.slabs import SlabError
@@ -107,7 +107,8 @@ def _search(root: Path, slab_names: tuple[str, ...]) -> list[_Found]:
         if slabs := _slabs(folder, slab_names):
             subset = subset or subset_of_ids(stem for slab in slabs for stem in slab.files)
             by_id.append(_Found(folder, subset, slabs))
-        layout = next((one for one in SPLIT_LAYOUTS if has_layout(folder, one)), None)
+        layouts = SPLIT_LAYOUTS if split_folders(folder) else ()
+        layout = next((one for one in layouts if has_layout(folder, one)), None)
         if layout is not None:
             subset = subset or subset_of_ids(image_names(folder, layout))
             by_folder.append(_Found(folder, subset, layout=layout))
