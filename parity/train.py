@@ -159,12 +159,12 @@ def train_jax(pair: "Sides", rate: float, steps: int) -> Iterator[np.ndarray]:
     import jax
 
     from s2a_jax.objectives.joint import Objective
-    from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
+    from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer
     from s2a_jax.training.state import TrainState
     from s2a_jax.training.step import train_step
 
-    config = OptimizerConfig(name="adam", learning_rate=rate, schedule="poly_epoch", eps=1e-8)
-    optimizer = make_optimizer(config, make_schedule(config, steps_per_epoch=1, epochs=steps))
+    config = OptimizerConfig(name="adam", eps=1e-8)
+    optimizer = make_optimizer(config, lambda step: rate * (1 - step / steps) ** 0.9)
     variables = jax.device_put(pair.variables)
     state = TrainState(
         step=jax.numpy.zeros((), jax.numpy.int32),

@@ -34,9 +34,15 @@ def encoder_fields(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         UserError: `num_heads` is missing for another width, or `grid` for a number of tokens that
-            is no square.
+            is no square; the position embeddings have another rank.
     """
-    tokens, hidden = shapes[_EMBEDDINGS + "position_embeddings"][1:]
+    positions = shapes[_EMBEDDINGS + "position_embeddings"]
+    if len(positions) != 3:
+        raise UserError(
+            f"Key {_EMBEDDINGS + 'position_embeddings'!r} has shape {positions}, expected "
+            "(1, tokens, width)."
+        )
+    _, tokens, hidden = positions
     side = round(tokens**0.5)
     if side * side != tokens and "grid" not in known:
         raise UserError(

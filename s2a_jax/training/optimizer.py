@@ -16,8 +16,9 @@ class OptimizerConfig:
     Attributes:
         name: `adam`, `adamw` or `sgd` (plain, without momentum).
         learning_rate: peak learning rate.
-        schedule: `poly_epoch`, lr * (1 - epoch / epochs) ** power, constant within an epoch as in
-            the reference; or `cosine`, a linear warm-up and then a half cosine to 0, step by step.
+        schedule: `poly_epoch`, the reference's: after each epoch from 0 on, the rate becomes
+            lr * (1 - epoch / epochs) ** power, so epochs 0 and 1 both have the full rate; or
+            `cosine`, a linear warm-up and then a half cosine to 0, step by step.
         power: exponent of `poly_epoch`.
         warmup_fraction: share of all steps that `cosine` warms up for, in [0, 1).
         b1, b2, eps: constants of Adam.
@@ -48,9 +49,10 @@ def make_schedule(config: OptimizerConfig, steps_per_epoch: int, epochs: int) ->
         case "poly_epoch":
 
             def poly_epoch(step: Array) -> Array:
-                progress = (step // steps_per_epoch) / epochs
-                # The clip keeps a step past the last epoch at rate 0 instead of NaN.
-                return config.learning_rate * jnp.clip(1 - progress, 0, 1) ** config.power
+                finished = step // steps_per_epoch - 1  # the epoch whose end set the rate
+                # The clip keeps epoch 0 at the full rate, and steps past the last epoch from NaN.
+                remaining = jnp.clip(1 - finished / epochs, 0, 1)
+                return config.learning_rate * remaining**config.power
 
             return poly_epoch
         case "cosine":

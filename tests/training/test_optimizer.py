@@ -1,0 +1,51 @@
+"""Learning rates by epoch and step."""
+
+import jax
+import numpy as np
+import pytest
+
+from s2a_jax.config.load import load_config
+from s2a_jax.config.recipes import resolve
+from s2a_jax.training.optimizer import OptimizerConfig, make_schedule
+
+
+def reference_rates(rate, epochs, power=0.9):
+    """The released code's loop: an epoch of training, then the decay."""
+    rates, current = [], rate
+    for epoch in range(epochs):
+        rates.append(current)
+        current = rate * (1 - epoch / epochs) ** power
+    return np.array(rates)
+
+
+def test_base_decays_after_each_epoch_as_the_reference():
+    config = load_config("default")
+    config.model.variant = "base"
+    resolved = resolve(config)
+    optimizer = OptimizerConfig(**resolved.optimizer)
+    epochs, steps_per_epoch = resolved.train.epochs, 3
+    schedule = jax.vmap(make_schedule(optimizer, steps_per_epoch, epochs))
+    rates = np.asarray(schedule(np.arange(epochs * steps_per_epoch))).reshape(epochs, -1)
+    expected = reference_rates(0.01, 500)
+    np.testing.assert_allclose(expected[:3], [0.01, 0.01, 0.009982], atol=5e-8)
+    np.testing.assert_allclose(expected[-1], 0.01 * 0.004**0.9)
+    np.testing.assert_allclose(rates, np.repeat(expected[:, None], 3, axis=1), rtol=2e-5)
+
+
+def test_steps_past_the_last_epoch_have_a_finite_rate():
+    schedule = make_schedule(OptimizerConfig(), steps_per_epoch=1, epochs=4)
+    np.testing.assert_allclose(
+        [schedule(np.int32(step)) for step in (4, 5, 6)], [0.01 * 0.25**0.9, 0, 0], rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("variant", ["small", "tiny"])
+def test_the_cpu_recipes_keep_their_cosine(variant):
+    config = load_config("default")
+    config.model.variant = variant
+    optimizer = OptimizerConfig(**resolve(config).optimizer)
+    schedule = make_schedule(optimizer, steps_per_epoch=10, epochs=10)
+    warm_up = 3  # 3 % of 100 steps
+    cosine = 0.5 * (1 + np.cos(np.pi * (np.array([3, 50, 99]) - warm_up) / (100 - warm_up)))
+    found = [schedule(np.int32(step)) for step in (0, 1, 3, 50, 99)]
+    np.testing.assert_allclose(found, [0, 1e-3, *(3e-3 * cosine)], rtol=1e-4, atol=1e-9)
