@@ -7,6 +7,7 @@ from PIL import Image
 from s2a_jax.data.cases import read_case
 from s2a_jax.data.folder import list_user_folder
 from s2a_jax.data.octa500 import list_octa500
+from s2a_jax.data.splits import Wanted
 from s2a_jax.errors import UserError
 
 IDS_3M = (10301, 10302, 10440, 10441, 10451)
@@ -245,6 +246,12 @@ def test_no_train_split(tmp_path):
     new_release(tmp_path, ids=(10441, 10451))
     with pytest.raises(UserError, match="OCTA_3mm has no train split"):
         list_octa500(tmp_path, "3M")
+    for split, id_ in (("val", "10441"), ("test", "10451")):  # an evaluation needs none
+        assert [case.id for case in list_octa500(tmp_path, "3M", None, Wanted(split)).cases] == [
+            id_
+        ]
+    with pytest.raises(UserError, match="train_split=train_sam: .* official splits; leave it out"):
+        list_octa500(tmp_path, "3M", None, Wanted(train_split="train_sam"))
 
 
 def test_lone_train_case_without_val(tmp_path):
