@@ -250,7 +250,7 @@ def test_no_train_split(tmp_path):
         assert [case.id for case in list_octa500(tmp_path, "3M", None, Wanted(split)).cases] == [
             id_
         ]
-    with pytest.raises(UserError, match="train_split=train_sam: .* official splits; leave it out"):
+    with pytest.raises(UserError, match=r"train_split=train_sam: .* official splits; leave it out"):
         list_octa500(tmp_path, "3M", None, Wanted(train_split="train_sam"))
 
 
