@@ -17,7 +17,7 @@ import numpy as np
 import s2a_jax.biomarkers.measure as biomarkers
 import s2a_jax.biomarkers.vessels as vessels
 from benchmarks.command_line import parser, positive, several
-from s2a_jax.biomarkers.skeleton import branch_length, trace_skeleton
+from s2a_jax.biomarkers.skeleton import trace_skeleton
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
 from s2a_jax.signals import leave, run_program
@@ -90,7 +90,7 @@ def timed(function: Callable[..., Any], name: str, seconds: dict[str, float]) ->
 
 def length(centreline: np.ndarray) -> float:
     """Length in pixels of a drawn centreline, bool [H, W]."""
-    return sum(map(branch_length, trace_skeleton(centreline, 0).branches))
+    return float(trace_skeleton(centreline, 0).branches.lengths().sum())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from skimage.measure import find_contours, perimeter_crofton
 from skimage.morphology import skeletonize
 
 from benchmarks.command_line import parser
-from s2a_jax.biomarkers.contours import outlines, segments
+from s2a_jax.biomarkers.contours import outlines
 from s2a_jax.biomarkers.measure import measure
 from s2a_jax.biomarkers.skeleton import trace_skeleton
 from s2a_jax.signals import leave, run_program
@@ -32,7 +32,7 @@ def main() -> None:
     for name, length in (
         ("perimeter, polygon along pixels", polygon),
         ("perimeter, Crofton, 4 directions", lambda mask: perimeter_crofton(mask, directions=4)),
-        ("perimeter, ours", lambda mask: sum(segments(one)[1].sum() for one in outlines(mask))),
+        ("perimeter, ours", lambda mask: outlines(mask).segments()[1].sum()),
     ):
         errors = np.array([100 * (length(mask) / perimeter - 1) for mask in rods])
         print_errors(name, errors, angles, "%")
@@ -61,14 +61,14 @@ def polygon(mask: np.ndarray) -> float:
 
 def lengths(angle: float) -> tuple[float, float]:
     """Errors in % of a centreline's length: by pixel steps, and smoothed as ours."""
-    branches = trace_skeleton(rod(angle, WIDTH, HALF), 0).branches
-    (smooth,) = branches
+    smooth = trace_skeleton(rod(angle, WIDTH, HALF), 0).branches
+    assert len(smooth.starts) == 1
     pixels = np.argwhere(skeletonize(rod(angle, WIDTH, HALF), method="lee"))
     along = np.cos(angle) * pixels[:, 0] + np.sin(angle) * pixels[:, 1]
     pixels = pixels[np.argsort(along)]
     true = np.hypot(*(pixels[-1] - pixels[0]))
     steps = np.hypot(*np.diff(pixels, axis=0).T).sum()
-    ours = np.hypot(*np.diff(smooth, axis=0).T).sum() / np.hypot(*(smooth[-1] - smooth[0]))
+    ours = smooth.lengths()[0] / np.hypot(*(smooth.points[-1] - smooth.points[0]))
     return 100 * (steps / true - 1), 100 * (ours - 1)
 
 
@@ -113,7 +113,7 @@ def print_crossings() -> None:
                 shift = tuple(RNG.uniform(-0.5, 0.5, 2))
                 mask = rod(angle, width, HALF, shift)
                 mask |= rod(angle + np.deg2rad(between), width, HALF, shift)
-                ones += len(trace_skeleton(mask, 0).branch_points) == 1
+                ones += trace_skeleton(mask, 0).branch_points == 1
                 total += 1
         print(f"crossings at {between} degrees: {ones} of {total} are one branch point")
 

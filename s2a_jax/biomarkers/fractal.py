@@ -18,17 +18,26 @@ def box_counting_dimension(mask: np.ndarray) -> float:
         mask: bool [H, W].
 
     Returns:
-        The dimension, 0 to about 2; NaN for an empty mask or an image with a side below 32 pixels.
+        The dimension, 0 to 2. NaN for an image with a side below 32 pixels, and for a mask without
+        structure at these scales: fewer pixels than a line across the image, a blob that fits into
+        the largest box, or scattered pixels whose slope is no dimension.
     """
-    largest = min(mask.shape) / _LARGEST_SHARE
-    if not mask.any() or largest < 2 * _SMALLEST:
+    side = min(mask.shape)
+    largest = side / _LARGEST_SHARE
+    if largest < 2 * _SMALLEST or np.count_nonzero(mask) < side:
+        return np.nan
+    if max(np.ptp(line) + 1 for line in np.nonzero(mask)) <= largest:
         return np.nan
     steps = np.arange(int(2 * np.log2(largest / _SMALLEST) + 1e-9) + 1)
     sides = np.unique(np.round(_SMALLEST * 2 ** (steps / 2)).astype(int))
     # Pixels of the mask above and to the left: four of these give the pixels in any box.
     integral = np.pad(mask.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     boxes = [mask.size / side**2 * _share_hit(integral, side) for side in sides.tolist()]
-    return float(-np.polyfit(np.log(sides), np.log(boxes), 1)[0])
+    if min(boxes) == 0:
+        return np.nan
+    slope = np.polyfit(np.log(sides), np.log(boxes), 1)[0]
+    dimension = round(float(-slope), 12)  # a full mask has 2 and a few bits more
+    return dimension if 0 <= dimension <= 2 else np.nan
 
 
 def _share_hit(integral: np.ndarray, side: int) -> float:

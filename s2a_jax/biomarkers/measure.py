@@ -42,27 +42,32 @@ def measure(
     Returns:
         Name with unit -> value, always the same names in the same order; without laterality the
         sectors nasal and temporal are named left and right. NaN: the mask is missing, or the value
-        is not defined for it. A: area, P: perimeter, L: length of centrelines.
+        is not defined for it; no value lies outside its range. A: area, P: perimeter, L: length of
+        centrelines, W and H: sides of the image.
 
         FAZ (largest region, holes filled; an empty mask gives NaN unless stated otherwise):
-        `faz_area_mm2`: pixels x pitch^2, >= 0; empty 0. `faz_perimeter_mm`: P of the smoothed
-        outline, > 0. `faz_circularity`: 4 pi A / P^2, about 1 for a disc, less for others.
-        `faz_acircularity`: P / (2 sqrt(pi A)), about 1 for a disc, more for others.
-        `faz_axis_ratio`: major / minor axis of the ellipse of equal second moments, >= 1.
-        `faz_feret_mm`: largest distance between two points of the outline, > 0. `faz_solidity`:
-        A / A of the convex hull, (0, 1]. `faz_centroid_x_mm`, `faz_centroid_y_mm`: from the upper
-        left corner, >= 0. `faz_components`: regions in the mask, >= 0; empty 0.
+        `faz_area_mm2`: pixels x pitch^2, 0 to W H; empty 0. `faz_perimeter_mm`: P of the smoothed
+        outline, > 0. `faz_circularity`: 4 pi A / P^2, about 1 for a disc, less for others, (0,
+        1.021]. `faz_acircularity`: P / (2 sqrt(pi A)), about 1 for a disc, more for others, >=
+        0.989. `faz_axis_ratio`: major / minor axis of the ellipse of equal second moments, >= 1.
+        `faz_feret_mm`: largest distance between two points of the outline, up to the image's
+        diagonal. `faz_solidity`: A / A of the convex hull, (0, 1]. These, but the axis ratio, are
+        NaN if the outline's area is not A within 2 %, as below a radius of 4 pixels.
+        `faz_centroid_x_mm`, `faz_centroid_y_mm`: from the upper left corner, 0 to W or H.
+        `faz_components`: regions in the mask, >= 0; empty 0.
 
         Vessels (an empty mask gives 0 unless stated otherwise): `vessel_density`: vessel
-        pixels / pixels, [0, 1]. `skeleton_density_per_mm`: L / image area, >= 0.
-        `vessel_diameter_index_um`: A / L, > 0; empty NaN. `mean_calibre_um`, `median_calibre_um`:
-        distance between both walls along the centrelines, > 0; NaN if empty or without
-        background. `perimeter_index_per_px`, `perimeter_index_per_mm`: P / image area in
-        pixels or mm, >= 0. `complexity`: P^2 / (4 pi A), >= 0; empty NaN. `tortuosity`: arc / chord
-        of branches, mean weighted by arc, >= 1; without a branch of 10 pixels NaN.
-        `branch_point_density_per_mm2`: points where three branches meet / image area, >= 0.
-        `fractal_dimension`, `skeleton_fractal_dimension`: box counting on the mask and on its
-        centrelines, 0 to about 2; empty NaN.
+        pixels / pixels, [0, 1]. `skeleton_density_per_mm`: L / image area, 0 to 1.5 / pitch.
+        `vessel_diameter_index_um`: A / L, > 0; NaN if empty, without background, or more than twice
+        the widest place of the mask. `mean_calibre_um`, `median_calibre_um`: distance between both
+        walls along the centrelines, > 0; NaN if empty, or without background or centreline. These
+        three are at most the image's diagonal, otherwise NaN. `perimeter_index_per_px`,
+        `perimeter_index_per_mm`: P / image area in pixels or mm, 0 to 2 / pitch. `complexity`:
+        P^2 / (4 pi A), >= 0; empty NaN. `tortuosity`: arc / chord of branches, mean weighted by
+        arc, >= 1; without a branch of 10 pixels NaN. `branch_point_density_per_mm2`: points where
+        three branches meet / image area, >= 0. `fractal_dimension`, `skeleton_fractal_dimension`:
+        box counting on the mask and on its centrelines, [0, 2]; NaN without structure at the scales
+        of the boxes, as in a few pixels or a blob.
 
         Both: `fd300`: vessel density in the part of the 300 um ring around the FAZ that lies in
         the image, [0, 1]; NaN if the FAZ is empty or no part of the ring lies in the image.
@@ -225,7 +230,7 @@ def _vessel_values(mask: np.ndarray | None, mm_per_px: float) -> dict[str, float
     measured = (
         vessels.area / mask.size,
         vessels.length / (mask.size * mm_per_px),
-        vessels.area / vessels.length * mm_per_px * 1000 if vessels.length else math.nan,
+        vessels.diameter_index * mm_per_px * 1000,
         vessels.mean_calibre * mm_per_px * 1000,
         vessels.median_calibre * mm_per_px * 1000,
         vessels.perimeter / mask.size,

@@ -1,13 +1,14 @@
 """Centrelines of vessels as a graph: branches between branch points and ends."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from skimage.morphology import skeletonize
 
-from s2a_jax.biomarkers.contours import smooth_curve
+from s2a_jax.biomarkers.curves import Curves, chains
 
 
 @dataclass(frozen=True)
@@ -16,14 +17,17 @@ class Skeleton:
 
     Attributes:
         pixels: bool [H, W], the centreline one pixel wide, without spurs.
-        branches: each [N, 2] with N >= 2, (y, x) from node to node at fractions of a pixel, points
-            1 to 1.4 pixels apart. A closed branch ends where it starts.
-        branch_points: [K, 2], (y, x) where three or more branches meet.
+        branches: curves from node to node at fractions of a pixel, points 1 to 1.4 pixels apart. A
+            closed branch ends where it starts.
+        branch_points: number of points where three or more branches meet.
+        widest: twice the largest distance of a pixel of the mask to one outside it, pixels; not
+            defined without a pixel outside.
     """
 
     pixels: np.ndarray
-    branches: list[np.ndarray]
-    branch_points: np.ndarray
+    branches: Curves
+    branch_points: int
+    widest: float
 
 
 def trace_skeleton(mask: np.ndarray, border: int) -> Skeleton:
@@ -46,50 +50,54 @@ def trace_skeleton(mask: np.ndarray, border: int) -> Skeleton:
     inside = (slice(border, -border or None),) * 2
     radius = ndimage.distance_transform_edt(mask)[inside]
     pixels = thin[inside]
-    points, paths = _trace(pixels)
-    degree = np.bincount([end for path in paths for end in (path[0], path[-1])])
-    spurs = [path for path in paths if _is_spur(points[path], degree[path[[0, -1]]], radius)]
-    if spurs:
+    paths = _trace(pixels)
+    spurs = _spurs(paths, radius)
+    if len(spurs):
         pixels = pixels.copy()
-        for path in spurs:
-            # All pixels but the end that other branches share.
-            own = path[1:] if degree[path[0]] > 1 else path[:-1]
-            pixels[tuple(points[own].T)] = False
-        points, paths = _trace(pixels)
-    branches = [
-        _smooth_branch(points[path].astype(np.float64), path[0] == path[-1]) for path in paths
-    ]
-    return Skeleton(pixels, branches, _branch_points(points, paths, radius))
+        pixels[tuple(spurs.T)] = False
+        paths = _trace(pixels)
+    branches = Curves(paths.points.astype(np.float64), paths.starts, paths.closed).smooth()
+    return Skeleton(pixels, branches, _branch_points(paths, radius), 2 * float(radius.max()))
 
 
-def branch_length(branch: np.ndarray) -> float:
-    """Length along a branch [N, 2], in pixels."""
-    return float(np.hypot(*np.diff(branch, axis=0).T).sum())
+def _trace(pixels: np.ndarray) -> Curves:
+    """Paths along whole pixels, from node to node or round a loop.
+
+    A node is a pixel that has not exactly two neighbours. A loop without a node starts at its first
+    pixel.
+    """
+    edges = _edges(pixels)
+    # Each edge can be walked either way; steps are sorted by the pixel they start from.
+    start, stop = np.concatenate([edges, edges[:, ::-1]]).T
+    order = np.argsort(start, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    back = place[(order + len(edges)) % max(len(order), 1)]
+    start, stop = start[order], stop[order]
+    degree = np.bincount(start, minlength=np.count_nonzero(pixels))
+    first = np.cumsum(degree) - degree  # step from each pixel
+    goes_on = degree[stop] == 2
+    following = np.full(len(order), -1)
+    # Of the two steps from the next pixel, the one that does not lead back.
+    following[goes_on] = 2 * first[stop[goes_on]] + 1 - back[goes_on]
+    steps, starts = chains(following)
+    # Every path was walked both ways: keep the way from the end that comes first.
+    head, tail = steps[starts], steps[np.append(starts, len(steps))[1:] - 1]
+    other = back[tail]
+    kept = (start[head] < start[other]) | ((start[head] == start[other]) & (head < other))
+    counts = np.diff(starts, append=len(steps))
+    steps, counts = steps[np.repeat(kept, counts)], counts[kept]
+    starts = np.cumsum(counts) - counts
+    path = np.insert(stop[steps], starts, start[steps[starts]])
+    closed = start[head[kept]] == stop[tail[kept]]
+    return Curves(np.argwhere(pixels)[path], starts + np.arange(len(starts)), closed)
 
 
-def _trace(pixels: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Points [N, 2] of the pixels, and paths of their indices from node to node or round a loop."""
-    points = np.argwhere(pixels)
-    neighbours = _neighbours(pixels)
-    paths, used = [], set()
-    nodes = [n for n, near in enumerate(neighbours) if len(near) not in (0, 2)]
-    # After all nodes, a loop without a node is entered at any of its points.
-    for start in (*nodes, *range(len(points))):
-        for second in neighbours[start]:
-            if (start, second) in used:
-                continue
-            path = [start, second]
-            while len(neighbours[path[-1]]) == 2 and path[-1] != start:
-                first, other = neighbours[path[-1]]
-                path.append(other if first == path[-2] else first)
-            used.update(pairwise(path))
-            used.update(pairwise(reversed(path)))
-            paths.append(np.array(path))
-    return points, paths
+def _edges(pixels: np.ndarray) -> np.ndarray:
+    """Pairs [E, 2] of neighbours; the pixels are numbered row by row.
 
-
-def _neighbours(pixels: np.ndarray) -> list[list[int]]:
-    """Neighbours of each pixel: beside it, or diagonal where no pixel beside both joins them."""
+    Neighbours lie beside each other, or are diagonal and no pixel beside both joins them.
+    """
     index = np.full(np.add(pixels.shape, 2), -1)
     index[1:-1, 1:-1][pixels] = np.arange(np.count_nonzero(pixels))
     centre = index[1:-1, 1:-1]
@@ -106,48 +114,39 @@ def _neighbours(pixels: np.ndarray) -> list[list[int]]:
         for corner in corners:
             joined &= corner < 0
         edges.append(np.stack([centre[joined], other[joined]], axis=1))
-    neighbours = [[] for _ in range(np.count_nonzero(pixels))]
-    for one, other in np.concatenate(edges).tolist():
-        neighbours[one].append(other)
-        neighbours[other].append(one)
-    return neighbours
+    return np.concatenate(edges)
 
 
-def _is_spur(branch: np.ndarray, degrees: np.ndarray, radius: np.ndarray) -> bool:
-    """Whether a branch [N, 2] with `degrees` branches at its two ends is a spur."""
-    if degrees.min() > 1 or degrees.max() < 3:
-        return False
-    root, tip = (branch[0], branch[-1]) if degrees[0] > 1 else (branch[-1], branch[0])
+def _ends(paths: Curves, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels [2, K], as y * W + x, at which each path starts and ends; ends per pixel, [H * W]."""
+    y, x = np.moveaxis(paths.points[np.stack([paths.starts, paths.ends])], -1, 0)
+    ends = y * shape[1] + x
+    return ends, np.bincount(ends.ravel(), minlength=shape[0] * shape[1])
+
+
+def _spurs(paths: Curves, radius: np.ndarray) -> np.ndarray:
+    """Pixels [N, 2] of all spurs, without the branch points that they start from."""
+    ends, degree = _ends(paths, radius.shape)
+    junction = degree[ends] >= 3
+    free = degree[ends] == 1
+    spur = junction.any(axis=0) & free.any(axis=0)
+    root, tip = np.where(junction[0], ends, ends[::-1])
+    y, x = np.unravel_index(tip, radius.shape)
     # A branch that reaches the image's edge is a vessel that continues outside.
-    leaves = (tip == 0).any() or (tip == np.array(radius.shape) - 1).any()
-    return not leaves and branch_length(branch) <= radius[tuple(root)] + 1
+    spur &= (y > 0) & (x > 0) & (y < radius.shape[0] - 1) & (x < radius.shape[1] - 1)
+    spur &= paths.lengths() <= radius.ravel()[root] + 1
+    removed = np.zeros(radius.shape, bool)
+    removed[tuple(paths.points[np.repeat(spur, paths.counts)].T)] = True
+    removed.ravel()[root[spur]] = False
+    return np.argwhere(removed)
 
 
-def _smooth_branch(branch: np.ndarray, closed: bool) -> np.ndarray:
-    if not closed:
-        return smooth_curve(branch, closed=False)
-    smooth = smooth_curve(branch[:-1], closed=True)
-    return np.concatenate([smooth, smooth[:1]])
-
-
-def _branch_points(points: np.ndarray, paths: list[np.ndarray], radius: np.ndarray) -> np.ndarray:
-    """Centres [K, 2] of the nodes of degree 3 or more; nodes within a vessel's width are joined."""
-    degree = np.bincount([end for path in paths for end in (path[0], path[-1])], minlength=1)
+def _branch_points(paths: Curves, radius: np.ndarray) -> int:
+    """Number of nodes where three or more paths end; nodes within a vessel's width are one."""
+    ends, degree = _ends(paths, radius.shape)
     nodes = np.flatnonzero(degree >= 3)
-    group = {node: node for node in nodes.tolist()}
-
-    def root(node: int) -> int:
-        while group[node] != node:
-            node = group[node]
-        return node
-
-    for path in paths:
-        first, last = int(path[0]), int(path[-1])
-        if first in group and last in group:
-            width = 2 * max(radius[tuple(points[end])] for end in (first, last))
-            if branch_length(points[path]) <= width:
-                group[root(first)] = root(last)
-    roots = np.array([root(node) for node in nodes.tolist()], np.int64)
-    return np.array([points[nodes[roots == one]].mean(axis=0) for one in np.unique(roots)]).reshape(
-        -1, 2
-    )
+    width = 2 * radius.ravel()[ends].max(axis=0)
+    joined = (degree[ends] >= 3).all(axis=0) & (paths.lengths() <= width)
+    one, other = np.searchsorted(nodes, ends[:, joined])
+    graph = coo_array((np.ones(len(one)), (one, other)), shape=(len(nodes), len(nodes)))
+    return int(connected_components(graph, directed=False)[0]) if len(nodes) else 0
