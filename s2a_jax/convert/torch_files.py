@@ -16,9 +16,15 @@ def read_torch(path: Path) -> Any:
     """Reads a file of `torch.save`; all but tensors and plain containers are placeholders.
 
     Raises:
-        UserError: PyTorch is missing, or the file is damaged or cannot be read without unpickling.
+        UserError: PyTorch is missing or too old, or the file is damaged or cannot be read without
+            unpickling.
     """
     torch = _import_torch(path)
+    if not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):
+        raise UserError(
+            f"{path} needs PyTorch 2.6 or newer, since a file can make older ones run code in it; "
+            f"this is {torch.__version__}: pip install -U torch."
+        )
     try:
         unknown = _unknown_names(path, torch)
         with torch.serialization.safe_globals([(placeholder_for(n), n) for n in unknown]):
@@ -70,8 +76,9 @@ def _reason(path: Path, error: Exception) -> str:
         line = (str(error) or type(error).__name__).strip().splitlines()[0]
         return f"{path} is no readable PyTorch file ({line}): download or copy it again."
     return (
-        f"{path} holds objects that can be loaded only by running code in the file; if you trust "
-        f"it, save it anew where it was made and convert that file: {resaving(path, expression)}"
+        f"{path} is damaged, or holds objects that can be loaded only by running code in the file; "
+        "if you trust it, save it anew where it was made and convert that file: "
+        f"{resaving(path, expression)}"
     )
 
 
