@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from s2a_jax.commands.flags import check_out_folder, make_out_folder
 from s2a_jax.console import make_console
 from s2a_jax.errors import UserError
 from s2a_jax.inference.segmenter import Segmenter
+from s2a_jax.inputs.contents import Contents
 from s2a_jax.inputs.eye_table import EyeRow, match_rows, read_eyes
 from s2a_jax.inputs.image_files import (
     ImageFiles,
@@ -26,6 +27,7 @@ from s2a_jax.inputs.image_files import (
 from s2a_jax.inputs.names import counted, first_few, name_of
 from s2a_jax.inputs.notes import Note, note_lines
 from s2a_jax.inputs.pitch import FIELD_MM, UM_PER_PX, check_range
+from s2a_jax.inputs.plausibility import MaskFacts, doubt_lines, mask_facts
 
 _SOURCES = {
     "eyes": "um_per_px in --eyes",
@@ -112,15 +114,17 @@ def run(options: argparse.Namespace) -> None:
     # All files are read first: one that cannot be read fails before the long work.
     notes: list[Note] = []
     eyes = [_known(one, rows.get(one.id, EyeRow()), options, notes) for one in files]
-    masks_of = _predictor(options.weights, files) if options.weights else _given_masks
+    read = _predictor(options.weights, files) if options.weights else ImageFiles.read
     console = make_console(stderr=True)
-    table = []
+    table, facts = [], []
     for eye in track(eyes, "Measuring", console=console, disable=not console.is_terminal):
-        table.append(_measure(eye, masks_of, options.reference_axial_length_mm))
+        row, masks = _measure(eye, read, options.reference_axial_length_mm)
+        table.append(row)
+        facts.append((eye.files.id, masks))
     make_out_folder(options.out.parent)
     write_rows(options.out, table)
     print_summary(table)
-    for line in note_lines(notes):
+    for line in (*note_lines(notes), *doubt_lines(facts, "eye")):
         print(line)
     count = counted(len(table), "eye")
     for name, column, is_asked in (
@@ -210,28 +214,28 @@ def _known(files: ImageFiles, row: EyeRow, options: argparse.Namespace, notes: l
         raise UserError(f"Eye {files.id}: {error}") from None
 
 
-def _predictor(
-    weights: Path, files: list[ImageFiles]
-) -> Callable[[ImageFiles], tuple[np.ndarray, np.ndarray]]:
+def _predictor(weights: Path, files: list[ImageFiles]) -> Callable[[ImageFiles], Contents]:
+    """What reads an image and predicts its masks."""
     model = Segmenter.load_from_checkpoint(weights)
     check_slab_count(files, model.slabs, weights)
-    return lambda files: model.predict(files.read().image)
 
+    def read(files: ImageFiles) -> Contents:
+        contents = files.read()
+        rv, faz = model.predict(contents.image)
+        return replace(contents, rv=rv, faz=faz)
 
-def _given_masks(files: ImageFiles) -> tuple[np.ndarray | None, np.ndarray | None]:
-    contents = files.read()
-    return contents.rv, contents.faz
+    return read
 
 
 def _measure(
-    eye: _Eye,
-    masks_of: Callable[[ImageFiles], tuple[np.ndarray | None, np.ndarray | None]],
-    reference_axial_length_mm: float,
-) -> dict[str, str | float]:
-    """One row of the table."""
+    eye: _Eye, read: Callable[[ImageFiles], Contents], reference_axial_length_mm: float
+) -> tuple[dict[str, str | float], MaskFacts]:
+    """One row of the table, and facts about the masks."""
     try:
+        contents = read(eye.files)
         values = measure(
-            *masks_of(eye.files),
+            contents.rv,
+            contents.faz,
             um_per_px=eye.um_per_px,
             laterality=eye.laterality,
             axial_length_mm=eye.axial_length_mm,
@@ -239,10 +243,11 @@ def _measure(
         )
     except UserError as error:
         raise UserError(f"Eye {eye.files.id}: {error}") from None
-    return {
+    row = {
         "id": eye.files.id,
         "laterality": eye.laterality or "",
         "axial_length_mm": np.nan if eye.axial_length_mm is None else eye.axial_length_mm,
         "pitch_source": eye.pitch_source,
         **values,
     }
+    return row, mask_facts(contents.image, contents.rv, contents.faz)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from s2a_jax.data.cases import CaseSet, concatenate, load_cases, stacked
+from s2a_jax.data.doubts import set_facts
 from s2a_jax.data.entry import DataSet, Pitch
 from s2a_jax.data.mixture import mixture_sources
 from s2a_jax.data.sets import PREPARED, find_data_set, synthetic_slabs
@@ -14,6 +15,7 @@ from s2a_jax.data.synthetic_source import EyeSource
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import counted
 from s2a_jax.inputs.notes import note_lines
+from s2a_jax.inputs.plausibility import doubt_lines
 from s2a_jax.inputs.slabs import slab_names
 
 
@@ -147,6 +149,11 @@ def load_run_data(config: Mapping[str, Any]) -> RunData:
         images = counted(resized, "image of another size was", "images of another size were")
         notes.append(f"{images} resized to {size}x{size} pixels.")
     notes += note_lines(note for cases in splits.values() for note in cases.notes)
+    notes += doubt_lines(
+        (f"{split}/{name}", facts)
+        for split, cases in splits.items()
+        for name, facts in set_facts(cases)
+    )
     if slabs:
         notes.append(f"A case has {len(slabs)} slabs, in this order: {', '.join(slabs)}.")
     return RunData(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s2a_jax.data.cases import Case, read_cases
+from s2a_jax.data.doubts import case_facts
 from s2a_jax.data.entry import DataSet, Pitch
 from s2a_jax.data.layouts import NotRecognisedError, existing_folder
 from s2a_jax.data.pairing import Listing
@@ -14,6 +15,7 @@ from s2a_jax.data.splits import ALL, SPLITS, Wanted
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import child_folder, fold_name
 from s2a_jax.inputs.notes import note_lines
+from s2a_jax.inputs.plausibility import doubt_lines
 from s2a_jax.inputs.slabs import SlabError, slab_names
 
 _HELP = "Give --data=DIR, a data set in one of the layouts that data/README.md describes."
@@ -27,7 +29,7 @@ class Selection:
         ids: names of the cases.
         cases: images and masks at their native sizes; a missing mask is None.
         um_per_px: pixel pitch of each case at its native size, um; None: unknown.
-        notes: sentences to print: the layout, missing masks.
+        notes: sentences to print: the layout, missing masks, doubtful masks.
     """
 
     ids: tuple[str, ...]
@@ -215,8 +217,10 @@ def _selection(
         raise UserError(f"{root} has no {split} cases with a mask; {remedy}.")
     pitches = tuple(pitch(name, case.native_size) for name, case in pairs)
     cases = tuple(case for _, case in pairs)
-    notes = (*notes, *note_lines(note for case in cases for note in case.notes))
-    return Selection(tuple(ids[: len(cases)]), cases, pitches, notes)
+    names = tuple(ids[: len(cases)])
+    facts = zip(names, map(case_facts, cases), strict=True)
+    reading = note_lines(note for case in cases for note in case.notes)
+    return Selection(names, cases, pitches, (*notes, *reading, *doubt_lines(facts)))
 
 
 def _unique(ids: Sequence[str], splits: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The report about a data set: counts, prevalence, missing masks, duplicates."""
+"""The report about a data set: counts, prevalence, missing and doubtful masks, duplicates."""
 
 import dataclasses
 from collections import Counter
@@ -9,11 +9,13 @@ from itertools import combinations
 import numpy as np
 
 from s2a_jax.data.cases import Case
+from s2a_jax.data.doubts import case_facts
 from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.data.splits import SPLITS
 from s2a_jax.inputs.images import resize_image
 from s2a_jax.inputs.names import counted, first_few
 from s2a_jax.inputs.notes import Note
+from s2a_jax.inputs.plausibility import MaskFacts, doubt_lines
 from s2a_jax.inputs.slabs import first_slab
 
 _SIDE = 32  # px, of the thumbnails that reveal near duplicates
@@ -28,8 +30,7 @@ class Summary:
         id: the case's id.
         split: the case's split.
         size: height and width in pixels.
-        rv: share of the pixels in the vessel mask; None without a mask.
-        faz: share of the pixels in the FAZ mask; None without a mask.
+        masks: facts about the masks.
         digest: hash of the image's pixels.
         thumbnail: [32 * 32] float32, the first slab without its mean, of unit length.
         notes: what reading its files had to change or choose.
@@ -38,8 +39,7 @@ class Summary:
     id: str
     split: str
     size: tuple[int, int]
-    rv: float | None
-    faz: float | None
+    masks: MaskFacts
     digest: str
     thumbnail: np.ndarray
     notes: tuple[Note, ...]
@@ -53,8 +53,7 @@ def summarise(file: CaseFiles, case: Case) -> Summary:
         id=file.id,
         split=file.split,
         size=case.native_size,
-        rv=None if case.rv is None else float(case.rv.mean()),
-        faz=None if case.faz is None else float(case.faz.mean()),
+        masks=case_facts(case),
         digest=blake2b(np.ascontiguousarray(case.image), digest_size=16).hexdigest(),
         thumbnail=small / max(float(np.linalg.norm(small)), 1e-6),
         notes=case.notes,
@@ -71,11 +70,15 @@ def make_report(cases: Sequence[Summary], unreadable: dict[str, str]) -> dict:
         cases: every readable case.
         unreadable: file -> error.
     """
-    facts = sorted((case.split, case.id, case.digest, case.rv, case.faz) for case in cases)
+    facts = sorted(
+        (case.split, case.id, case.digest, case.masks.rv_share, case.masks.faz_share)
+        for case in cases
+    )
     report: dict = {
         "digest": blake2b(repr(facts).encode(), digest_size=16).hexdigest(),
         "splits": {},
         "duplicates": _duplicates(cases),
+        "doubts": doubt_lines((f"{case.split}/{case.id}", case.masks) for case in cases),
         "unreadable": unreadable,
     }
     for split in SPLITS:
@@ -83,11 +86,12 @@ def make_report(cases: Sequence[Summary], unreadable: dict[str, str]) -> dict:
         sizes = Counter(f"{case.size[1]}x{case.size[0]}" for case in part)
         entry = {"cases": len(part), "sizes": dict(sizes.most_common())}
         for task in ("rv", "faz"):
-            shares = [getattr(case, task) for case in part if getattr(case, task) is not None]
+            masks = [(case.id, getattr(case.masks, f"{task}_share")) for case in part]
+            shares = [share for _, share in masks if share is not None]
             entry[task] = {
                 "masks": len(shares),
                 "prevalence": float(np.mean(shares)) if shares else None,
-                "missing": [case.id for case in part if getattr(case, task) is None],
+                "missing": [name for name, share in masks if share is None],
             }
         report["splits"][split] = entry
     return report
@@ -123,6 +127,7 @@ def report_lines(report: dict) -> list[str]:
         across = [pair for pair in pairs if pair[0].split("/")[0] != pair[1].split("/")[0]]
         shown = ": " + first_few([" = ".join(pair) for pair in across or pairs]) if pairs else ""
         lines.append(f"- {kind} duplicates: {len(pairs)}, {len(across)} across splits{shown}")
+    lines += [f"- {doubt}" for doubt in report["doubts"]]
     unreadable = report["unreadable"]
     lines.append(f"- unreadable cases: {len(unreadable)}")
     lines += [f"  - {problem}" for problem in unreadable.values()]
