@@ -110,13 +110,15 @@ _KINDS = {
     ),
     "faz_inverted": _Kind(
         "faz",
-        "The FAZ {fit} better when inverted ({named}): {masks} or the images may be inverted.",
-        lambda contrast: f"{-contrast:.1f} SD brighter inside than around it",
+        "The FAZ {fit} better when inverted ({named}; contrast to its surroundings): {masks} or "
+        "the images may be inverted.",
+        lambda contrast: f"{contrast:z.1f}",
     ),
     "faz_view": _Kind(
         "faz",
-        "The FAZ {fit} better when {view} ({named}): check the orientation of {masks}.",
-        lambda old, new: f"darker than around it by {new:.1f} SD instead of {old:.1f}",
+        "The FAZ {fit} better when {view} ({named}; contrast to its surroundings): check the "
+        "orientation of {masks}.",
+        lambda old, new: f"{new:z.1f} instead of {old:z.1f}",
     ),
     "rv_covers": _Kind(
         "rv",
@@ -125,14 +127,14 @@ _KINDS = {
     ),
     "rv_inverted": _Kind(
         "rv",
-        "The RV {fit} better when inverted ({named}): {masks} or the images may be inverted, "
-        "unless this slab shows vessels dark.",
-        lambda correlation: f"correlation {correlation:.2f}",
+        "The RV {fit} better when inverted ({named}; correlation): {masks} or the images may be "
+        "inverted, unless this slab shows vessels dark.",
+        lambda correlation: f"{correlation:z.2f}",
     ),
     "rv_view": _Kind(
         "rv",
-        "The RV {fit} better when {view} ({named}): check the orientation of {masks}.",
-        lambda old, new: f"correlation {new:.2f} instead of {old:.2f}",
+        "The RV {fit} better when {view} ({named}; correlation): check the orientation of {masks}.",
+        lambda old, new: f"{new:z.2f} instead of {old:z.2f}",
     ),
 }
 
