@@ -92,7 +92,7 @@ def print_errors(name: str, errors: np.ndarray, angles: np.ndarray | None, unit:
 
 def print_discs() -> None:
     """Print our perimeter and circularity of discs, means over ten positions on the grid."""
-    for radius in (3, 4, 6, 12, 20, 40):
+    for radius in (5, 6, 12, 20, 40):
         centres = RNG.uniform(-0.5, 0.5, (10, 2))
         masks = [np.hypot(Y - y, X - x) <= radius for y, x in centres]
         found = [measure(None, mask, um_per_px=1000.0) for mask in masks]

@@ -129,7 +129,7 @@ def run(options: argparse.Namespace) -> None:
     count = counted(len(table), "eye")
     for name, column, is_asked in (
         ("vessel mask", "vessel_density", options.rv or not options.faz),
-        ("FAZ", "faz_perimeter_mm", options.faz or not options.rv),
+        ("FAZ", "faz_centroid_x_mm", options.faz or not options.rv),
     ):
         without = [row["id"] for row in table if np.isnan(row[column])]
         if is_asked and without:

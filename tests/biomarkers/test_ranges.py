@@ -114,7 +114,7 @@ def test_values_that_a_mask_does_not_define():
         "small disc": ["vessel_diameter_index_um", "fractal_dimension", "tortuosity"],
     }
     masks = degenerate_masks(304, 304)
-    masks["small disc"] = np.pad(ellipse(15, 15), 52)
+    masks["small disc"] = np.pad(ellipse(11, 11), 52)
     for kind, names in undefined.items():
         found = measure(masks[kind], None, um_per_px=UM)
         assert np.isnan([found[name] for name in names]).all(), kind

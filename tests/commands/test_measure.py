@@ -70,6 +70,17 @@ def test_a_row_for_each_eye(masks, tmp_path, capsys, separator, mark):
     assert [path.name for path in out.parent.iterdir()] == ["out.csv"]
 
 
+def test_a_faz_too_small_for_an_outline_is_a_faz(tmp_path, capsys):
+    out = tmp_path / "out.csv"
+    save(tmp_path / "dot.png", np.pad(np.ones((1, 1), bool), 20))
+    given = ["--faz", str(tmp_path / "dot.png"), "--um-per-px", "10", "--out", str(out)]
+    assert main(["measure", *given]) == 0
+    (row,) = rows_of(out)
+    assert (row["faz_components"], row["faz_area_mm2"]) == ("1", "0.0001")
+    assert row["faz_perimeter_mm"] == row["faz_circularity"] == ""
+    assert "without FAZ" not in capsys.readouterr().out
+
+
 def test_combined_masks_with_the_pitch_of_their_tiff_tags(tmp_path):
     label = np.where(RV, 255, np.where(FAZ & ~RV, 100, 0)).astype(np.uint8)
     folder = tmp_path / "masks"
