@@ -35,6 +35,8 @@ def outlines(mask: np.ndarray) -> Curves:
         headings.append(np.where(inside[pixel], heading, -heading))
     place, ahead = np.concatenate(places), np.concatenate(headings)
     right = np.where(np.abs(ahead) == 1, ahead * width, -np.sign(ahead))
+    # Turn right around the pixel there unless the mask goes on ahead of it, else go straight on or,
+    # if it goes on ahead on the left as well, turn left.
     turn = np.where(
         ~inside[place + right + 2 * ahead],
         ahead + right,
