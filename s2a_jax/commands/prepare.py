@@ -25,7 +25,7 @@ _FLAGS = {
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     parser.description = (
-        "Reads a raw folder, reports what it holds (masks, prevalence, duplicates, "
+        "Reads a raw folder, reports what it holds (masks, doubtful ones, duplicates, "
         "unreadable files) and writes it as a TFDS data set. An existing data set is not written "
         "again. Run the same command again to resume one that was stopped."
     )

@@ -1,7 +1,7 @@
 """Doubts about masks: what real masks of OCTA images hardly ever look like.
 
 Nothing is refused and no value changes: every kind of doubt becomes one sentence. The limits lie
-between what real masks and what wrong ones reach; docs/data.md has the measurement.
+between what right and wrong masks of real eyes reach (`benchmarks/mask_doubts.py`, docs/data.md).
 """
 
 from collections.abc import Callable, Iterable
@@ -262,7 +262,7 @@ def _rv_doubts(facts: MaskFacts) -> tuple[int, list[Doubt]]:
     if strength[best] < _RV_FIT:
         return 0, found
     # Deep slabs may show the shadows of vessels; their FAZ is dark, that of inverted images bright.
-    is_dark_faz = facts.faz_fit is not None and facts.faz_fit[0] > 0
+    is_dark_faz = facts.faz_fit is not None and facts.faz_fit[best] > 0
     if not found and facts.rv_fit[best] < 0 and not is_dark_faz:
         found.append(Doubt("rv_inverted", (float(facts.rv_fit[best]),)))
     if strength[0] > _RV_RATIO * strength[best]:
@@ -293,8 +293,11 @@ def _view_of_set(facts: list[MaskFacts]) -> int:
     """The view in which the FAZ masks of a set fit better on the whole; 0 if there is none."""
     if len(facts) < _SET:
         return 0
-    gains = np.array([one.faz_fit - one.faz_fit[0] for one in facts])
-    mean = gains.mean(axis=0)  # NaN where not all images are square
+    scores = np.array([one.faz_fit for one in facts])
+    mean = scores.mean(axis=0)  # NaN where not all images are square
     view = int(np.nanargmax(mean))
-    error = gains[:, view].std(ddof=1) / np.sqrt(len(facts))
-    return view if mean[view] > max(_FAZ_SUPPORT, _SET_T * error) else 0
+    gains = scores[:, view] - scores[:, 0]
+    error = gains.std(ddof=1) / np.sqrt(len(facts))
+    # In inverted images every other view is better, and none is good.
+    is_good = mean[view] > _FAZ_FIT and gains.mean() > max(_FAZ_SUPPORT, _SET_T * error)
+    return view if is_good else 0

@@ -140,6 +140,8 @@ def test_a_set_of_faz_masks_is_judged_as_a_whole(view):
     """The FAZ is so faint and central that a single mask often fits almost as well."""
     eyes = [draw_eye(seed, place=(0.42, 0.53), dark=70) for seed in range(12)]
     assert doubt_lines((str(i), mask_facts(*eye)) for i, eye in enumerate(eyes)) == ()
+    inverted = [(str(i), mask_facts(255 - eye[0], None, eye[2])) for i, eye in enumerate(eyes)]
+    assert all(" better when inverted (" in line for line in doubt_lines(inverted))
     turned = [(str(i), mask_facts(eye[0], None, VIEWS[view](eye[2]))) for i, eye in enumerate(eyes)]
     (line,) = doubt_lines(turned)
     assert line.startswith("The FAZ masks of 1") and " of 12 cases fit their images better " in line
