@@ -4,8 +4,10 @@ import argparse
 import contextlib
 import importlib
 import io
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -53,6 +55,7 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
     signals.end_at_once()
     if isinstance(sys.stdout, io.TextIOWrapper):  # no letter may end a command while it prints
         sys.stdout.reconfigure(errors="backslashreplace")
+    _quiet_readers()
     given = sys.argv[1:] if arguments is None else arguments
     if given and given[0] in COMMANDS:  # help and version leave nothing behind
         _share_compiled_programs()
@@ -63,6 +66,13 @@ def run(arguments: Sequence[str], program: str | None = None) -> int:
     """Runs one command line; returns the exit code, 2 after one sentence about a mistake."""
     stopped = "Stopped; the same command resumes if it can, and starts over otherwise."
     return signals.run_program(lambda: run_command(arguments, program), lambda: stopped)
+
+
+def _quiet_readers() -> None:
+    """Silences readers of files, which warn about what they repair; the rest they raise."""
+    warnings.filterwarnings("ignore", module=r"(PIL|pydicom)\.")
+    for name in ("pydicom", "tifffile"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _share_compiled_programs() -> None:

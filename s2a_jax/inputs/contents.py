@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,84 +74,104 @@ def read_contents(
         UserError: a file cannot be read or has unexpected values, files differ in size, or in the
             shape of their pixels.
     """
-    pictures = [read_picture(path) for path in images]
-    image = join_slabs(pictures) if pictures else None
+    named = {"combined": combined, "classes": classes, "rv": rv, "faz": faz}
+    slabs = [read_picture(path) for path in images]
+    pictures = {name: read_picture(path) for name, path in named.items() if path is not None}
+    every = [*slabs, *pictures.values()]
+    image = join_slabs(slabs) if slabs else None
     masks: dict[str, np.ndarray | None] = {"rv": None, "faz": None}
-
-    def read_mask(path: Path, decode: Callable[[Picture], tuple], names: tuple[str, ...]) -> None:
-        picture = read_picture(path)
-        decoded = decode(picture)
-        if image is not None:
-            _check_size(picture, decoded[0], pictures[0])
-        pictures.append(picture)
-        masks.update(zip(names, decoded, strict=True))
-
-    if combined is not None:
-        read_mask(combined, combined_mask, ("rv", "faz"))
-    if classes is not None:
-        read_mask(classes, class_mask, ("rv", "faz"))
-    if rv is not None:
-        read_mask(rv, lambda picture: (binary_mask(picture, threshold),), ("rv",))
-    if faz is not None:
-        read_mask(faz, lambda picture: (binary_mask(picture, threshold),), ("faz",))
-
-    source = next((picture for picture in pictures if picture.um_per_px), None)
-    pitch = math.sqrt(math.prod(source.um_per_px)) if source else None  # keeps areas
-    notes = [Note(picture.path, text) for picture in pictures for text in picture.notes]
-    shaped = _not_square(pictures)
-    if shaped is not None:
-        height, width = shaped.pixels.shape[:2]
-        size = _square_size((height, width), shaped.aspect)
+    for name, picture in pictures.items():
+        masks |= _decoded(name, picture, threshold)
+    _check_sizes(every)
+    pitch = _agreed(every, lambda one: one.um_per_px, "pixel pitch (down, across) in um")
+    aspect = _agreed(
+        every, lambda one: one.aspect and (one.aspect,), "height over width of a pixel"
+    )
+    laterality = _agreed(every, lambda one: one.laterality, "laterality")
+    um_per_px = math.sqrt(math.prod(pitch.um_per_px)) if pitch else None  # keeps areas
+    notes = [Note(picture.path, text) for picture in every for text in picture.notes]
+    if aspect is not None and not is_square(aspect.aspect):
+        height, width = aspect.pixels.shape[:2]
+        size = _square_size(aspect)
         image = None if image is None else resize_slabs(image, size)
         masks = {k: None if v is None else resize_mask(v, size) for k, v in masks.items()}
-        if source:
-            pitch *= math.sqrt(height * width / (size[0] * size[1]))
+        if um_per_px is not None:
+            um_per_px *= math.sqrt(height * width / math.prod(size))
         notes.append(
             Note(
-                shaped.path,
-                f"pixels {shaped.aspect:.4g} times as high as wide were resampled to square ones, "
+                aspect.path,
+                f"pixels {aspect.aspect:.4g} times as high as wide were resampled to square ones, "
                 f"{width}x{height} to {size[1]}x{size[0]} (width x height)",
             )
         )
-    laterality = next((one.laterality for one in pictures if one.laterality), None)
-    kind = source.kind if source else ""
-    return Contents(image, masks["rv"], masks["faz"], pitch, kind, laterality, tuple(notes))
+    return Contents(
+        image,
+        masks["rv"],
+        masks["faz"],
+        um_per_px,
+        pitch.kind if pitch else "",
+        laterality.laterality if laterality else None,
+        tuple(notes),
+    )
 
 
-def _not_square(pictures: Sequence[Picture]) -> Picture | None:
-    """The picture that states the shape of pixels that are not square; None if they are square."""
-    shaped = [picture for picture in pictures if not is_square(picture.aspect)]
-    if not shaped:
-        return None
-    first = shaped[0]
-    if not 1 / _ASPECT <= first.aspect <= _ASPECT:
+def _decoded(name: str, picture: Picture, threshold: int | None) -> dict[str, np.ndarray]:
+    """The masks in one picture, by task."""
+    if name == "combined":
+        return dict(zip(("rv", "faz"), combined_mask(picture), strict=True))
+    if name == "classes":
+        return dict(zip(("rv", "faz"), class_mask(picture), strict=True))
+    return {name: binary_mask(picture, threshold)}
+
+
+def _agreed(
+    pictures: Sequence[Picture], value: Callable[[Picture], Any], what: str
+) -> Picture | None:
+    """The first picture whose file states a value; None if none does.
+
+    Raises:
+        UserError: another file states a value that differs by more than 1 %.
+    """
+    stating = [picture for picture in pictures if value(picture) is not None]
+    for other in stating[1:]:
+        first, second = value(stating[0]), value(other)
+        is_same = first == second
+        if not is_same and not isinstance(first, str):
+            is_same = all(is_square(a / b) for a, b in zip(first, second, strict=True))
+        if not is_same:
+            raise UserError(
+                f"{stating[0].path} and {other.path} belong to one eye, but differ in {what}: "
+                f"{_shown(first)} and {_shown(second)}; correct the wrong one."
+            )
+    return stating[0] if stating else None
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else ", ".join(f"{part:.4g}" for part in value)
+
+
+def _square_size(picture: Picture) -> tuple[int, int]:
+    """Height and width after resampling to the shorter side of a pixel."""
+    (height, width), aspect = picture.pixels.shape[:2], picture.aspect
+    if not 1 / _ASPECT <= aspect <= _ASPECT:
         raise UserError(
-            f"{first.path} says that its pixels are {first.aspect:.4g} times as high as wide; "
+            f"{picture.path} says that its pixels are {aspect:.4g} times as high as wide; "
             f"expected at most {_ASPECT} times either way: correct its resolution."
         )
-    for other in shaped[1:]:
-        if not is_square(other.aspect / first.aspect):
-            raise UserError(
-                f"The pixels of {other.path} are {other.aspect:.4g} times as high as wide, those "
-                f"of {first.path} {first.aspect:.4g} times; correct the wrong one."
-            )
-    return first
-
-
-def _square_size(size: tuple[int, int], aspect: float) -> tuple[int, int]:
-    """Height and width after resampling to the shorter side of a pixel."""
-    height, width = size
     if aspect > 1:
         return round(height * aspect), width
     return height, round(width / aspect)
 
 
-def _check_size(mask: Picture, pixels: np.ndarray, image: Picture) -> None:
-    if pixels.shape != image.pixels.shape[:2]:
-        mask_size, image_size = (
-            f"{one.pixels.shape[1]}x{one.pixels.shape[0]}" for one in (mask, image)
-        )
-        raise UserError(
-            f"The mask {mask.path} is {mask_size} pixels but its image {image.path} is "
-            f"{image_size} (width x height); a mask must have the size of its image."
-        )
+def _check_sizes(pictures: Sequence[Picture]) -> None:
+    """Raises a UserError unless all files of one eye have one size."""
+    first, *others = pictures
+    for other in others:
+        if other.pixels.shape[:2] != first.pixels.shape[:2]:
+            size, first_size = (
+                f"{one.pixels.shape[1]}x{one.pixels.shape[0]}" for one in (other, first)
+            )
+            raise UserError(
+                f"{other.path} is {size} pixels but {first.path} is {first_size} (width x height); "
+                "image and masks of one eye must have one size."
+            )

@@ -1,7 +1,5 @@
 """En-face OCTA images in DICOM files: pixels, pitch and laterality."""
 
-import logging
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,7 +59,16 @@ def is_dicom(path: str | Path) -> bool:
             head = file.read(132)
     except OSError:  # reading the pixels reports it
         return False
-    return head[128:] == _MARK or head[:2] in _GROUPS
+    if path.name.upper() == "DICOMDIR":  # the list of files beside an export
+        return False
+    return head[128:] == _MARK or _is_element(head)
+
+
+def _is_element(head: bytes) -> bool:
+    """Whether a file starts with a plausible attribute, as one without a preamble does."""
+    element, length = (int.from_bytes(head[i : i + n], "little") for i, n in ((2, 2), (4, 4)))
+    has_type = head[4:6].isalpha() and head[4:6].isupper()
+    return len(head) > 8 and head[:2] in _GROUPS and element <= 0x0100 and (has_type or length <= 256)
 
 
 def read_dicom(path: Path) -> Picture:
@@ -85,9 +92,6 @@ def read_dicom(path: Path) -> Picture:
         raise UserError(
             f"Reading {path} needs pydicom: pip install 's2a_jax[dicom]', or pip install pydicom."
         ) from None
-    # pydicom warns about what it repairs; what it cannot repair it raises.
-    warnings.filterwarnings("ignore", module="pydicom")
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     try:
         # Without `force`, pydicom refuses files that lack the preamble, as old exports do.
         data = pydicom.dcmread(path, force=True)
@@ -107,8 +111,10 @@ def read_dicom(path: Path) -> Picture:
         stored = data.pixel_array
     except Exception as error:
         raise _damaged(path, error) from error
-    if stored.ndim == 3 and stored.shape[0] == 1:
-        stored = stored[0]
+    if stored.ndim > 2 and data.get("NumberOfFrames"):
+        stored = stored.reshape(
+            stored.shape[-2:] if data.SamplesPerPixel == 1 else stored.shape[-3:]
+        )
     pixels, white, notes = displayed(stored, data, list(_groups(data)), path)
     pitch = _pitch(data, path)
     aspect = pitch[0] / pitch[1] if pitch else _aspect(data, path)
@@ -212,10 +218,10 @@ def _pitch(data: Any, path: Path) -> tuple[float, float] | None:
     return None
 
 
-def _aspect(data: Any, path: Path) -> float:
+def _aspect(data: Any, path: Path) -> float | None:
     ratio = data.get("PixelAspectRatio")
     if ratio in (None, ""):
-        return 1.0
+        return None
     down, across = _numbers(ratio, "Pixel Aspect Ratio", path)
     return down / across
 

@@ -50,7 +50,7 @@ def displayed(
     values, low, high, notes = _window(values, (low, high), data, groups, path)
     if _is_inverted(data, path):
         values = low + high - values
-    if low == 0 and (values == np.rint(values)).all():  # keeps integers exact
+    if low == 0 and high <= _HIGH and (values == np.rint(values)).all():  # keeps integers exact
         return values.astype(np.uint8 if high <= 255 else np.uint16), int(high), notes
     unit = (values.astype(np.float64) - low) / (high - low)
     return np.clip(unit, 0, 1).astype(np.float32), 1, notes

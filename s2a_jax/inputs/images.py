@@ -85,6 +85,11 @@ def intensity(picture: Picture) -> np.ndarray:
             f"{picture.path} holds one colour, and a picture in its transparency only; save it "
             "without transparency."
         )
+    if picture.white == 0:
+        raise UserError(
+            f"{picture.path} holds {pixels.dtype} values from {pixels.min()} to {pixels.max()}, "
+            "which do not say what is white; save it as an 8- or 16-bit image."
+        )
     if pixels.dtype.kind != "u":
         return _unit_float(pixels, str(picture.path))
     grey = _luminance(pixels) if pixels.ndim == 3 else pixels

@@ -35,6 +35,8 @@ def grey_label(picture: Picture) -> np.ndarray:
     values = picture.pixels if picture.pixels.ndim == 2 else picture.pixels[..., 0]
     if values.dtype == bool:
         return values.astype(np.uint8) * np.uint8(255)
+    if values.dtype.kind == "u" and 0 < picture.white < 255 and values.max() == picture.white:
+        values = values * (255 / picture.white)  # 2 or 4 bits that use their whole range
     # A range check first: it is also false for NaN, which cannot be cast.
     in_range = values.min() >= 0 and values.max() <= 255
     if not in_range or (values != values.astype(np.uint8)).any():

@@ -27,11 +27,13 @@ class Picture:
         path: the file.
         pixels: [H, W], or [H, W, 3] (RGB); bool, integers from 0 to `white`, or floats. Palettes,
             WhiteIsZero and the look-up tables of DICOM are applied.
-        white: value of full intensity: 255, 65535, 1 for bool and floats.
+        white: value of full intensity: 255, 65535, 1 for bool and floats; 0 for wide or signed
+            integers, which do not say.
         kind: file format, such as "TIFF" or "DICOM".
         alpha: [H, W], opacity of any type, or None.
         um_per_px: pixel pitch (down, across), um; None: not in the file.
-        aspect: height over width of a pixel; 1 if the file does not say.
+        aspect: height over width of a pixel; None if the file does not say: many writers leave a
+            square resolution such as 72 dpi that means nothing.
         laterality: "OD", "OS" or None.
         notes: what reading had to change or choose, each a phrase that follows a file's name.
     """
@@ -42,7 +44,7 @@ class Picture:
     kind: str
     alpha: np.ndarray | None = None
     um_per_px: tuple[float, float] | None = None
-    aspect: float = 1.0
+    aspect: float | None = None
     laterality: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -68,7 +70,7 @@ def upright(picture: Picture, orientation: int) -> Picture:
 
     pitch, aspect = picture.um_per_px, picture.aspect
     if exchanged:
-        pitch, aspect = pitch and pitch[::-1], 1 / aspect
+        pitch, aspect = pitch and pitch[::-1], aspect and 1 / aspect
     return replace(
         picture,
         pixels=turn(picture.pixels),

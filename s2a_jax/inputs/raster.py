@@ -10,6 +10,8 @@ from s2a_jax.inputs.picture import Picture, native, upright
 
 FORMATS = ("BMP", "PNG", "GIF", "JPEG", "JPEG2000", "WEBP")
 _ORIENTATION = 274  # tag of EXIF
+_MOST = Image.MAX_IMAGE_PIXELS or 0  # Pillow decodes twice as many
+_SHALLOW = {"L;2": 2, "L;4": 4}  # Pillow's raw modes of grey PNGs
 _OTHER_KINDS = (
     (b"%PDF", "PDF"),
     (b"PK\x03\x04", "ZIP"),
@@ -32,35 +34,33 @@ def read_raster(path: Path) -> Picture:
     Raises:
         UserError: the file is damaged or no image, or has several pages.
     """
-    image = _decode(path)
-    pixels, alpha = _channels(image)
-    pixels = native(pixels)
-    if pixels.dtype == np.int32:  # how some writers store 16 bits
-        if pixels.min() < 0 or pixels.max() > 65535:
-            raise UserError(
-                f"{path} holds 32-bit values from {pixels.min()} to {pixels.max()}; "
-                "save it as an 8- or 16-bit image."
-            )
-        pixels = pixels.astype(np.uint16)
-    white = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}.get(pixels.dtype, 1)
-    alpha = None if alpha is None else native(alpha)
+    image, bits, orientation = _decode(path)
+    pixels, white, alpha = _channels(image, bits)
     picture = Picture(path, pixels, white, image.format, alpha, aspect=_aspect(image))
-    return upright(picture, image.getexif().get(_ORIENTATION, 1))
+    return upright(picture, orientation)
 
 
-def _decode(path: Path) -> Image.Image:
+def _decode(path: Path) -> tuple[Image.Image, int, int]:
+    """The decoded file, its bits a pixel if they are fewer than 8, and its orientation."""
     try:
         with Image.open(path, formats=FORMATS) as image:
             # MPO is a JPEG that carries previews behind its image.
             pages = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
             if pages == 1:
+                bits = _SHALLOW.get(str(image.tile[0][3]), 8) if image.format == "PNG" else 8
                 image.load()
+                orientation = image.getexif().get(_ORIENTATION, 1)
     except UnidentifiedImageError:
         kind = _other_kind(path)
         what = f"is a file of the kind {kind}, not an image" if kind else "is not an image"
         raise UserError(
             f"{path} {what} that can be read; expected a PNG, TIFF, BMP, GIF, JPEG, JPEG 2000, "
             "WebP or DICOM file."
+        ) from None
+    except Image.DecompressionBombError:
+        raise UserError(
+            f"{path} says that it holds more pixels than Pillow decodes ({2 * _MOST:,}); save a "
+            "smaller image."
         ) from None
     except Exception as error:  # Pillow's decoders raise almost anything for damaged files
         raise UserError(
@@ -74,32 +74,39 @@ def _decode(path: Path) -> Image.Image:
         )
     if 0 in image.size:
         raise UserError(f"The image file {path} has no pixels; copy or download it again.")
-    return image
+    return image, bits, orientation
 
 
-def _channels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    """The pixels, grey [H, W] or RGB [H, W, 3], and the alpha channel or None."""
+def _channels(image: Image.Image, bits: int) -> tuple[np.ndarray, int, np.ndarray | None]:
+    """The pixels, grey [H, W] or RGB [H, W, 3], the value of white, and the alpha channel."""
     key = image.info.get("transparency")
     if image.mode in ("1", "L", "I") or image.mode.startswith("I;16"):
-        pixels = np.asarray(image)
+        pixels, white = native(np.asarray(image)), 255
+        if image.mode.startswith("I"):  # of some files Pillow holds 16 bits in 32
+            pixels, white = pixels.astype(np.uint16), 65535
+        elif image.mode == "1":
+            white = 1
+        elif bits < 8:  # as saved: Pillow spreads the values over 0 to 255
+            white = 2**bits - 1
+            pixels = pixels // np.uint8(255 // white)
         # The key of a grey PNG: one value that is transparent.
-        return pixels, None if key is None else pixels != key
+        return pixels, white, None if key is None else pixels != key
     if image.mode in ("LA", "La"):
         both = np.asarray(image.convert("LA"))
-        return both[..., 0], both[..., 1]
+        return both[..., 0], 255, both[..., 1]
     has_alpha = key is not None or image.mode in ("RGBA", "RGBa", "PA")
     # Through RGBA, because Pillow warns about palettes with transparency on the way to RGB.
     pixels = np.asarray(image.convert("RGBA"))
-    return pixels[..., :3], pixels[..., 3] if has_alpha else None
+    return pixels[..., :3], 255, pixels[..., 3] if has_alpha else None
 
 
-def _aspect(image: Image.Image) -> float:
+def _aspect(image: Image.Image) -> float | None:
     """Height over width of a pixel, from the density of PNG, JPEG and BMP files."""
     for name in ("aspect", "dpi", "jfif_density"):
         across, down = image.info.get(name, (0, 0))
         if across > 0 and down > 0:
-            return float(across / down)
-    return 1.0
+            return None if across == down else float(across / down)
+    return None
 
 
 def _other_kind(path: Path) -> str | None:

@@ -1,6 +1,5 @@
 """TIFF files, read with tifffile: baseline TIFF 6.0, BigTIFF, ImageJ and OME-TIFF."""
 
-import logging
 import math
 from pathlib import Path
 from xml.etree import ElementTree
@@ -33,10 +32,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _GREY = (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
 _JPEG = (6, 7)  # compressions after which tifffile returns RGB for YCbCr
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 274, 282, 283, 296
-_ALPHA = (1, 2)  # ExtraSamples: associated and unassociated
-
-# tifffile logs what it repairs; what it cannot repair it raises.
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+_UNSPECIFIED = 0  # ExtraSamples: a channel that is no alpha
 
 
 def read_tiff(path: Path) -> Picture:
@@ -80,7 +76,8 @@ def _only_page(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
     pages = len(full) or len(file.pages)
     # ImageJ stores a stack as one page with the other images behind it.
     pages = max(pages, (file.imagej_metadata or {}).get("images", 1))
-    if pages != 1 or (full and full[0].imagedepth > 1):
+    pages = max(pages, full[0].imagedepth if full else 1)
+    if pages != 1:
         raise UserError(
             f"{path} holds {pages} pages where one image is expected; save the page to use as a "
             "file of its own."
@@ -117,7 +114,7 @@ def _channels(
     is_read = is_rgb or photometric in (*_GREY, _CMYK)
     is_read = is_read or (photometric == _PALETTE and np.shape(colours) == (3, 2**bits))
     others = channels.shape[-1] - count
-    if not is_read or others not in (0, 1) or (others and page.extrasamples[:1] == (0,)):
+    if not is_read or others not in (0, 1) or (others and page.extrasamples[:1] == (_UNSPECIFIED,)):
         name = getattr(page.photometric, "name", photometric)
         raise UserError(
             f"{path} is a TIFF file of the kind {name} with {channels.shape[-1]} channels; save it "
@@ -134,6 +131,11 @@ def _channels(
     if count == 1:
         pixels = pixels[..., 0]
     if photometric == _WHITE_IS_ZERO:
+        if not white:
+            raise UserError(
+                f"{path} holds {pixels.dtype} values of which 0 is white, but does not say what is "
+                "black; save it as an unsigned 8- or 16-bit image."
+            )
         pixels = ~pixels if pixels.dtype == bool else white - pixels
     return pixels, white, alpha
 
@@ -143,18 +145,12 @@ def _full_scale(samples: np.ndarray, bits: int, path: Path) -> tuple[np.ndarray,
     if samples.dtype.kind in "fb":
         return samples, 1
     if samples.dtype.kind == "u" and bits <= 16:
-        if bits < 8:  # as other readers do, so that masks of 4 bits have 0 and 255
-            return samples * np.uint8(255 // (2**bits - 1)), 255
         return samples, 2**bits - 1
     if samples.dtype.kind not in "iu":
         raise UserError(f"{path} holds {samples.dtype} values; save it as an 8- or 16-bit image.")
-    # 16-bit images in wider or signed integers.
-    if samples.min() < 0 or samples.max() > 65535:
-        raise UserError(
-            f"{path} holds {bits}-bit values from {samples.min()} to {samples.max()}; save it as "
-            "an 8- or 16-bit image."
-        )
-    return samples.astype(np.uint16), 65535
+    if bits >= 32 and 255 < samples.max() <= 65535 and samples.min() >= 0:
+        return samples.astype(np.uint16), 65535  # 16-bit images in wider integers
+    return samples, 0
 
 
 def _coloured(indices: np.ndarray, colours: np.ndarray) -> np.ndarray:
@@ -174,10 +170,10 @@ def _resolution(page: tifffile.TiffPage) -> tuple[float, float]:
     return values[0], values[1]
 
 
-def _aspect(page: tifffile.TiffPage) -> float:
-    """Height over width of a pixel."""
+def _aspect(page: tifffile.TiffPage) -> float | None:
+    """Height over width of a pixel, if the resolutions differ."""
     down, across = _resolution(page)
-    return across / down if down > 0 and across > 0 else 1.0
+    return across / down if min(down, across) > 0 and down != across else None
 
 
 def _pitch(file: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[float, float] | None:
@@ -194,6 +190,8 @@ def _pitch(file: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[float, flo
         resolution = _resolution(page)
         if um is None or min(resolution) <= 0:
             return None
+        if um == _UM[2] and not any(value % 100 for value in resolution):
+            return None  # 1200 dpi and the like: of a scanner or printer
         pitch = um / resolution[0], um / resolution[1]
     low, high = PLAUSIBLE_UM
     return pitch if low <= min(pitch) and max(pitch) <= high else None

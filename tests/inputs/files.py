@@ -33,10 +33,11 @@ def dicom(pixels, photometric="MONOCHROME2", bits=None, syntax=ExplicitVRLittleE
     data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     data.PhotometricInterpretation = photometric
     data.Rows, data.Columns = pixels.shape[-2:] if pixels.shape[-1] != 3 else pixels.shape[:2]
-    data.SamplesPerPixel = 3 if photometric == "RGB" else 1
-    if photometric == "RGB":
+    is_coloured = pixels.shape[-1] == 3
+    data.SamplesPerPixel = 3 if is_coloured else 1
+    if is_coloured:
         data.PlanarConfiguration = 0
-    if pixels.ndim == 3 and photometric != "RGB":
+    if pixels.ndim == 3 and not is_coloured:
         data.NumberOfFrames = len(pixels)
     data.BitsAllocated = 8 * pixels.itemsize
     data.BitsStored = bits or data.BitsAllocated

@@ -65,19 +65,48 @@ def test_a_turned_picture_has_its_spacing_turned(tmp_path):
     assert agreement(contents.image > 0.4, ROUND) > 0.96
 
 
-def test_files_that_contradict_each_other(tmp_path):
+def write_tiff(path, pitch):
+    """A grey TIFF whose pixels have this pitch, (down, across) in um."""
+    down, across = pitch
+    resolution = (10_000 / across, 10_000 / down)
+    tifffile.imwrite(path, GREY, resolution=resolution, resolutionunit="centimeter")
+    return path
+
+
+def test_files_of_one_eye_that_contradict_each_other(tmp_path):
+    mask = HIGH.astype(np.uint8) * 255
+    for name, second in {"turned": (10, 20), "finer": (10, 5), "square": (10, 10)}.items():
+        image = write_tiff(tmp_path / "a.tif", (20, 10))
+        slab = write_tiff(tmp_path / f"{name}.tif", second)
+        with pytest.raises(UserError, match=rf"a\.tif and .*{name}\.tif .* differ in pixel pitch"):
+            read_contents([image, slab])
+    image = write_tiff(tmp_path / "a.tif", (10, 10))  # states that its pixels are square
+    Image.fromarray(mask).save(tmp_path / "mask.png", dpi=(96, 72))
+    with pytest.raises(
+        UserError, match=r"a\.tif and .*mask\.png .*height over width.* 1 and 1\.333"
+    ):
+        read_contents([image], faz=tmp_path / "mask.png")
+    right = write_dicom(tmp_path / "right.dcm", GREY, ImageLaterality="R")
+    left = write_dicom(tmp_path / "left.dcm", GREY, ImageLaterality="L")
+    with pytest.raises(UserError, match=r"differ in laterality: OD and OS"):
+        read_contents([right, left])
+
+
+def test_files_of_one_eye_have_one_size(tmp_path):
     image = write_tall(tmp_path / "a.tif", GREY)
-    mask = tmp_path / "mask.tif"
-    wide = (HIGH * 255).astype(np.uint8)
-    tifffile.imwrite(mask, wide, resolution=(500, 1000), resolutionunit="centimeter")
-    with pytest.raises(UserError, match=r"mask\.tif are 0\.5 times as high as wide.*a\.tif 2"):
-        read_contents([image], faz=mask)
     small = save(tmp_path / "small.png", np.zeros((5, 6), np.uint8))
-    with pytest.raises(UserError, match=r"small\.png is 6x5 pixels but its image .* is 64x32"):
+    with pytest.raises(UserError, match=r"small\.png is 6x5 pixels but .*a\.tif is 64x32"):
         read_contents([image], rv=small)
-    tifffile.imwrite(image, GREY, resolution=(3000, 72), resolutionunit="inch")
+    mask = write_tall(tmp_path / "mask.tif", HIGH.astype(np.uint8) * 255)
+    with pytest.raises(UserError, match=r"mask\.tif is 64x32 pixels but .*small\.png is 6x5"):
+        read_contents(rv=small, faz=mask)  # although both could become square
+
+
+def test_a_resolution_out_of_all_proportion_is_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, GREY, resolution=(3000, 72), resolutionunit="inch")
     with pytest.raises(UserError, match=r"a\.tif says that its pixels are 41\.67 times as high"):
-        read_contents([image])
+        read_contents([path])
 
 
 def test_square_pixels_keep_every_value(tmp_path):

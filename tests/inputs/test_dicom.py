@@ -20,6 +20,7 @@ from pydicom.uid import (
 )
 
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.dicom import is_dicom
 from s2a_jax.inputs.images import read_image, read_picture
 from tests.inputs.files import RAMP, dicom, write_dicom
 
@@ -51,6 +52,10 @@ SAME_PICTURE = {
     "overlay above the stored bits": dicom(RAMP.astype(np.uint16) | 0x4000, bits=8),
     "signed": dicom((RAMP.astype(np.int16) - 128).astype(np.int8)),
     "negative slope": dicom(NEGATIVE, RescaleSlope=-1, RescaleIntercept=255),
+    "slope beyond 16 bits": dicom(SHORTS, RescaleSlope=2, RescaleIntercept=0),
+    "negative slope beyond 16 bits": dicom(
+        65535 - SHORTS, RescaleSlope=-2, RescaleIntercept=131070),
+    "32 bits": dicom(RAMP.astype(np.uint32) * 0x01010101),
     "slope and intercept": dicom(RAMP, RescaleSlope=0.25, RescaleIntercept=-40),
     "slope of the frame": dicom(NEGATIVE, SharedFunctionalGroupsSequence=[group(
         "PixelValueTransformationSequence", RescaleSlope=-1, RescaleIntercept=255)]),
@@ -65,6 +70,7 @@ SAME_PICTURE = {
     "window after a slope": dicom(NEGATIVE, RescaleSlope=-2, RescaleIntercept=510,
         WindowCenter=256, WindowWidth=512, VOILUTFunction="LINEAR_EXACT"),
     "RGB": dicom(np.stack([RAMP] * 3, axis=-1), "RGB"),
+    "YBR_FULL": dicom(np.stack([RAMP, RAMP * 0 + 128, RAMP * 0 + 128], axis=-1), "YBR_FULL"),
     "big endian": dicom(SHORTS, syntax=ExplicitVRBigEndian),
     "implicit": dicom(SHORTS, syntax=ImplicitVRLittleEndian),
 }  # fmt: skip
@@ -106,7 +112,6 @@ def test_palettes_are_colours_and_not_intensities(tmp_path, depth):
     [
         ({"PresentationLUTSequence": [table(FALLING)]}, "Presentation LUT Sequence"),
         ({"photometric": "MONOCHROME1", "PresentationLUTShape": "IDENTITY"}, "IDENTITY with MONO"),
-        ({"photometric": "YBR_FULL"}, "Photometric Interpretation YBR_FULL|damaged"),
         ({"RescaleSlope": 0, "RescaleIntercept": 0}, "RescaleSlope is 0"),
         ({"WindowCenter": 5, "WindowWidth": 0}, "Window Center and Width cannot be used"),
         ({"VOILUTSequence": [table(FALLING, depth=3)]}, "VOI LUT Sequence cannot be used"),
@@ -214,3 +219,27 @@ def test_dicom_without_pydicom(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(UserError, match=r"pip install 's2a_jax\[dicom\]'"):
         read_image(path)
+
+
+def test_a_single_row_of_colours(tmp_path):
+    path = write_dicom(tmp_path / "a.dcm", np.stack([RAMP[:1]] * 3, axis=-1), "RGB")
+    np.testing.assert_allclose(read_image(path), UNIT[:1], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("notes", b"\x02\x00 two bytes are no mark", False),
+        ("notes", b"\x08\x00", False),
+        ("DICOMDIR", bytes(128) + b"DICM", False),  # the list of files beside an export
+        ("eye", bytes(128) + b"DICM", True),
+        ("old", b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100", True),
+        ("old", b"\x08\x00\x05\x00\x0a\x00\x00\x00ISO_IR 100", True),
+        ("eye.DCM", b"", True),
+    ],
+)
+def test_files_without_an_extension_are_recognised_by_their_beginning(
+    tmp_path, name, content, expected
+):
+    (tmp_path / name).write_bytes(content)
+    assert is_dicom(tmp_path / name) == expected

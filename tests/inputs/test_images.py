@@ -195,6 +195,18 @@ def test_resize_has_half_pixel_centres():
     assert resize_image(image, (3, 5)).shape == (3, 5)
 
 
+@pytest.mark.parametrize("exif", [b"Exif\0\0II*\0\xff\xff\xff\xff", b"nothing of the kind", b"MM"])
+def test_damaged_exif_is_no_reason_to_end(tmp_path, exif):
+    path = tmp_path / "a.png"
+    Image.fromarray(RAMP).save(path, exif=exif)
+    try:
+        image = read_image(path)
+    except UserError as error:
+        assert "a.png" in str(error)
+    else:
+        np.testing.assert_array_equal(image, RAMP / np.float32(255))
+
+
 def damaged(content, rng):
     """The content with a few bits turned, most of them near its start, or cut short."""
     content = bytearray(content)

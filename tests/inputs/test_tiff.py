@@ -40,17 +40,32 @@ def test_every_depth_order_and_polarity_holds_one_picture(
     np.testing.assert_allclose(image, UNIT, atol=1e-3 if depth == "float16" else 1e-6)
 
 
-@pytest.mark.parametrize("dtype", [bool, np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    ("dtype", "inside", "outside"),
+    [(bool, 0, 1), (np.uint8, 0, 255), (np.float32, 0, 1)],
+)
 @pytest.mark.parametrize("byteorder", ["<", ">"])
-def test_masks_where_white_is_zero(tmp_path, dtype, byteorder):
-    white = 255 if dtype is np.uint8 else 1  # a 16-bit mask of labels 0 and 1
-    stored = ~DISC if dtype is bool else (DISC * white).astype(dtype)
-    photometric = "miniswhite" if dtype is bool else "minisblack"
-    tifffile.imwrite(tmp_path / "a.tif", stored, photometric=photometric, byteorder=byteorder)
+def test_masks_where_white_is_zero(tmp_path, dtype, inside, outside, byteorder):
+    stored = np.where(DISC, inside, outside).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="miniswhite", byteorder=byteorder)
     np.testing.assert_array_equal(binary_mask(read_picture(tmp_path / "a.tif")), DISC)
-    if dtype is np.uint8:
-        tifffile.imwrite(tmp_path / "b.tif", 255 - stored, photometric="miniswhite")
-        np.testing.assert_array_equal(binary_mask(read_picture(tmp_path / "b.tif")), DISC)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.int32, np.uint32, np.int64, np.float64])
+@pytest.mark.parametrize("inside", [1, 255])
+def test_masks_in_every_type(tmp_path, dtype, inside):
+    stored = (DISC * inside).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="minisblack")
+    np.testing.assert_array_equal(binary_mask(read_picture(tmp_path / "a.tif")), DISC)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+@pytest.mark.parametrize("inside", [1, None])
+def test_masks_of_few_bits(tmp_path, bits, inside):
+    stored = DISC * np.uint8(2**bits - 1 if inside is None else inside)
+    path = write_bits(tmp_path / "a.tif", stored, bits)
+    np.testing.assert_array_equal(binary_mask(read_picture(path)), DISC)
+    np.testing.assert_array_equal(read_image(path), stored / np.float32(2**bits - 1))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
@@ -105,7 +120,7 @@ def write_bits(path, values, bits):
     return path
 
 
-@pytest.mark.parametrize("bits", [1, 2, 4, 12])
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 6, 7, 12, 14])
 def test_depths_between_the_usual_ones_have_their_own_white(tmp_path, bits):
     values = RAMP.astype(np.uint16) % 2**bits
     image = read_image(write_bits(tmp_path / "a.tif", values, bits))
@@ -150,7 +165,10 @@ def test_data_that_are_missing_are_not_zeros(tmp_path):
         (np.zeros((8, 8, 3), np.uint8), {"photometric": "cielab"}, "CIELAB"),
         (np.zeros((8, 8), np.complex64), {}, "complex64"),
         (np.full((8, 8), 70000, np.uint32), {}, "70000"),
-        (np.full((8, 8), -1, np.int16), {}, "-1"),
+        (np.full((8, 8), -1, np.int16), {}, "int16 values from -1 to -1"),
+        (np.full((8, 8), 100, np.int8), {}, "int8 values from 100"),
+        (np.full((8, 8), 200, np.uint32), {}, "do not say what is white"),
+        (np.full((8, 8), 200, np.int32), {"photometric": "miniswhite"}, "what is black"),
         (np.full((8, 8), 3.0, np.float64), {}, "from 3 to 3"),
         (np.full((8, 8), np.nan, np.float16), {}, "NaN"),
     ],
@@ -179,6 +197,7 @@ def test_resolution_units(tmp_path, unit, byteorder):
     ("options", "pitch"),
     [
         ({"resolution": 300, "resolution_unit": 2}, None),  # a printer's
+        ({"dpi": (1200, 1200)}, None),
         ({"dpi": (2540, 2540)}, 10.0),
         ({}, None),
     ],
