@@ -122,8 +122,9 @@ def match_rows(
 ) -> tuple[dict[str, EyeRow], tuple[str, ...]]:
     """Finds the row of each image.
 
-    An id is the name of an image's file without its extension. It may also have the extension; and
-    a number may lack its leading zeros, which spreadsheets drop, if it fits one image only.
+    An id is the name of an image's file without its extension. It may also have the extension. If
+    it fits one image only, it may differ in upper and lower case, and a number may lack its leading
+    zeros, which spreadsheets drop.
 
     Args:
         table: the table.
@@ -135,28 +136,29 @@ def match_rows(
             match.
 
     Raises:
-        UserError: no row has a file, two rows have the same one, or a number fits several images.
+        UserError: no row has a file, two rows have the same one, or one fits several images.
     """
-    by_file = {file.lower(): id_ for id_, names in files.items() for file in names}
-    by_number: dict[str, list[str]] = {}
-    for id_ in files:
+    by_file = {file: id_ for id_, names in files.items() for file in names}
+    by_lower: dict[str, set[str]] = {}
+    by_number: dict[str, set[str]] = {}
+    for id_, names in files.items():
+        for name in (id_, *names):
+            by_lower.setdefault(name.lower(), set()).add(id_)
         if id_.isascii() and id_.isdecimal():
-            by_number.setdefault(id_.lstrip("0") or "0", []).append(id_)
+            by_number.setdefault(id_.lstrip("0") or "0", set()).add(id_)
     matches: dict[str, str] = {}  # id of an image -> id of its row
-    with_extension, without_zeros, unmatched = [], [], []
+    with_extension, other_case, without_zeros, unmatched = [], [], [], []
     for id_ in table.rows:
         if id_ in files:
             match = id_
-        elif id_.lower() in by_file:
-            match = by_file[id_.lower()]
+        elif id_ in by_file:
+            match = by_file[id_]
             with_extension.append(id_)
-        elif len(rivals := by_number.get(id_, ())) > 1:
-            raise UserError(
-                f"--eyes={table.path}: the id {id_} may be {' or '.join(sorted(rivals))}, without "
-                "the zeros that spreadsheets drop; write ids as the files are named."
-            )
-        elif rivals:
-            (match,) = rivals
+        elif rivals := by_lower.get(id_.lower()):
+            match = _only(rivals, id_, "if upper and lower case do not count", table.path)
+            other_case.append(f"{id_} for {match}")
+        elif rivals := by_number.get(id_):
+            match = _only(rivals, id_, "without the zeros that spreadsheets drop", table.path)
             without_zeros.append(f"{id_} for {match}")
         else:
             unmatched.append(id_)
@@ -173,17 +175,14 @@ def match_rows(
             f"({first_few(list(files))}); an id is the file's name without extension."
         )
     notes = list(table.notes)
-    if with_extension:
-        ids = counted(len(with_extension), "id")
-        notes.append(
-            f"{ids} of {table.path} matched with the file's extension: {first_few(with_extension)}."
-        )
-    if without_zeros:
-        ids = counted(len(without_zeros), "id")
-        notes.append(
-            f"{ids} of {table.path} matched without leading zeros, as spreadsheets save numbers: "
-            f"{first_few(without_zeros)}."
-        )
+    for ids, how in (
+        (with_extension, "with the file's extension"),
+        (other_case, "without regard to upper and lower case"),
+        (without_zeros, "without leading zeros, as spreadsheets save numbers"),
+    ):
+        if ids:
+            count = counted(len(ids), "id")
+            notes.append(f"{count} of {table.path} matched {how}: {first_few(ids)}.")
     if unmatched:
         rows = counted(len(unmatched), "row")
         notes.append(f"{rows} of {table.path} without a file: {first_few(unmatched)}.")
@@ -191,6 +190,17 @@ def match_rows(
         images = counted(len(lacking), "file")
         notes.append(f"{images} without a row in {table.path}: {first_few(lacking)}.")
     return {id_: table.rows[row] for id_, row in matches.items()}, tuple(notes)
+
+
+def _only(rivals: set[str], id_: str, how: str, path: Path) -> str:
+    """The only image that an id fits; raises a UserError if there are several."""
+    if len(rivals) > 1:
+        raise UserError(
+            f"--eyes={path}: the id {id_} may be {' or '.join(sorted(rivals))}, {how}; write ids "
+            "as the files are named."
+        )
+    (match,) = rivals
+    return match
 
 
 def _places(sheet: Sheet, name: str) -> dict[str, int]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.contents import Contents, read_contents
 from s2a_jax.inputs.dicom import is_dicom
-from s2a_jax.inputs.images import EXTENSIONS
 from s2a_jax.inputs.names import (
+    contents_of,
     counted,
     first_few,
+    has_image_name,
     id_key,
     images_in,
     look_alike,
@@ -28,7 +29,7 @@ class ImageFiles:
     """The files of one image: its slabs, or masks of it.
 
     Attributes:
-        id: file name without extension, and without _rv or _faz, in the Unicode form NFC.
+        id: file name as `stem_of` gives it, without _rv or _faz.
         rv: vessel mask.
         faz: FAZ mask.
         combined: mask of both (0, 100 FAZ, 255 vessel).
@@ -158,9 +159,8 @@ def _images_at(given: Path) -> list[ImageFiles]:
 def _images_in(folder: Path) -> dict[str, Path]:
     """All images of a folder by stem, sorted; DICOM files too."""
     files: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        is_image = file.suffix.lower() in EXTENSIONS or is_dicom(file)
-        if file.name.startswith(".") or not is_image:
+    for file in contents_of(folder):
+        if not has_image_name(file) and (file.name.startswith(".") or not is_dicom(file)):
             continue
         stem = stem_of(file)
         if stem in files:

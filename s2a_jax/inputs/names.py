@@ -1,4 +1,4 @@
-"""File and folder names: which files are images, and how names are compared.
+"""File and folder names: which files are images, their ids, and how names are compared.
 
 Comparisons of folder names ignore case, spaces, underscores and hyphens; comparisons of file
 extensions and of the endings `_rv` and `_faz` ignore case. All names are compared, shown and stored
@@ -12,7 +12,10 @@ from pathlib import Path
 
 from s2a_jax.errors import UserError
 from s2a_jax.files import check_name
-from s2a_jax.inputs.images import EXTENSIONS
+from s2a_jax.inputs import dicom, images
+
+_EXTENSIONS = (".ome.tif", ".ome.tiff", *images.EXTENSIONS, *dicom.EXTENSIONS)
+"""Extensions of image files; where one ends with another, the longer one first."""
 
 
 def nfc(name: str) -> str:
@@ -31,20 +34,48 @@ def name_of(path: Path) -> str:
 
 
 def stem_of(path: Path) -> str:
-    """File name without its extension in the form NFC; raises what `name_of` raises."""
-    return Path(name_of(path)).stem
+    """File name without the extension of an image file in the form NFC.
+
+    Anything else after a dot is a part of the name: DICOM files are often named by a UID.
+
+    Raises:
+        UserError: the path is not UTF-8.
+    """
+    name = name_of(path)
+    extension = next((one for one in _EXTENSIONS if name.lower().endswith(one)), "")
+    return name[: len(name) - len(extension)]
+
+
+def has_image_name(path: Path) -> bool:
+    """Whether a file is visible and has the extension of an image file."""
+    # Archives made on some systems carry a hidden "._name" beside each file.
+    return not path.name.startswith(".") and path.name.lower().endswith(_EXTENSIONS)
+
+
+def contents_of(folder: Path) -> list[Path]:
+    """Files and folders in `folder`, sorted.
+
+    Raises:
+        UserError: the folder may not be read.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except PermissionError:
+        raise UserError(
+            f"The folder {folder} cannot be opened; change its access rights."
+        ) from None
 
 
 def images_in(folder: Path | None, suffix: str = "") -> dict[str, Path]:
     """Image files <stem><suffix>.<extension> in `folder` by stem; {} without a folder.
 
     Raises:
-        UserError: two files have one stem, or a file's name is not UTF-8.
+        UserError: two files have one stem, a file's name is not UTF-8, or the folder may not be
+            read.
     """
     files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()) if folder is not None else ():
-        # Archives made on some systems carry a hidden "._name" beside each file.
-        if path.suffix.lower() not in EXTENSIONS or path.name.startswith("."):
+    for path in contents_of(folder) if folder is not None else ():
+        if not has_image_name(path):
             continue
         stem = without_ending(stem_of(path), suffix)
         if stem is None:
@@ -75,11 +106,11 @@ def without_ending(stem: str, ending: str) -> str | None:
 def folders_in(folder: Path) -> Iterator[Path]:
     """Visible folders in `folder`, sorted; none if it may not be read."""
     try:
-        children = sorted(folder.iterdir())
+        children = [child for child in sorted(folder.iterdir()) if child.is_dir()]
     except PermissionError:  # an unrelated folder beside the data
         return
     for child in children:
-        if not child.name.startswith(".") and child.is_dir():
+        if not child.name.startswith("."):
             yield child
 
 
@@ -110,7 +141,7 @@ def counted(count: int, one: str, several: str = "") -> str:
 
     Args:
         count: the number.
-        one: singular; may go on with a verb, as "case has".
+        one: singular, with or without a verb: "case", "case has".
         several: plural; default: the singular with an s.
     """
     return f"{count} {one if count == 1 else several or one + 's'}"

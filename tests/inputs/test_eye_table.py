@@ -140,13 +140,23 @@ def test_ids_find_their_files():
     assert found == {"001": 0, "10": 1, "010": 2, "müller": 3, "a.b": 4, "0000": 6}
     assert notes == (
         "read somehow",
-        "2 ids of t.csv matched with the file's extension: 010_RV.png, müller.png.",
+        "1 id of t.csv matched with the file's extension: müller.png.",
+        "1 id of t.csv matched without regard to upper and lower case: 010_RV.png for 010.",
         "2 ids of t.csv matched without leading zeros, as spreadsheets save numbers: 1 for 001, "
         "0 for 0000.",
         "1 row of t.csv without a file: x.",
     )
     _, notes = match_rows(eyes_of("001", "010", "10"), FILES)
     assert notes[1:] == ("3 files without a row in t.csv: 0000, müller, a.b.",)
+
+
+@pytest.mark.parametrize("last", ["", ".png"])
+def test_the_exact_name_comes_before_upper_and_lower_case(last):
+    files = {id_: (f"{id_}.png",) for id_ in ("eye", "EYE", "b")}
+    rows, _ = match_rows(eyes_of(f"EYE{last}", f"eye{last}", f"B{last}"), files)
+    assert {id_: row.um_per_px for id_, row in rows.items()} == {"EYE": 0, "eye": 1, "b": 2}
+    with pytest.raises(UserError, match=rf"the id Eye{last} may be EYE or eye, if upper and"):
+        match_rows(eyes_of("b", f"Eye{last}"), files)
 
 
 @pytest.mark.parametrize(

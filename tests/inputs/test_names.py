@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from files import write_dicom
 from PIL import Image
 
 from s2a_jax.cli import run as main
@@ -17,6 +18,7 @@ from s2a_jax.data.folder import list_user_folder
 from s2a_jax.data.octa500 import list_octa500
 from s2a_jax.data.prepared.load import find_prepared, prepared_cases
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.eye_table import EyeRow, match_rows, read_eyes
 from s2a_jax.inputs.image_files import list_images, list_mask_pairs
 from s2a_jax.inputs.names import counted, first_few, id_key, images_in
 
@@ -67,6 +69,52 @@ def test_masks_and_predicted_pictures_find_their_image(tmp_path):
     assert (image.id, image.image) == (NFC, faz / f"{NFD}.png")
     (slabs,) = list_images([Path(f"{rv},{faz}")])
     assert slabs.images == (rv / f"{NFC}.png", faz / f"{NFD}.png")
+
+
+UID = "1.2.840.113619.2.1"
+
+
+def test_an_id_ends_at_the_extension_of_an_image(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in (UID, UID[:-1] + "2"):
+        write_dicom(folder / name, PIXELS)
+    fill(folder, "eye.OME.tif", "b.TIFF", "a.b.png")
+    write_dicom(folder / "c.DCM", PIXELS)
+    (folder / "._c.dcm").touch()
+    ids = [UID, UID[:-1] + "2", "a.b", "b", "c", "eye"]
+    assert [files.id for files in list_images([folder])] == ids
+    assert [files.id for files in list_images(sorted(folder.glob("[!.]*")))] == ids
+    assert list(images_in(folder)) == ids[2:]
+    for name, id_ in ((UID, UID), ("eye.OME.tif", "eye")):
+        (mask,) = list_mask_pairs(folder / name, None)
+        assert mask.id == id_
+    eyes = tmp_path / "eyes.csv"
+    eyes.write_text(f"id,um_per_px\n{UID},10\neye,11\neye.b,12\n")
+    rows, _ = match_rows(read_eyes(eyes), {id_: () for id_ in ids})
+    assert rows == {UID: EyeRow(um_per_px=10), "eye": EyeRow(um_per_px=11)}
+
+
+def test_dicom_files_of_one_study_are_predicted_apart(tmp_path):
+    for last in "12":
+        write_dicom(tmp_path / f"1.2.{last}", PIXELS)
+    (tmp_path / "out").mkdir()
+    given = ["--weights", "sim_to_real", "--out", str(tmp_path / "out")]
+    assert main(["predict", *given, *(str(tmp_path / f"1.2.{last}") for last in "12")]) == 0
+    assert {path.name for path in (tmp_path / "out").glob("*_rv.png")} == {
+        "1.2.1_rv.png",
+        "1.2.2_rv.png",
+    }
+
+
+@pytest.mark.parametrize("listed", [images_in, lambda folder: list_images([folder])])
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch, listed):
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)  # root may read every folder
+    with pytest.raises(UserError, match=rf"{tmp_path} cannot be opened; change its access rights"):
+        listed(tmp_path)
 
 
 @pytest.mark.parametrize("form", [NFC, NFD])
@@ -163,9 +211,13 @@ def test_a_terminal_without_a_letter_ends_nothing(tmp_path, encoding):
     assert "日本" in (tmp_path / "out.csv").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("digits", ["²", "①", "٣", "１０３０１", "9" * 200])
-def test_digits_that_are_no_numbers_crash_nothing(tmp_path, digits):
-    assert sorted(["b", digits, "10"], key=id_key)[-1] in ("b", digits)
+@pytest.mark.parametrize(
+    ("digits", "place"), [("²", 2), ("①", 2), ("٣", 0), ("１０３０１", 1), ("9" * 200, 2)]
+)
+def test_digits_that_are_no_numbers_crash_nothing(tmp_path, digits, place):
+    in_order = ["10", "b"]
+    in_order.insert(place, digits)
+    assert sorted(["b", digits, "10"], key=id_key) == in_order
     for kind in ("Projection Maps/OCTA(ILM_OPL)", "Label/GT_LargeVessel"):
         fill(tmp_path / "OCTA_3mm" / kind, "10301.png", f"{digits}.png", pixels=MASK)
     with pytest.raises(UserError, match=f"does not have: {digits};"):
