@@ -43,8 +43,7 @@ def get_config() -> ConfigDict:
             # The split folder of the training cases, where there are several, as train_manual and
             # train_sam.
             "train_split": "train",
-            # True: a run goes on, or is evaluated, although the cases of its data set have changed
-            # since it started; otherwise it is refused.
+            # Resume or evaluate even if the data set has changed since the run started.
             "accept_changes": False,
             "size": 0,  # side in pixels, a multiple of 16; 0: the subset's own
             # Shares of the training cases from other sources; the rest comes from `name`.

@@ -131,7 +131,8 @@ def test_a_changed_data_set_is_refused_unless_it_is_accepted(forked, trained, sh
     Image.fromarray(255 - np.asarray(Image.open(image))).save(image)
     eyes = f"--config.data.synthetic.root={tmp_path / 'eyes'}"
     evaluate = ["main.py", "--mode=evaluate", "--workdir", tmp_path / "run", eyes]
-    for command in (evaluate, [*TRAIN, *evaluate[2:]]):
+    train = [*TRAIN, *evaluate[2:]]
+    for command in (evaluate, train):
         done = forked(*command)
         words = "1 case has other pixels or masks (val/val0001)"
         assert_refused(done.returncode, done.stdout + done.stderr, words)
@@ -139,6 +140,9 @@ def test_a_changed_data_set_is_refused_unless_it_is_accepted(forked, trained, sh
     done = forked(*evaluate, "--config.data.accept_changes=True")
     assert done.returncode == 0 and "(val/val0001); config.data.accept_changes=True" in done.stdout
     assert (tmp_path / "run/results/val.csv").read_text() != results
+    assert forked(*train).returncode == 2  # an evaluation records nothing
+    done = forked(*train, "--config.data.accept_changes=True")
+    assert done.returncode == 0 and "(val/val0001); config.data.accept_changes=True" in done.stdout
     assert forked(*evaluate).returncode == 0
 
 

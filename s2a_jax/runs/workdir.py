@@ -103,7 +103,7 @@ class Workdir:
                 report shows how `config` differs from it.
 
         Returns:
-            Whether the run here goes on.
+            True if a run to resume exists.
 
         Raises:
             UserError: `check` refuses the configuration; the run's checkpoints are gone while its
@@ -120,7 +120,7 @@ class Workdir:
             return True
         for path, content in ((self.defaults, defaults), (self.config, config)):
             values = to_json(content)
-            values["data"]["accept_changes"] = False  # holds for the command that says it
+            values["data"]["accept_changes"] = False  # never stored: applies to one command
             with written_whole(path) as partial:
                 partial.write_text(json.dumps(values, indent=2) + "\n")
         return False

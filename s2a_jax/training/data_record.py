@@ -25,25 +25,25 @@ def write_record(workdir: Workdir, cases: Mapping[str, str]) -> None:
 
 
 def check_record(workdir: Workdir, cases: Mapping[str, str], accept: bool) -> str | None:
-    """Compares the cases with those that the run here started with.
+    """Compares the cases with those of the run's data.json; writes nothing.
 
     Args:
         workdir: the folder of a run that is resumed or evaluated.
         cases: name of a case -> its fingerprint.
-        accept: `config.data.accept_changes`: record a change instead of raising.
+        accept: `config.data.accept_changes`: return a change instead of raising.
 
     Returns:
         A sentence about an accepted change, for the log; None without a change.
 
     Raises:
-        UserError: the cases have changed, data.json cannot be read, or it cannot be written.
+        UserError: the cases have changed, or data.json cannot be read.
     """
     try:
         change = _change(read_object(workdir.data), cases)
         if change is not None:
             change = f"The data set has changed since the run in {workdir.path} began: {change}"
     except ValueError as error:
-        change = f"{workdir.data}, which tells whether the data set has changed, {error}"
+        change = f"{workdir.data}, the record of the data set, {error}"
     if change is None:
         return None
     if not accept:
@@ -51,7 +51,6 @@ def check_record(workdir: Workdir, cases: Mapping[str, str], accept: bool) -> st
             f"{change}. Put back the data, give another --workdir, or accept the data as they are "
             "with --config.data.accept_changes=True."
         )
-    write_record(workdir, cases)
     return f"{change}; config.data.accept_changes=True accepts that."
 
 

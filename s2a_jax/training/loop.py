@@ -13,6 +13,7 @@ A checkpoint of step k is all that a run needs to resume: batch k depends on the
 """
 
 import contextlib
+import shlex
 import signal
 from collections.abc import Mapping
 from typing import Any
@@ -78,8 +79,7 @@ def _train(
     cases = fingerprints(setup.dataset)
     if workdir.claim(config, defaults_of(config)):
         _check_data(config, workdir, cases, console)
-    else:
-        write_record(workdir, cases)
+    write_record(workdir, cases)  # an accepted change becomes the data of this run
     for note in setup.dataset.notes:
         console.print(note)
     with contextlib.closing(Checkpoints(workdir.checkpoints)) as checkpoints:
@@ -125,7 +125,8 @@ def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
     if not workdir.has_checkpoint():
         remedy = "train it first"
         if workdir.weights.is_file():
-            remedy = f"python -m s2a_jax evaluate --weights {workdir.weights} --data DIR does"
+            weights = shlex.quote(str(workdir.weights))
+            remedy = f"python -m s2a_jax evaluate --weights {weights} --data DIR does"
         raise UserError(f"{workdir.path} has no checkpoint to evaluate: {remedy}.")
     workdir.check(config)
     evaluation_settings(config.eval)

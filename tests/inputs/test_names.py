@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from files import write_dicom
 from PIL import Image
 
 from s2a_jax.cli import run as main
@@ -21,6 +20,7 @@ from s2a_jax.errors import UserError
 from s2a_jax.inputs.eye_table import EyeRow, match_rows, read_eyes
 from s2a_jax.inputs.image_files import list_images, list_mask_pairs
 from s2a_jax.inputs.names import counted, first_few, id_key, images_in
+from tests.inputs.files import write_dicom
 
 NFC = unicodedata.normalize("NFC", "mü")
 NFD = unicodedata.normalize("NFD", "mü")
