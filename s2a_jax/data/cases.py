@@ -200,8 +200,8 @@ def check_combined(files: Sequence[CaseFiles], cases: Sequence[Case]) -> None:
     if pairs and not any(faz.any() for _, faz in pairs):
         raise UserError(
             f"None of the {len(pairs)} combined masks, such as {pairs[0][0]}, holds the FAZ value "
-            f"{FAZ_VALUE}. If they show vessels only, store them as masks/<stem>_rv.png in "
-            "{train,val,test}/{images,masks} folders."
+            f"{FAZ_VALUE}. If they show vessels only, rename their folder to label, or store them "
+            "as masks/<stem>_rv.png."
         )
 
 

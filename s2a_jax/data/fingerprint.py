@@ -1,4 +1,4 @@
-"""Fingerprints of the cases of a run: whether a data set is still the one that it was."""
+"""Fingerprints of cases: whether a data set is still the one that it was."""
 
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -29,11 +29,23 @@ def fingerprints(data: RunData) -> dict[str, str]:
     return digests
 
 
+def fingerprint(image: np.ndarray, rv: np.ndarray | None, faz: np.ndarray | None) -> str:
+    """A hash of one case's pixels and masks.
+
+    Args:
+        image: float32 in [0, 1], or uint8, [H, W] or [H, W, C]; both types give the same hash.
+        rv: bool or {0, 1}, [H, W]; None without a mask.
+        faz: the same for the FAZ.
+    """
+    digest = blake2b(np.ascontiguousarray(unit_pixels(image)), digest_size=16)
+    digest.update(repr(image.shape).encode())
+    for mask in (rv, faz):
+        digest.update(b"no mask" if mask is None else np.packbits(mask))
+    return digest.hexdigest()
+
+
 def _digests(cases: CaseSet) -> Iterator[str]:
+    masks = ((cases.rv, cases.has_rv), (cases.faz, cases.has_faz))
     for index, image in enumerate(cases.images):
-        # As float32: whether a set is stored as uint8 depends on its other cases.
-        digest = blake2b(np.ascontiguousarray(unit_pixels(image)), digest_size=16)
-        digest.update(repr(image.shape).encode())
-        for mask, exists in ((cases.rv, cases.has_rv), (cases.faz, cases.has_faz)):
-            digest.update(np.packbits(mask[index]) if exists[index] else b"no mask")
-        yield digest.hexdigest()
+        rv, faz = (mask[index] if exists[index] else None for mask, exists in masks)
+        yield fingerprint(image, rv, faz)

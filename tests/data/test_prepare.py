@@ -10,6 +10,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from refusals import assert_refused
 
@@ -20,6 +21,7 @@ from s2a_jax.data.prepared.builders import builder_class
 from s2a_jax.data.sets import DATA_SETS
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
+from tests.inputs.files import write_bits
 
 
 def picture(seed, sixteen_bit=False):
@@ -78,6 +80,8 @@ def assert_same(first, second):
     for split in ("train", "val", "test"):
         one, other = getattr(first, split), getattr(second, split)
         for field in fields(one):
+            if field.name == "notes":  # only the report keeps them
+                continue
             np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name))
 
 
@@ -101,6 +105,35 @@ def test_a_prepared_data_set_reads_like_its_raw_folder(tmp_path, name, subset, c
     assert sorted(without) == sorted(
         case for case, has in zip(direct.train.ids, direct.train.has_faz, strict=True) if not has
     )
+
+
+@pytest.mark.parametrize("kind", ["12 bits", "pixels twice as high as wide", "float"])
+@pytest.mark.parametrize("slab", [None, "whole,deep"])
+def test_images_that_16_bits_cannot_hold(tmp_path, kind, slab):
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        for folder in slab.split(",") if slab else ("",):
+            path = tmp_path / "raw/images" / folder / f"eye{i}.tif"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if kind == "12 bits":
+                write_bits(path, rng.integers(0, 4096, (32, 32), np.uint16), 12)
+            elif kind == "float":
+                tifffile.imwrite(path, rng.uniform(size=(32, 32)).astype(np.float32))
+            else:
+                write = {"resolution": (1000, 500), "resolutionunit": "CENTIMETER"}
+                tifffile.imwrite(path, rng.integers(0, 256, (16, 32), np.uint8), **write)
+        rows = 16 if kind.startswith("pixels") else 32
+        put(tmp_path / "raw/masks", f"eye{i}_rv", mask(i).astype(np.uint8)[:rows])
+    more = ["--slab", slab] if slab else []
+    assert prepare("folder", "--from", tmp_path / "raw", "--to", tmp_path / "to", *more) == 0
+    chosen = {"slab": slab} if slab else {}
+    direct = load_run_data(section(name="folder", root=tmp_path / "raw", **chosen))
+    assert direct.train.images.dtype == np.float32
+    if kind == "12 bits":
+        levels = direct.train.images * 4095
+        np.testing.assert_allclose(levels, np.rint(levels), atol=1e-3)
+        assert (np.rint(levels) % 2).any()  # all 12 bits
+    assert_same(direct, load_run_data(section(name="prepared", root=tmp_path / "to")))
 
 
 def test_every_subset_and_slab_is_a_configuration():
@@ -142,7 +175,8 @@ def test_a_finished_data_set_is_not_written_again(tmp_path, capsys):
     assert "was not written again" in capsys.readouterr().out
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*array_record*")}
     report = (tmp_path / "to/folder/default/1.0.0/report.md").read_bytes()
-    put_mask(tmp_path / "raw/faz", "eye0", 99)
+    # A mask that was turned covers as many pixels as before.
+    put(tmp_path / "raw/faz", "eye0", np.rot90(mask(0)).astype(np.uint8))
     assert_refused(prepare(*arguments), capsys.readouterr().err, "prepared from other cases")
     assert report == (tmp_path / "to/folder/default/1.0.0/report.md").read_bytes()
 

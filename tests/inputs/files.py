@@ -1,5 +1,7 @@
 """Small files that several tests of inputs write."""
 
+import struct
+
 import numpy as np
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -53,4 +55,24 @@ def dicom(pixels, photometric="MONOCHROME2", bits=None, syntax=ExplicitVRLittleE
 
 def write_dicom(path, *arguments, **elements):
     dicom(*arguments, **elements).save_as(path, enforce_file_format=True)
+    return path
+
+
+def write_bits(path, values, bits):
+    """A baseline TIFF of one strip with `bits` bits a pixel; BlackIsZero."""
+    height, width = values.shape
+    rows = [
+        np.packbits(
+            ((row[:, None].astype(np.uint32) >> np.arange(bits)[::-1]) & 1).astype(np.uint8).ravel()
+        ).tobytes()
+        for row in values
+    ]
+    data = b"".join(rows)
+    tags = [
+        (256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 8), (277, 1),
+        (278, height), (279, len(data)),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(data))
+    path.write_bytes(head + data + struct.pack("<H", len(tags)) + entries + bytes(4))
     return path

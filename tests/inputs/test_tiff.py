@@ -1,7 +1,5 @@
 """TIFF as the standard says: polarity, byte order, planes, depths, pages and resolution."""
 
-import struct
-
 import numpy as np
 import pytest
 import tifffile
@@ -10,7 +8,7 @@ from PIL import Image
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.images import read_image, read_picture
 from s2a_jax.inputs.masks import binary_mask
-from tests.inputs.files import RAMP, disc
+from tests.inputs.files import RAMP, disc, write_bits
 
 UNIT = RAMP / np.float32(255)
 DISC = disc()
@@ -98,26 +96,6 @@ def test_compressions_that_other_programs_write(tmp_path, compression):
     )  # fmt: skip
     tolerance = 0.15 if compression == "jpeg" else 0
     np.testing.assert_allclose(read_image(tmp_path / "a.tif"), UNIT, atol=tolerance)
-
-
-def write_bits(path, values, bits):
-    """A baseline TIFF of one strip with `bits` bits a pixel; BlackIsZero."""
-    height, width = values.shape
-    rows = [
-        np.packbits(
-            ((row[:, None].astype(np.uint32) >> np.arange(bits)[::-1]) & 1).astype(np.uint8).ravel()
-        ).tobytes()
-        for row in values
-    ]
-    data = b"".join(rows)
-    tags = [
-        (256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 8), (277, 1),
-        (278, height), (279, len(data)),
-    ]  # fmt: skip
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
-    head = struct.pack("<2sHI", b"II", 42, 8 + len(data))
-    path.write_bytes(head + data + struct.pack("<H", len(tags)) + entries + bytes(4))
-    return path
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 6, 7, 12, 14])

@@ -18,7 +18,6 @@ from s2a_jax.data.cases import Case, read_case
 from s2a_jax.data.entry import DataSet
 from s2a_jax.data.pairing import CaseFiles, Listing
 from s2a_jax.data.splits import SPLITS, TRAINING, Wanted
-from s2a_jax.errors import UserError
 from s2a_jax.inputs.notes import Note
 from s2a_jax.inputs.slabs import slab_names
 
@@ -55,8 +54,10 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     Images are uint16 [H, W], or [H, W, C] with C > 1 slabs: the levels of a 16-bit file, or those
     of an 8-bit file times 257, the same fraction of the range. (Reading an Image feature of 16 bits
-    would need OpenCV.) The metadata has the names of the slabs, if any, as `slabs`. Masks are uint8
-    [H, W, 1], 0 or 255, and all 0 where `has_rv` or `has_faz` is false.
+    would need OpenCV.) Others, of 12 bits or resampled, are twice as wide as their masks: the upper
+    and then the lower halves of the bits of float32. The metadata has the names of the slabs, if
+    any, as `slabs`. Masks are uint8 [H, W, 1], 0 or 255, and all 0 where `has_rv` or `has_faz` is
+    false.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -108,7 +109,7 @@ class CasesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """Reads a case and serializes it.
 
         Raises:
-            UserError: as `read_case`, or the image has values that 16 bits cannot hold.
+            UserError: as `read_case`.
         """
         case = read_case(files)
         return Encoded(self.info.features.serialize_example(_example(files, case)), case.notes)
@@ -176,7 +177,7 @@ def _example(file: CaseFiles, case: Case) -> dict[str, Any]:
     masks = {"rv": case.rv, "faz": case.faz}
     return {
         "id": file.id,
-        "image": to_levels(case.image, file.image),
+        "image": to_levels(case.image),
         **{
             name: Image.fromarray(
                 np.where(empty if mask is None else mask, 255, 0).astype(np.uint8)
@@ -187,20 +188,32 @@ def _example(file: CaseFiles, case: Case) -> dict[str, Any]:
     }
 
 
-def to_levels(image: np.ndarray, path: Path) -> np.ndarray:
-    """Float32 in [0, 1] -> the 16-bit levels from which `from_levels` makes the same image.
+def to_levels(image: np.ndarray) -> np.ndarray:
+    """The numbers from which `from_levels` makes the same image.
 
-    Raises:
-        UserError: 16 bits cannot hold the image; the message names `path`.
+    Args:
+        image: float32 in [0, 1], [H, W] or [H, W, C].
+
+    Returns:
+        uint16, of the image's shape if it holds levels of 8 or 16 bits, else twice as wide.
     """
     levels = np.rint(image * 65535).astype(np.uint16)
-    if not np.array_equal(from_levels(levels), image):
-        raise UserError(f"{path} holds values that 16 bits cannot hold; save it as a 16-bit image.")
-    return levels
+    if np.array_equal(from_levels(levels, image.shape[1]), image):
+        return levels
+    bits = np.ascontiguousarray(image).view(np.uint32)
+    return np.concatenate([bits >> 16, bits & 0xFFFF], axis=1).astype(np.uint16)
 
 
-def from_levels(levels: np.ndarray) -> np.ndarray:
-    """16-bit levels -> exactly the float32 in [0, 1] that was read from the raw file."""
+def from_levels(levels: np.ndarray, width: int) -> np.ndarray:
+    """Exactly the float32 in [0, 1] that was read from the raw file.
+
+    Args:
+        levels: uint16 of `to_levels`.
+        width: width of the image in pixels.
+    """
+    if levels.shape[1] != width:
+        upper, lower = np.split(levels.astype(np.uint32), 2, axis=1)
+        return (upper << 16 | lower).view(np.float32)
     # Levels that are 257 apart come from an 8-bit file, which was divided by 255.
     if (levels % 257 == 0).all():
         return (levels // 257).astype(np.float32) / np.float32(255)

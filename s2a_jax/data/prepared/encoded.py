@@ -45,7 +45,7 @@ class EncodedCases:
 
         Raises:
             CannotKeepError: the folder cannot be written.
-            UserError: as `read_case`, or the image has values that 16 bits cannot hold.
+            UserError: as `read_case`.
         """
         encoded = self.encode(files)
         case = case_of(self._features.deserialize_example_np(encoded.example))

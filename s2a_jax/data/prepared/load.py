@@ -119,7 +119,7 @@ def prepared_cases(folder: Path, split: str) -> list[tuple[str, Case]]:
 
 def case_of(example: dict[str, np.ndarray]) -> Case:
     """The case in one example of a prepared data set."""
-    image = from_levels(example["image"])
+    image = from_levels(example["image"], example["rv"].shape[1])
     rv, faz = (
         example[name][..., 0] > 0 if example[f"has_{name}"] else None for name in ("rv", "faz")
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from s2a_jax.data.cases import Case
 from s2a_jax.data.doubts import case_facts
+from s2a_jax.data.fingerprint import fingerprint
 from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.data.splits import SPLITS
 from s2a_jax.inputs.images import resize_image
@@ -32,6 +33,7 @@ class Summary:
         size: height and width in pixels.
         masks: facts about the masks.
         digest: hash of the image's pixels.
+        fingerprint: hash of the pixels of image and masks.
         thumbnail: [32 * 32] float32, the first slab without its mean, of unit length.
         notes: what reading its files had to change or choose.
     """
@@ -41,6 +43,7 @@ class Summary:
     size: tuple[int, int]
     masks: MaskFacts
     digest: str
+    fingerprint: str
     thumbnail: np.ndarray
     notes: tuple[Note, ...]
 
@@ -55,6 +58,7 @@ def summarise(file: CaseFiles, case: Case) -> Summary:
         size=case.native_size,
         masks=case_facts(case),
         digest=blake2b(np.ascontiguousarray(case.image), digest_size=16).hexdigest(),
+        fingerprint=fingerprint(case.image, case.rv, case.faz),
         thumbnail=small / max(float(np.linalg.norm(small)), 1e-6),
         notes=case.notes,
     )
@@ -70,10 +74,7 @@ def make_report(cases: Sequence[Summary], unreadable: dict[str, str]) -> dict:
         cases: every readable case.
         unreadable: file -> error.
     """
-    facts = sorted(
-        (case.split, case.id, case.digest, case.masks.rv_share, case.masks.faz_share)
-        for case in cases
-    )
+    facts = sorted((case.split, case.id, case.fingerprint) for case in cases)
     report: dict = {
         "digest": blake2b(repr(facts).encode(), digest_size=16).hexdigest(),
         "splits": {},
