@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from s2a_jax.data.layouts import first_folder
-from s2a_jax.data.pairing import SlabFolder, SplitFiles, with_slabs
-from s2a_jax.inputs.names import child_folder, images_in
+from s2a_jax.data.layouts import first_folder, slab_folder
+from s2a_jax.data.pairing import SplitFiles, with_slabs
+from s2a_jax.inputs.names import images_in
 
 FLAT_LAYOUT = (
     "images/ (or image/, img/) with masks/<stem>.png (0, 100 FAZ, 255 vessel), masks/<stem>_rv.png "
@@ -34,17 +34,12 @@ def flat_files(folder: Path, slabs: Sequence[str]) -> SplitFiles:
     Raises:
         UserError: one image or mask has two files.
     """
-    home, masks = first_folder(folder, _IMAGES), first_folder(folder, _BOTH)
+    masks, images = first_folder(folder, _BOTH), "|".join(_IMAGES)
     files = SplitFiles(
         {},
         rv=images_in(masks, "_rv") or images_in(first_folder(folder, _RV)),
         faz=images_in(masks, "_faz") or images_in(first_folder(folder, _FAZ)),
         combined=images_in(masks),
     )
-    return with_slabs([_slab(home, folder / _IMAGES[0], name) for name in slabs], files)
-
-
-def _slab(images: Path | None, expected: Path, name: str) -> SlabFolder:
-    """The images of one slab; `expected` replaces a missing folder of images."""
-    path = child_folder(images, name) if images and name else images
-    return SlabFolder(path or (images or expected) / name, images_in(path))
+    places = (f"{images}/{name}" if name else images for name in slabs)
+    return with_slabs([slab_folder(folder, place) for place in places], files)

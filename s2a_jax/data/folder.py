@@ -1,5 +1,6 @@
 """A user's own folder of images and masks, with split folders or without."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2b
@@ -11,13 +12,14 @@ from s2a_jax.data.layouts import (
     SPLIT_LAYOUTS,
     SplitLayout,
     existing_folder,
-    has_layout,
+    fits,
+    layout_for,
     levels,
     list_slabs,
 )
 from s2a_jax.data.octa500_ids import official_pitch, subset_of_name
 from s2a_jax.data.pairing import Listing, pair_splits
-from s2a_jax.data.splits import SPLITS, TRAINING, Wanted, find_split, split_folders
+from s2a_jax.data.splits import SPLITS, TRAINING, Wanted, split_folders
 from s2a_jax.data.synthetic import set_pitch
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.slabs import SlabError, slab_names
@@ -34,7 +36,7 @@ def list_user_folder(
     Without splits, a hash of a case's name decides its split, about 70 % train, 10 % val and 20 %
     test: it stays the same when other images are added or removed. Images of one eye with different
     names may fall into different splits; make split folders to keep them together. A folder that
-    is itself named like a split is that split in an evaluation.
+    is itself one of several split folders is that split in an evaluation, and nothing to train on.
 
     Args:
         root: the folder, or one that lies one or two levels above it.
@@ -48,7 +50,7 @@ def list_user_folder(
     """
     slabs = slab_names(slab) or ("",)
     root = existing_folder(root, _HELP)
-    folder, layouts = _find(root, slabs)
+    folder, layouts = _find(root, slabs, wanted)
     if layouts:
         return list_slabs([(folder, one) for one in layouts], wanted)
     files = flat_files(folder, slabs)
@@ -63,7 +65,12 @@ def list_user_folder(
             f"config.data.train_split={wanted.train_split}: {folder} has no split folders; leave "
             "it out."
         )
-    own = wanted.split and find_split(folder.name, (*SPLITS, wanted.split))
+    own = _own_split(folder)
+    if own and wanted.split is None:
+        raise UserError(
+            f"{folder} is the split folder {own} of {folder.parent}; train on all of its split "
+            f"folders with --config.data.root={shlex.quote(str(folder.parent))}."
+        )
     if own:
         groups = {own: files}
         note = f"{folder} is a split folder: all of its cases are taken."
@@ -78,7 +85,23 @@ def list_user_folder(
     return replace(listing, notes=(note, *listing.notes))
 
 
-def _find(root: Path, slabs: Sequence[str]) -> tuple[Path, list[SplitLayout]]:
+def _own_split(folder: Path) -> str | None:
+    """The split that a folder without split folders is; None if it is a data set of its own.
+
+    Its name alone says too little: another split folder of the same layout must lie beside it.
+    """
+    folders = split_folders(folder.parent)
+    own = next((split for split, home in folders.items() if home == folder), None)
+    layouts = [layout for layout in SPLIT_LAYOUTS if fits(folder, layout)]
+    for split, home in folders.items():
+        # test_a beside test_b are two data sets.
+        is_pair = split != own and (split in SPLITS or own in SPLITS)
+        if is_pair and any(fits(home, layout) for layout in layouts):
+            return own
+    return None
+
+
+def _find(root: Path, slabs: Sequence[str], wanted: Wanted) -> tuple[Path, list[SplitLayout]]:
     """The highest folder that holds images and masks, and the split layout of each slab.
 
     Returns:
@@ -88,7 +111,7 @@ def _find(root: Path, slabs: Sequence[str]) -> tuple[Path, list[SplitLayout]]:
         UserError: several folders of one level hold images and masks, or one holds them twice.
     """
     for level in levels(root):
-        found = [(one, _split_layouts(one, slabs)) for one in level]
+        found = [(one, _split_layouts(one, slabs, wanted)) for one in level]
         found = [(one, layouts) for one, layouts in found if layouts or is_flat(one)]
         if len(found) > 1:
             raise _several(root, [folder for folder, _ in found])
@@ -115,16 +138,15 @@ def _several(root: Path, folders: Sequence[Path]) -> UserError:
     return UserError(f"{root} holds several data sets: {listed}; {remedy}.")
 
 
-def _split_layouts(folder: Path, slabs: Sequence[str]) -> list[SplitLayout]:
+def _split_layouts(folder: Path, slabs: Sequence[str], wanted: Wanted) -> list[SplitLayout]:
     """The layout of each slab in split folders; [] if no layout fits any of them."""
-    for layout in SPLIT_LAYOUTS if split_folders(folder) else ():
-        layouts = [
-            replace(layout, image=f"{layout.image}/{name}" if name else layout.image)
-            for name in slabs
-        ]
-        if any(has_layout(folder, one) for one in layouts):
-            return layouts
-    return []
+    layouts = {
+        replace(layout, image=f"{layout.image}/{name}" if name else layout.image): layout
+        for layout in SPLIT_LAYOUTS
+        for name in slabs
+    }
+    found = layout_for(folder, list(layouts), wanted)
+    return [with_slab for with_slab, layout in layouts.items() if layout is layouts.get(found)]
 
 
 def _split_of(stem: str) -> str:

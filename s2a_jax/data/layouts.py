@@ -1,13 +1,22 @@
 """Layouts in which every split has a folder of its own, and how to list their cases."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s2a_jax.data.pairing import Listing, SlabFolder, SplitFiles, pair_splits, with_slabs
-from s2a_jax.data.splits import SPLITS, Wanted, find_split, split_folders
+from s2a_jax.data.splits import (
+    ALL,
+    SPLITS,
+    Wanted,
+    candidates_for,
+    namesakes,
+    only_one,
+    split_folders,
+)
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.names import child_folder, folders_in, images_in
+from s2a_jax.inputs.names import child_folder, contents_of, folders_in, images_in
 
 _DEPTH = 2  # how far below the given folder a data set may lie
 
@@ -82,13 +91,7 @@ def existing_folder(root: str | Path, remedy: str) -> Path:
     root = Path(root).expanduser().absolute()
     if not root.is_dir():
         raise UserError(f"The data folder {root} does not exist or is not a folder. {remedy}")
-    try:
-        is_empty = not any(root.iterdir())
-    except PermissionError:
-        raise UserError(
-            f"The data folder {root} cannot be opened; change its access rights."
-        ) from None
-    if is_empty:
+    if not contents_of(root):
         raise UserError(f"The data folder {root} is empty. {remedy}")
     return root
 
@@ -103,7 +106,19 @@ def levels(root: Path) -> Iterator[list[Path]]:
 
 def has_layout(folder: Path, layout: SplitLayout) -> bool:
     """Whether any split folder has the images and one kind of masks of `layout`."""
-    return any(_fits(split, layout) for split in split_folders(folder).values())
+    return any(fits(split, layout) for split in split_folders(folder).values())
+
+
+def layout_for(folder: Path, layouts: Sequence[SplitLayout], wanted: Wanted) -> SplitLayout | None:
+    """The first layout that fits the wanted split's folder, or else train's, or any of them."""
+    folders = split_folders(folder)
+    name = wanted.split or wanted.train_split
+    homes = [candidates_for(name, folders), candidates_for(SPLITS[0], folders), folders]
+    for splits in homes[2:] if name == ALL else homes:
+        for layout in layouts:
+            if any(fits(folders[split], layout) for split in splits):
+                return layout
+    return None
 
 
 def image_names(folder: Path, layout: SplitLayout) -> set[str]:
@@ -120,17 +135,22 @@ def list_slabs(places: Sequence[tuple[Path, SplitLayout]], wanted: Wanted) -> Li
         wanted: the cases to list.
 
     Raises:
-        UserError: as `pair_splits`; two files for one image or mask; or, for training, it is not
-            clear which folder holds the training cases.
+        UserError: as `pair_splits`; two files for one image or mask; or it is not clear which
+            folder holds the wanted cases.
     """
     folder, layout = places[0]
     homes = [_homes(*place) for place in places]
     known = list(dict.fromkeys(split for one in homes for split in one))
     known.sort(key=lambda split: SPLITS.index(split) if split in SPLITS else len(SPLITS))
+    if wanted.split not in (None, ALL):
+        chosen = only_one(candidates_for(wanted.split, homes[0]), homes[0])
+        wanted = replace(wanted, split=chosen or wanted.split).among(known)
     names = {split: split for split in wanted.reads(known)}
     unused = []
     if wanted.split is None:
-        names["train"] = _train_folder(folder, known, wanted.train_split)
+        for split in SPLITS[1:]:
+            only_one(namesakes(split, homes[0]), homes[0])
+        names["train"] = _train_folder(folder, homes[0], known, wanted.train_split)
         unused = [split for split in known if split not in names.values()]
     groups = {}
     for split, name in names.items():
@@ -141,7 +161,7 @@ def list_slabs(places: Sequence[tuple[Path, SplitLayout]], wanted: Wanted) -> Li
             threshold=layout.threshold,
         )
         slabs = [
-            _slab(own.get(name), place / name, at.image)
+            slab_folder(own.get(name, place / name), at.image)
             for own, (place, at) in zip(homes, places, strict=True)
         ]
         groups[split] = with_slabs(slabs, masks)
@@ -152,9 +172,13 @@ def list_slabs(places: Sequence[tuple[Path, SplitLayout]], wanted: Wanted) -> Li
     return replace(listing, notes=(note, *listing.notes))
 
 
-def _train_folder(folder: Path, known: Sequence[str], train_split: str) -> str:
+def _train_folder(
+    folder: Path, homes: Mapping[str, Path], known: Sequence[str], train_split: str
+) -> str:
     """The split that holds the training cases; "train" if there is none to choose from."""
-    found = find_split(train_split, known)
+    # The default is no choice between `train` and `training`.
+    candidates_of = namesakes if train_split == SPLITS[0] else candidates_for
+    found = only_one(candidates_of(train_split, homes), homes)
     candidates = [split for split in known if split not in SPLITS[1:]]
     if found in candidates or (found is None and train_split == SPLITS[0] and not candidates):
         return found or train_split
@@ -165,7 +189,8 @@ def _train_folder(folder: Path, known: Sequence[str], train_split: str) -> str:
     if not candidates:
         raise UserError(f"{fact}; add a folder of training cases.")
     raise UserError(
-        f"{fact}; choose the training cases with --config.data.train_split={candidates[0]}."
+        f"{fact}; choose the training cases with "
+        f"--config.data.train_split={shlex.quote(candidates[0])}."
     )
 
 
@@ -174,11 +199,11 @@ def _homes(place: Path, layout: SplitLayout) -> Mapping[str, Path]:
     return {
         split: home
         for split, home in split_folders(place).items()
-        if split in SPLITS or _fits(home, layout)
+        if split in SPLITS or fits(home, layout)
     }
 
 
-def _fits(split: Path, layout: SplitLayout) -> bool:
+def fits(split: Path, layout: SplitLayout) -> bool:
     """Whether a split's folder has the images and one kind of masks of `layout`."""
     masks = [mask[0] for mask in (layout.rv, layout.faz, layout.combined) if mask is not None]
     return _inner(split, layout.image) is not None and any(
@@ -186,12 +211,18 @@ def _fits(split: Path, layout: SplitLayout) -> bool:
     )
 
 
-def _slab(home: Path | None, expected: Path, image: str) -> SlabFolder:
-    """The images of one slab in one split; `expected` replaces a missing split folder."""
-    at = home or expected
-    parts = [part.split("|")[0] for part in image.replace("{split}", at.name).split("/")]
-    path = _inner(home, image) if home is not None else None
-    return SlabFolder(path or at.joinpath(*parts), _files_at(home, (image, "")))
+def slab_folder(home: Path, image: str) -> SlabFolder:
+    """The images of one slab; a folder that does not exist has the first of its names.
+
+    Args:
+        home: the folder of a split, or one without splits.
+        image: path below it, as in `SplitLayout`.
+    """
+    path = home
+    for part in image.replace("{split}", home.name).split("/"):
+        names = part.split("|")
+        path = (first_folder(path, names) if path.is_dir() else None) or path / names[0]
+    return SlabFolder(path, images_in(path if path.is_dir() else None))
 
 
 def _files_at(home: Path | None, place: tuple[str, str] | None) -> dict[str, Path]:

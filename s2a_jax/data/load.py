@@ -226,5 +226,7 @@ def _sizes(splits: Mapping[str, CaseSet]) -> str:
     return ", ".join(
         f"{len(cases)} {split} ({int(cases.has_rv.sum())} with RV, {int(cases.has_faz.sum())} with "
         "FAZ masks)"
+        if len(cases)
+        else f"no {split} cases"
         for split, cases in splits.items()
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from s2a_jax.data.entry import DataSet, Subset
@@ -11,8 +12,8 @@ from s2a_jax.data.layouts import (
     NotRecognisedError,
     SplitLayout,
     existing_folder,
-    has_layout,
     image_names,
+    layout_for,
     levels,
     list_slabs,
 )
@@ -25,7 +26,7 @@ from s2a_jax.data.octa500_ids import (
     subset_of_name,
 )
 from s2a_jax.data.pairing import Listing, SlabFolder, SplitFiles, pair_splits, with_slabs
-from s2a_jax.data.splits import SPLITS, TRAINING, Wanted, split_folders
+from s2a_jax.data.splits import SPLITS, TRAINING, Wanted
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import child_folder, first_few, images_in
 from s2a_jax.inputs.slabs import SlabError
@@ -80,7 +81,7 @@ def list_octa500(
     """
     names = OCTA500.chosen_slabs(subset, slab)
     root = existing_folder(root, _HELP)
-    found = _choose(_search(root, names), root, subset)
+    found = _choose(_search(root, names, wanted), root, subset)
     if found.layout is not None:
         if slab is not None:
             raise SlabError(
@@ -99,16 +100,15 @@ def list_octa500(
     return pair_splits(found.folder, layout.partition(" (")[0], layout, groups, wanted)
 
 
-def _search(root: Path, slab_names: tuple[str, ...]) -> list[_Found]:
+def _search(root: Path, slab_names: tuple[str, ...], wanted: Wanted) -> list[_Found]:
     """Every recognised folder: releases by id before split folders, then by depth."""
     by_id, by_folder = [], []
-    for folder in (folder for level in levels(root) for folder in level):
+    for folder in chain.from_iterable(levels(root)):
         subset = subset_of_name(folder.name)
         if slabs := _slabs(folder, slab_names):
             subset = subset or subset_of_ids(stem for slab in slabs for stem in slab.files)
             by_id.append(_Found(folder, subset, slabs))
-        layouts = SPLIT_LAYOUTS if split_folders(folder) else ()
-        layout = next((one for one in layouts if has_layout(folder, one)), None)
+        layout = layout_for(folder, SPLIT_LAYOUTS, wanted)
         if layout is not None:
             subset = subset or subset_of_ids(image_names(folder, layout))
             by_folder.append(_Found(folder, subset, layout=layout))
@@ -117,7 +117,7 @@ def _search(root: Path, slab_names: tuple[str, ...]) -> list[_Found]:
 
 def _choose(found: Sequence[_Found], root: Path, subset: str) -> _Found:
     if not found:
-        if any(is_flat(folder) for level in levels(root) for folder in level):
+        if any(map(is_flat, chain.from_iterable(levels(root)))):
             raise NotRecognisedError(
                 f"{root} holds images and masks, but in no layout of OCTA-500; to read them as "
                 "your own images choose config.data.name=folder."

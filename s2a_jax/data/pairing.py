@@ -119,6 +119,7 @@ def pair_splits(
             training, there is no labelled train case, or only one and no val split.
     """
     known = list(known) or [split for split, files in groups.items() if files.images]
+    wanted = wanted.among(groups)
     groups = {split: groups[split] for split in wanted.reads(groups)}
     cases = {split: _cases(files, split) for split, files in groups.items()}
     notes = _unlabelled(cases, groups)

@@ -1,5 +1,6 @@
 """One split of a data set in any known layout, every case at its own size, for evaluation."""
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ def select_cases(
             cannot be read.
     """
     root = existing_folder(root, _HELP)
+    wanted = Wanted(split, skip_incomplete=skip_incomplete)
     if name is None and any(root.rglob("dataset_info.json")):
         name = PREPARED
 
@@ -75,7 +77,6 @@ def select_cases(
     if name == PREPARED:
         return _prepared(root, split, limit, subset, slab, own_slab)
     data_set = recognise(root, subset) if name is None else find_data_set(name)
-    wanted = Wanted(split, skip_incomplete=skip_incomplete)
     listing, subset = _list(root, data_set, subset, own_slab, wanted)
     files = listing.cases
     pairs = [(file.id, case) for file, case in zip(files, read_cases(files[:limit]), strict=False)]
@@ -197,7 +198,8 @@ def _check_prepared_slabs(folder: Path, wanted: tuple[str, ...], names: tuple[st
         raise SlabError(
             f"{folder} was prepared with {','.join(names) or 'one slab without a name'}, not "
             f"{','.join(wanted)}",
-            f"prepare it with --slab {','.join(wanted)}, or choose the slabs that it has",
+            f"prepare it with --slab {shlex.quote(','.join(wanted))}, or choose the slabs that it "
+            "has",
         )
 
 

@@ -207,14 +207,90 @@ def test_a_flat_folder_is_read_as_a_folder_only(tmp_path, capsys):
         load_run_data(section(name="folder", root=str(tmp_path), train_split="train_sam"))
 
 
-def test_a_split_folder_as_the_root_is_that_split(tmp_path):
-    put(tmp_path / "test", [f"eye{i}" for i in range(9)], "image", "label")
-    assert len(select_cases(tmp_path / "test", "test").ids) == 9
-    assert len(select_cases(tmp_path / "test", "all").ids) == 9
-    with pytest.raises(UserError, match="no train cases"):
-        select_cases(tmp_path / "test", "train")
-    put(tmp_path / "train", [f"eye{i}" for i in range(9)], "image", "label")
-    assert len(select_cases(tmp_path / "train", "train").ids) == 9
+@pytest.mark.parametrize("name", ["test", "val", "train", "testing", "test_old"])
+def test_a_folder_named_like_a_split_is_a_split_beside_another_one(tmp_path, name):
+    stems, root = [f"eye{i}" for i in range(60)], tmp_path / "my data" / name
+    put(root, stems, "image", "label")
+    # Alone it is an ordinary folder: no case that is evaluated was trained on.
+    dataset = load_run_data(section(name="folder", root=str(root)))
+    parts = [getattr(dataset, split).ids for split in ("train", "val", "test")]
+    assert all(parts) and sorted(sum(parts, ())) == sorted(stems)
+    for split, ids in zip(("train", "val", "test"), parts, strict=True):
+        assert select_cases(root, split).ids == ids
+    put(root.parent / "validation", stems, "images", "masks")  # another layout
+    if name == "test_old":
+        put(root.parent / "test_new", stems, "image", "label")  # two data sets, not two splits
+    assert load_run_data(section(name="folder", root=str(root))).train.ids == parts[0]
+
+    other = "test" if name == "train" else "train"
+    put(root.parent / other, stems, "img", "labels")
+    split = {"testing": "test"}.get(name, name)
+    assert len(select_cases(root, split).ids) == len(select_cases(root, "all").ids) == 60
+    with pytest.raises(UserError, match=f"no {other} cases"):
+        select_cases(root, other)
+    with pytest.raises(UserError, match=rf"split folder {split} of {root.parent}; ") as refusal:
+        load_run_data(section(name="folder", root=str(root)))
+    assert f"{refusal.value}".endswith(f"--config.data.root='{root.parent}'.")
+
+
+@pytest.mark.parametrize(
+    ("split", "names", "neither"),
+    [
+        ("val", ("val", "valid"), "validation"),
+        ("val", ("valid", "validation"), "val"),
+        ("train", ("train", "training"), "Train"),
+        ("test", ("test", "testing"), "TEST"),
+        ("test", ("TEST", "Test"), "test"),
+    ],
+)
+def test_two_folders_for_one_split(tmp_path, split, names, neither):
+    for name in {"train", "val", "test"} - {split}:
+        put(tmp_path / name, [f"{name}{i}" for i in range(12)], "image", "label")
+    for name in names:
+        put(tmp_path / name, [f"{name}{i}" for i in range(3)], "image", "label")
+    if len([*tmp_path.iterdir()]) < 4:
+        pytest.skip("this file system has no such names")
+    for name in names:
+        assert select_cases(tmp_path, name).ids == tuple(f"{name}{i}" for i in range(3))
+    both = rf"{tmp_path}/{names[0]} and {tmp_path}/{names[1]} are two folders for one split"
+    with pytest.raises(UserError, match=both):
+        select_cases(tmp_path, neither)
+    for name in ("folder", "octa500"):
+        with pytest.raises(UserError, match=both):
+            load_run_data(section(name=name, root=str(tmp_path)))
+    if split == "train":
+        data = section(name="folder", root=str(tmp_path), train_split="training")
+        assert load_run_data(data).train.ids == ("training0", "training1", "training2")
+
+
+@pytest.mark.parametrize("name", ["folder", "octa500"])
+def test_the_layout_is_that_of_the_wanted_split(tmp_path, name):
+    put(tmp_path / "train", [f"eye{i}" for i in range(12)], "images", "label_RV", "label_FAZ")
+    put(tmp_path / "test", "ab", "image", "label")
+    put(tmp_path / "test_old", "c", "img", "gt_VES", "gt_FAZ")
+    for split, ids in (("test", "ab"), ("test_old", "c")):
+        assert select_cases(tmp_path, split, name).ids == tuple(ids)
+    assert len(select_cases(tmp_path, "val", name).ids) == 1  # taken from train
+    dataset = load_run_data(section(name=name, root=str(tmp_path)))
+    assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (11, 1, 0)
+    assert "no test cases" in dataset.notes[0] and "0 with" not in dataset.notes[0]
+
+
+def test_names_of_splits_with_spaces_and_without_letters(tmp_path, capsys):
+    put(tmp_path / "train of 2021", "abc", "image", "label")
+    with pytest.raises(UserError, match=r"train_split='train of 2021'\.$"):
+        load_run_data(section(name="folder", root=str(tmp_path)))
+    with pytest.raises(UserError, match=r"config\.data\.train_split is empty; name a split folder"):
+        load_run_data(section(name="folder", root=str(tmp_path), train_split=""))
+    with pytest.raises(UserError, match="--split is empty; name"):
+        select_cases(tmp_path, " ")
+    to = tmp_path / "to be prepared"
+    arguments = ["prepare", "folder", "--from", str(tmp_path), "--to", str(to)]
+    assert_refused(
+        main([*arguments, "--train-split="]), capsys.readouterr().err, "--train-split is"
+    )
+    assert main([*arguments, "--train-split", "train of 2021"]) == 0
+    assert f"--config.data.root='{to}/folder/default/1.0.0' --config" in capsys.readouterr().out
 
 
 def test_images_beside_split_folders_are_refused(tmp_path):

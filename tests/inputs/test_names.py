@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from s2a_jax.cli import run as main
+from s2a_jax.data.cases import read_case
 from s2a_jax.data.folder import list_user_folder
 from s2a_jax.data.octa500 import list_octa500
 from s2a_jax.data.prepared.load import find_prepared, prepared_cases
@@ -105,6 +106,23 @@ def test_dicom_files_of_one_study_are_predicted_apart(tmp_path):
         "1.2.1_rv.png",
         "1.2.2_rv.png",
     }
+
+
+@pytest.mark.parametrize("kinds", [("images", "masks"), ("image", "label_RV", "label_FAZ")])
+@pytest.mark.parametrize("split", ["train/", ""])
+def test_dicom_in_data_sets(tmp_path, kinds, split):
+    faz = (MASK == 100).astype(np.uint8)
+    for kind in kinds:
+        pixels = {"masks": faz * np.uint8(100), kinds[0]: PIXELS}.get(kind, faz)
+        (tmp_path / split / kind).mkdir(parents=True)
+        for i in range(20):
+            name = f"1.2.{i}{('.dcm', '.DICOM')[i % 2]}"
+            write_dicom(tmp_path / split / kind / name, pixels)
+    listing = list_user_folder(tmp_path)
+    assert {case.id for case in listing.cases} == {f"1.2.{i}" for i in range(20)}
+    case = read_case(listing.cases[0])
+    np.testing.assert_array_equal(case.image, PIXELS / np.float32(255))
+    np.testing.assert_array_equal(case.faz, MASK == 100)
 
 
 @pytest.mark.parametrize("listed", [images_in, lambda folder: list_images([folder])])

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -114,8 +115,8 @@ def prepare(
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
     done = "existed already and was not written again" if existed else "is written"
-    print(f"\n{folder} {done}; train on it with --config.data.name=prepared "
-          f"--config.data.root={folder} --config.data.size={_size(summaries)}")  # fmt: skip
+    flags = f"--config.data.root={shlex.quote(str(folder))} --config.data.size={_size(summaries)}"
+    print(f"\n{folder} {done}; train on it with --config.data.name=prepared {flags}")
     return folder
 
 
