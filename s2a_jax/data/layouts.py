@@ -63,6 +63,12 @@ SPLIT_LAYOUTS = (
         faz=("label_FAZ", ""),
     ),
     SplitLayout(
+        "{train,val,test}/{images,rv,faz}",
+        image="images|image|img",
+        rv=("rv|vessel", ""),
+        faz=("faz", ""),
+    ),
+    SplitLayout(
         "{train,val,test}/{image,label}, vessels only",
         image="image|images|img",
         rv=("label|labels", ""),

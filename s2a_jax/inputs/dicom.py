@@ -66,9 +66,11 @@ def is_dicom(path: str | Path) -> bool:
 
 def _is_element(head: bytes) -> bool:
     """Whether a file starts with a plausible attribute, as one without a preamble does."""
+    if len(head) < 8 or head[:2] not in _GROUPS:
+        return False
     element, length = (int.from_bytes(head[i : i + n], "little") for i, n in ((2, 2), (4, 4)))
     has_type = head[4:6].isalpha() and head[4:6].isupper()
-    return len(head) > 8 and head[:2] in _GROUPS and element <= 0x0100 and (has_type or length <= 256)
+    return element <= 0x0100 and (has_type or length <= 256)
 
 
 def read_dicom(path: Path) -> Picture:

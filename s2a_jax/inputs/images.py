@@ -39,13 +39,15 @@ def read_picture(path: str | Path) -> Picture:
         UserError: the file is missing, damaged, empty or no image, or has several pages.
     """
     path = Path(path)
-    if not path.exists():
-        raise UserError(f"The image file {path} does not exist; check its path.")
-    if path.is_dir():
-        raise UserError(f"{path} is a folder where an image file is expected; name a file in it.")
     try:
+        if path.is_dir():
+            raise UserError(
+                f"{path} is a folder where an image file is expected; name a file in it."
+            )
         with path.open("rb") as file:
             head = file.read(4)
+    except FileNotFoundError:
+        raise UserError(f"The image file {path} does not exist; check its path.") from None
     except PermissionError:
         raise UserError(
             f"{path} cannot be opened: permission denied; change the file's permissions."

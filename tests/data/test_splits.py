@@ -64,6 +64,19 @@ def test_an_evaluation_needs_no_other_split(tmp_path, kinds):
         select_cases(tmp_path, "train")
 
 
+def test_split_folders_with_the_names_of_the_tasks(tmp_path):
+    """The names that a folder without splits may have are read in split folders, too."""
+    put(tmp_path / "train", ("a", "b", "c"), "images", "rv", "faz")
+    put(tmp_path / "test", ("d",), "images", "rv", "faz")
+    cases = list_user_folder(tmp_path).cases
+    assert [(case.split, case.id) for case in cases] == [
+        ("train", "a"), ("train", "b"), ("val", "c"), ("test", "d"),
+    ]  # fmt: skip
+    for case in cases:
+        assert (case.rv.parent.name, case.faz.parent.name) == ("rv", "faz")
+        assert case.rv.stem == case.faz.stem == case.id
+
+
 def test_only_the_split_that_is_there(tmp_path):
     put(tmp_path / "testing", "ab", "image", "label")
     assert select_cases(tmp_path, "test").ids == select_cases(tmp_path, "all").ids == ("a", "b")
