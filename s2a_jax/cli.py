@@ -70,7 +70,7 @@ def run(arguments: Sequence[str], program: str | None = None) -> int:
 
 def _quiet_readers() -> None:
     """Silences readers of files, which warn about what they repair; the rest they raise."""
-    warnings.filterwarnings("ignore", module=r"(PIL|pydicom)\.")
+    warnings.filterwarnings("ignore", module=r"(PIL|pydicom|torch)\.")
     for name in ("pydicom", "tifffile"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 

@@ -22,6 +22,11 @@ def check_name(path: str | Path) -> None:
         ) from None
 
 
+def full_path(path: str | Path) -> Path:
+    """The absolute path, without `~` and `..`, which some libraries refuse in a path."""
+    return Path(os.path.abspath(Path(path).expanduser()))
+
+
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Gives a path to write to, which becomes `path` when the block ends and vanishes if it fails.

@@ -60,7 +60,7 @@ def run(forked, shared):
 def trained(start, shared):
     """Workdir of a finished run."""
     workdir = shared / ODD / "trained"
-    process = start("--workdir", workdir)
+    process = start("--workdir", shared / "other" / ".." / ODD / "trained")
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 0, output
     for line in (f"Weights: {workdir}/weights.safetensors", f"Report: {workdir}/report.html"):
@@ -201,7 +201,8 @@ def test_prediction_from_workdir_checkpoint_and_export(run, trained, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "eye.png")
     checkpoint = max((trained / "checkpoints").iterdir(), key=lambda path: path.name)
     masks = []
-    for i, weights in enumerate((trained, checkpoint, trained / "weights.safetensors")):
+    above = trained / "checkpoints" / ".."  # the same folder
+    for i, weights in enumerate((above, checkpoint, trained / "weights.safetensors")):
         out = tmp_path / str(i)
         code, output = run(*PREDICT, "--weights", weights, "--out", out, tmp_path / "eye.png")
         assert code == 0, output

@@ -120,6 +120,8 @@ def run(options: argparse.Namespace) -> None:
     slab = _slab(options, model)
     selection = _select(options, slab)
     _check_slabs(selection.cases[0].image, model.slabs, options.data)
+    for known in selection.um_per_px:  # a window that cannot be cut is a mistake before the work
+        settings.window.pixels(options.um_per_px or known)
     predictions = _predictions(
         selection, model.predict_proba, settings.protocol.side, options.um_per_px
     )

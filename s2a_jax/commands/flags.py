@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from s2a_jax.errors import UserError
+from s2a_jax.files import full_path
 
 _FIELD = re.compile(r"(?:--)?config\.data\.(\w+(?:\.\w+)?)")
 
@@ -39,7 +40,7 @@ def check_out_folder(folder: Path, flag: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--out={flag}: {folder} is a file; give a folder.")
-    parent = folder.absolute().parent
+    parent = full_path(folder).parent
     if not parent.is_dir():
         raise UserError(
             f"--out={flag}: the folder {parent} does not exist; make it, or correct the path."

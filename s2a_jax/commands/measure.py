@@ -1,6 +1,7 @@
 """`measure`: biomarkers of eyes from masks or images."""
 
 import argparse
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -127,6 +128,9 @@ def run(options: argparse.Namespace) -> None:
     for line in (*note_lines(notes), *doubt_lines(facts, "eye")):
         print(line)
     count = counted(len(table), "eye")
+    sources = Counter(_SOURCES[eye.pitch_source] for eye in eyes)
+    listed = ", ".join(f"{name} ({counted(n, 'eye')})" for name, n in sources.items())
+    print(f"Pixel pitch: {listed}.")
     for name, column, is_asked in (
         ("vessel mask", "vessel_density", options.rv or not options.faz),
         ("FAZ", "faz_centroid_x_mm", options.faz or not options.rv),
@@ -173,6 +177,7 @@ def _known(files: ImageFiles, row: EyeRow, options: argparse.Namespace, notes: l
 
     Adds the notes of reading the files to `notes`.
     """
+    contents = None
     try:
         contents = files.read()
         notes += contents.notes
@@ -211,7 +216,8 @@ def _known(files: ImageFiles, row: EyeRow, options: argparse.Namespace, notes: l
             )
         return _Eye(files, um_per_px, source, laterality, axial_length)
     except UserError as error:
-        raise UserError(f"Eye {files.id}: {error}") from None
+        changed = note_lines(contents.notes) if contents else ()
+        raise UserError(" ".join((f"Eye {files.id}: {error}", *changed))) from None
 
 
 def _predictor(weights: Path, files: list[ImageFiles]) -> Callable[[ImageFiles], Contents]:

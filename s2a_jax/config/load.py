@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from s2a_jax.config.fields import field_hint
 from s2a_jax.config.values import flatten
 from s2a_jax.errors import UserError
+from s2a_jax.files import full_path
 
 _PACKAGE = Path(__file__).parents[1]
 # An installed package has the files inside; in a checkout they lie beside the package.
@@ -64,7 +65,7 @@ def _find(file: str, argument: str) -> Path:
     """The file that `--config` names: a name without suffix and folder is one that ships."""
     if file in shipped_names():
         return SHIPPED / f"{file}.py"
-    path = Path(file).expanduser().absolute()
+    path = full_path(file)
     if path.is_file():
         return path
     raise UserError(

@@ -92,7 +92,7 @@ def choose(found: list[Weights], which: str | None) -> Weights:
     (weights,) = chosen
     if len(found) > 1:
         logger.warning(
-            "The file holds several sets of weights, %s: took %s (choose with which, --which)",
+            "The file holds several sets of weights, %s: took %s (--which chooses)",
             labels,
             weights.label or "the top level",
         )
@@ -103,7 +103,7 @@ def choose(found: list[Weights], which: str | None) -> Weights:
     if weights.outside:
         listed = ", ".join(weights.outside[:3])
         logger.warning(
-            "Left out %d keys outside the network, first %s", len(weights.outside), listed
+            "Keys left out, %d, outside the network, first %s", len(weights.outside), listed
         )
     return weights
 

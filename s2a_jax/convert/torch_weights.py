@@ -78,7 +78,7 @@ def from_torch(
         listed = ", ".join(
             sorted(parts) + ["counters of batches (num_batches_tracked)"] * bool(counters)
         )
-        message = "Left out %d keys that %s does not use: %s"
+        message = "Keys left out, %d, that %s does not use: %s"
         logger.warning(message, len(unused), network, listed)
     arrays = {name: array for name, array in arrays.items() if name not in unused}
     shapes = Shapes({name: tuple(array.shape) for name, array in arrays.items()})
@@ -101,7 +101,7 @@ def from_torch(
         variables[path] = _to_flax(path, copies[0])
     if arrays:
         extra = ", ".join(sorted(arrays)[:5])
-        raise UserError(f"{len(arrays)} keys have no place in {network}, first {extra}.")
+        raise UserError(f"Keys without a place in {network}: {len(arrays)}, first {extra}.")
     return module, unflatten_dict(variables, sep="/")
 
 

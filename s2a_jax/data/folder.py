@@ -129,7 +129,7 @@ def _find(root: Path, slabs: Sequence[str], wanted: Wanted) -> tuple[Path, list[
 def _several(root: Path, folders: Sequence[Path]) -> UserError:
     listed = ", ".join(str(folder) for folder in folders)
     subset = next(filter(None, (subset_of_name(folder.name) for folder in folders)), None)
-    remedy = "pass the one to use"
+    remedy = "set config.data.root to the one to use"
     if subset is not None:
         remedy += (
             ", or choose a subset of OCTA-500 with config.data.name=octa500 and "

@@ -16,6 +16,7 @@ from s2a_jax.data.splits import (
     split_folders,
 )
 from s2a_jax.errors import UserError
+from s2a_jax.files import full_path
 from s2a_jax.inputs.names import child_folder, contents_of, folders_in, images_in
 
 _DEPTH = 2  # how far below the given folder a data set may lie
@@ -94,7 +95,7 @@ def existing_folder(root: str | Path, remedy: str) -> Path:
     Raises:
         UserError: the folder is missing, empty, no folder, or cannot be opened.
     """
-    root = Path(root).expanduser().absolute()
+    root = full_path(root)
     if not root.is_dir():
         raise UserError(f"The data folder {root} does not exist or is not a folder. {remedy}")
     if not contents_of(root):

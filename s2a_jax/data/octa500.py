@@ -139,7 +139,9 @@ def _choose(found: Sequence[_Found], root: Path, subset: str) -> _Found:
     rivals = [one for one in pool if _rank(one, root) == _rank(first, root)]
     if len(rivals) > 1:
         listed = ", ".join(str(one.folder) for one in rivals)
-        raise UserError(f"{root} holds several data sets: {listed}; pass the one to use.")
+        raise UserError(
+            f"{root} holds several data sets: {listed}; set config.data.root to the one to use."
+        )
     return first
 
 

@@ -126,7 +126,7 @@ def pair_splits(
     if incomplete := _take_incomplete(cases, groups):
         notes.append(_left_out(incomplete, wanted.skip_incomplete))
     if wanted.split is None:
-        _check_trainable(folder, layout, cases, groups, len(incomplete))
+        _check_trainable(folder, layout, cases, groups, known, len(incomplete))
     train = cases.get("train", [])
     if makes_val and not cases.get("val") and len(train) > 1:
         count = max(1, len(train) // 10)
@@ -182,6 +182,7 @@ def _check_trainable(
     layout: str,
     cases: Mapping[str, Sequence[CaseFiles]],
     groups: Mapping[str, SplitFiles],
+    known: Sequence[str],
     incomplete: int,
 ) -> None:
     """Raises a UserError unless there are train cases, and val cases or enough to take some."""
@@ -189,6 +190,8 @@ def _check_trainable(
         images = len(groups["train"].images)
         needed = "a mask and every slab" if incomplete else "a mask"
         have = f"{images} train images, none with {needed}" if images else "no train images"
+        if not images and known:
+            have += f"; there are images in {', '.join(known)}"
         raise UserError(
             f"{folder} has no train split ({have}); expected the layout {layout}, where a mask "
             "has the name of its image."

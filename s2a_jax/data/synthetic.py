@@ -22,6 +22,7 @@ from s2a_jax.data.splits import SPLITS, TRAINING, Wanted
 from s2a_jax.data.synthesis import Eye, EyeParameters, synthesize_eye
 from s2a_jax.data.synthesis.stream import EyesAhead, Recipe
 from s2a_jax.errors import UserError
+from s2a_jax.files import full_path
 from s2a_jax.inputs.masks import FAZ_VALUE, RV_VALUE
 from s2a_jax.inputs.slabs import slab_names
 
@@ -92,7 +93,7 @@ def make_set(section: Mapping[str, Any], size: int, slab: str | None = None) -> 
     sides = (np.format_float_positional(float(side), trim="-") for side in dict.fromkeys(field_mm))
     numbers = "-".join(f"{split}{count}" for split, count in counts.items())
     name = f"v{VERSION}-{size}px-{'-'.join(sides)}mm-seed{seed}-{numbers}{'-slabs' * several}"
-    folder = Path(section["root"]).absolute() / name
+    folder = full_path(section["root"]) / name
     if folder.is_dir():
         return folder
     try:
@@ -148,7 +149,7 @@ def list_synthetic(
 
 def set_pitch(folder: Path) -> Pitch:
     """The pitch of the eyes of a set, by the name that `make_set` gave its folder."""
-    match = _SET_NAME.match(folder.expanduser().absolute().name)
+    match = _SET_NAME.match(full_path(folder).name)
     if match is None:
         return unknown_pitch
     low, high, seed = match.groups()
@@ -229,7 +230,7 @@ def _make(recipes: Sequence[Recipe]) -> Iterator[Eye]:
 
 def _pitch(_: str | None, root: Path) -> Pitch:
     """The pitch of a set's folder, or of a prepared data set in a folder named after its set."""
-    homes = (root, *root.expanduser().absolute().parents)
+    homes = (root, *full_path(root).parents)
     return set_pitch(next((home for home in homes if _SET_NAME.match(home.name)), root))
 
 

@@ -60,9 +60,9 @@ class Window:
             return max(1, round(self.side))
         if um_per_px is None:
             raise UserError(
-                f"The FAZ window of {self} needs the pixel pitch, one for both directions: set "
-                "um_per_px, or, for images that were stretched to a square, give the window in "
-                "pixels."
+                f"The FAZ window of {self} needs the pixel pitch, one for both directions: give it "
+                "(--um-per-px, or config.eval.um_per_px), or, for images that were stretched to a "
+                "square, give the window in pixels."
             )
         return max(1, round(self.side / um_per_px))
 

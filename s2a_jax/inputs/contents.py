@@ -17,6 +17,7 @@ from s2a_jax.inputs.pitch import is_square
 from s2a_jax.inputs.slabs import join_slabs, resize_slabs
 
 _ASPECT = 8  # scanners that skip rows reach 4
+_DARK = 0.4  # images whose values all lie below this, or above, were probably stored in other units
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +91,10 @@ def read_contents(
     laterality = _agreed(every, lambda one: one.laterality, "laterality")
     um_per_px = math.sqrt(math.prod(pitch.um_per_px)) if pitch else None  # keeps areas
     notes = [Note(picture.path, text) for picture in every for text in picture.notes]
+    if slabs and (low := float(image.min())) < (high := float(image.max())):
+        if low > _DARK or high < _DARK:
+            text = f"its values use only {low:.2g} to {high:.2g} of their range"
+            notes.append(Note(slabs[0].path, text))
     if aspect is not None and not is_square(aspect.aspect):
         height, width = aspect.pixels.shape[:2]
         size = _square_size(aspect)

@@ -37,7 +37,9 @@ def displayed(
     kind = data.get("PhotometricInterpretation", "MONOCHROME2")
     if kind == "PALETTE COLOR":
         rgb = _applied(path, "Palette Color Lookup Table", apply_color_lut, stored, data)[..., :3]
-        return rgb, np.iinfo(rgb.dtype).max, ()
+        # Some writers leave 8-bit colours in a table of 16-bit words.
+        depth = int(data.RedPaletteColorLookupTableDescriptor[2])
+        return rgb, 255 if depth == 8 or rgb.max() <= 255 else 65535, ()
     values = _stored_values(stored, data, path)
     if values.ndim == 3:
         return values, 2 ** int(data.BitsStored) - 1, ()

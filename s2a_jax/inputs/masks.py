@@ -35,8 +35,11 @@ def grey_label(picture: Picture) -> np.ndarray:
     values = picture.pixels if picture.pixels.ndim == 2 else picture.pixels[..., 0]
     if values.dtype == bool:
         return values.astype(np.uint8) * np.uint8(255)
-    if values.dtype.kind == "u" and 0 < picture.white < 255 and values.max() == picture.white:
-        values = values * (255 / picture.white)  # 2 or 4 bits that use their whole range
+    white = picture.white
+    is_deep = white > 255 and np.isin(values, (0, white)).all()  # black and white in 16 bits
+    is_shallow = 0 < white < 255 and values.max() == white  # 2 or 4 bits that use their range
+    if values.dtype.kind == "u" and (is_deep or is_shallow):
+        values = values * (255 / white)
     # A range check first: it is also false for NaN, which cannot be cast.
     in_range = values.min() >= 0 and values.max() <= 255
     if not in_range or (values != values.astype(np.uint8)).any():

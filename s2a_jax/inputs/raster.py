@@ -48,8 +48,11 @@ def _decode(path: Path) -> tuple[Image.Image, int, int]:
             pages = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
             if pages == 1:
                 bits = _SHALLOW.get(str(image.tile[0][3]), 8) if image.format == "PNG" else 8
+                _check_depth(image, path)
                 image.load()
                 orientation = image.getexif().get(_ORIENTATION, 1)
+    except UserError:
+        raise
     except UnidentifiedImageError:
         kind = _other_kind(path)
         what = f"is a file of the kind {kind}, not an image" if kind else "is not an image"
@@ -75,6 +78,24 @@ def _decode(path: Path) -> tuple[Image.Image, int, int]:
     if 0 in image.size:
         raise UserError(f"The image file {path} has no pixels; copy or download it again.")
     return image, bits, orientation
+
+
+def _check_depth(image: Image.Image, path: Path) -> None:
+    """Raises a UserError for JPEG 2000 in colour with more than 8 bits.
+
+    Pillow reduces such values to 8 bits, and the brightest become 0.
+    """
+    if image.format != "JPEG2000" or image.mode not in ("RGB", "RGBA", "LA", "YCbCr"):
+        return
+    content = path.read_bytes()
+    size = content.find(b"\xff\x4f\xff\x51")  # the codestream starts with the marker SIZ
+    count = int.from_bytes(content[size + 40 : size + 42], "big")
+    components = content[size + 42 : size + 42 + 3 * count : 3]
+    if any((depth & 0x7F) + 1 > 8 for depth in components):
+        raise UserError(
+            f"{path} is JPEG 2000 in colour, or with transparency, of more than 8 bits; save it as "
+            "grey, or as TIFF or PNG."
+        )
 
 
 def _channels(image: Image.Image, bits: int) -> tuple[np.ndarray, int, np.ndarray | None]:

@@ -55,7 +55,8 @@ def read_sheet(path: str | Path, name: str) -> Sheet:
         rows = [(line, row) for line, row in cells if any(row)]
     except (OSError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{name} cannot be read as a CSV file: {reason}.") from error
+        place = f" (line {reader.line_num})" if isinstance(error, csv.Error) else ""
+        raise UserError(f"{name} cannot be read as a CSV file: {reason}{place}.") from error
     header = rows[0][1] if rows else []
     return Sheet(header, rows[1:], separator, is_utf)
 

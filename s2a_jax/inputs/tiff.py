@@ -187,14 +187,21 @@ def _pitch(file: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[float, flo
         um = _UM_OF_NAME.get(str(name).strip().lower()) or _UM.get(
             page.tags.valueof(_UNIT, default=2)
         )
+        is_tagged = str(name).strip().lower() not in _UM_OF_NAME
         resolution = _resolution(page)
         if um is None or min(resolution) <= 0:
             return None
-        if um == _UM[2] and not any(value % 100 for value in resolution):
-            return None  # 1200 dpi and the like: of a scanner or printer
         pitch = um / resolution[0], um / resolution[1]
+        if is_tagged and all(_is_of_a_printer(one) for one in pitch):
+            return None
     low, high = PLAUSIBLE_UM
     return pitch if low <= min(pitch) and max(pitch) <= high else None
+
+
+def _is_of_a_printer(um_per_px: float) -> bool:
+    """Whether a pitch is a round number of dots per inch: 1200, 2400, 720 and so on."""
+    dots = 25_400 / um_per_px
+    return any(abs(dots / step - round(dots / step)) * step < 0.5 for step in (100, 720))
 
 
 def _ome_pitch(text: str) -> tuple[float, float] | None:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from s2a_jax.data.sets import DATA_SETS
 from s2a_jax.errors import UserError
-from s2a_jax.files import written_whole
+from s2a_jax.files import full_path, written_whole
 from s2a_jax.report import labels
 from s2a_jax.report.results import sample_section, split_section
 from s2a_jax.report.run_files import RunFiles, read_run
@@ -37,9 +37,9 @@ def write_report(workdir: str | Path, out: str | Path | None = None) -> Path:
     Raises:
         UserError: `workdir` holds neither, its config.json is broken, or `out` cannot be written.
     """
-    workdir = Path(workdir).expanduser().absolute()
+    workdir = full_path(workdir)
     run = read_run(workdir)
-    target = Path(out).expanduser().absolute() if out is not None else workdir / "report.html"
+    target = full_path(out) if out is not None else workdir / "report.html"
     if target.is_dir():
         raise UserError(f"--out={target} is a folder; give the name of an HTML file.")
     text = _render(run)

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from s2a_jax.config.values import flatten, from_json, to_json
 from s2a_jax.errors import UserError
-from s2a_jax.files import written_whole
+from s2a_jax.files import full_path, written_whole
 from s2a_jax.runs.files import read_object
 
 _MAY_CHANGE = (
@@ -33,7 +33,7 @@ class Workdir:
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path).expanduser().absolute()
+        self.path = full_path(path)
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"--workdir={path} is a file; give a folder.")
         self.config = self.path / "config.json"

@@ -16,6 +16,7 @@ from flax.traverse_util import unflatten_dict
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from s2a_jax.errors import UserError
+from s2a_jax.files import full_path
 from s2a_jax.training.state import TrainState
 
 # Orbax warns about a state that is saved without a score, which is normal here.
@@ -34,7 +35,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path):
-        self.folder = folder.absolute()
+        self.folder = full_path(folder)
         _check_scores(self.folder)
         self._link = _Link(self.folder)
         policy = preservation_policy.AnyPreservationPolicy(
@@ -159,7 +160,7 @@ def restore_variables(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             "meta/ in it. Give a workdir, one of its checkpoints/<step>, or a .safetensors file."
         )
     try:
-        return _read_variables(folder.absolute())
+        return _read_variables(full_path(folder))
     except (OSError, ValueError) as error:
         raise UserError(
             f"The checkpoint {folder} cannot be read ({_damage(error)}), it is damaged or "
@@ -231,7 +232,7 @@ def _damage(error: OSError | ValueError) -> str:
 
 def _others(folder: Path) -> str:
     """What a user may pass instead of a damaged checkpoint."""
-    home = folder.absolute().parent
+    home = full_path(folder).parent
     names = {path.name for path in home.iterdir()} - {folder.name}
     steps = sorted((name for name in names if name.isdecimal()), key=int)
     if steps:

@@ -109,6 +109,15 @@ def test_pixels_that_are_not_square_are_resampled_and_a_line_says_so(tmp_path, c
     assert float(row["faz_circularity"]) == pytest.approx(1, abs=0.03)
     printed = capsys.readouterr().out
     assert f"{name}: pixels 2 times as high as wide were resampled to square ones" in printed
+    source = "--um-per-px" if flags else "the TIFF file's resolution"
+    assert f"Pixel pitch: {source} (1 eye)." in printed
+
+
+def test_a_field_that_does_not_fit_the_resolution_of_the_file(tmp_path, capsys):
+    save(tmp_path / "a.png", FAZ, dpi=(100, 200))
+    out = ["--out", str(tmp_path / "out.csv")]
+    assert main(["measure", "--faz", str(tmp_path / "a.png"), "--field-mm", "3", *out]) == 2
+    assert "a.png: pixels 0.5 times as high as wide were resampled" in capsys.readouterr().err
 
 
 def test_images_and_dicom_through_a_network(tmp_path, capsys):

@@ -316,7 +316,8 @@ def test_images_beside_split_folders_are_refused(tmp_path):
 def test_several_folders_of_one_level_are_refused(tmp_path):
     for name in ("one", "two"):
         put(tmp_path / name, "abc", "image", "label")
-    with pytest.raises(UserError, match=r"several data sets: .*one, .*two; pass the one to use\."):
+    message = r"several data sets: .*one, .*two; set config\.data\.root to the one to use"
+    with pytest.raises(UserError, match=message):
         list_user_folder(tmp_path)
 
 

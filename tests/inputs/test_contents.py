@@ -109,6 +109,19 @@ def test_a_resolution_out_of_all_proportion_is_refused(tmp_path):
         read_contents([path])
 
 
+def test_values_that_use_a_small_part_of_their_range(tmp_path):
+    """12 bits stored in 16, or signed values of which none is negative, are said."""
+    dim = tmp_path / "dim.png"
+    Image.fromarray(GREY.astype(np.uint16) << 4).save(dim)
+    (line,) = note_lines(read_contents([dim]).notes)
+    assert line == f"{dim}: its values use only 0 to 0.049 of their range."
+    bright = write_dicom(tmp_path / "bright.dcm", GREY.astype(np.int16) * 150)
+    (line,) = note_lines(read_contents([bright]).notes)
+    assert "use only 0.5 to 0.96 of their range" in line
+    empty = save(tmp_path / "empty.png", np.zeros((8, 8), np.uint8))
+    assert not read_contents([empty]).notes
+
+
 def test_square_pixels_keep_every_value(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", GREY, resolution=(1000, 1005), resolutionunit=3)
     contents = read_contents([tmp_path / "a.tif"])

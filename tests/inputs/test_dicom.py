@@ -94,13 +94,13 @@ def test_a_window_shows_its_part_of_the_range(tmp_path):
     assert read_picture(path).notes == ("shown with the first of its 2 windows",)
 
 
-@pytest.mark.parametrize("depth", [8, 16])
-def test_palettes_are_colours_and_not_intensities(tmp_path, depth):
+@pytest.mark.parametrize(("words", "depth", "scale"), [(8, 8, 1), (16, 16, 257), (16, 16, 1)])
+def test_palettes_are_colours_and_not_intensities(tmp_path, words, depth, scale):
+    """Also 8-bit colours that a writer left in a table of 16-bit words."""
     data = dicom(NEGATIVE, "PALETTE COLOR")
     for colour in ("Red", "Green", "Blue"):
-        values = np.array(FALLING, np.uint8 if depth == 8 else np.uint16)
-        if depth == 16:
-            values *= 257
+        values = np.array(FALLING, np.uint8 if words == 8 else np.uint16) * np.uint8(scale % 256)
+        values = values if scale < 256 else np.array(FALLING, np.uint16) * np.uint16(scale)
         setattr(data, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, depth])
         setattr(data, f"{colour}PaletteColorLookupTableData", values.tobytes())
     data.save_as(tmp_path / "a.dcm", enforce_file_format=True)

@@ -1,5 +1,6 @@
 """Images and masks: every file type and array, and what is refused."""
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -245,3 +246,16 @@ def test_a_damaged_file_is_a_picture_or_one_sentence(tmp_path, name):
             assert image.dtype == np.float32 and 0 <= image.min() <= image.max() <= 1
             outcomes.add("read")
     assert "refused" in outcomes
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_colours_of_jpeg_2000_have_8_bits(tmp_path, mode, bits):
+    """Pillow reduces others to 8 bits, and the brightest become 0."""
+    deep = np.stack([RAMP.astype(np.uint16) << (bits - 8)] * len(mode), axis=-1)
+    path = tmp_path / "deep.jp2"
+    path.write_bytes(imagecodecs.jpeg2k_encode(deep, level=0, bitspersample=bits))
+    with pytest.raises(UserError, match=r"deep\.jp2 is JPEG 2000 in colour.*more than 8 bits"):
+        read_picture(path)
+    path.write_bytes(imagecodecs.jpeg2k_encode(np.stack([RAMP] * len(mode), axis=-1), level=0))
+    np.testing.assert_array_equal(read_image(path), RAMP / np.float32(255))

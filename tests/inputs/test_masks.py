@@ -135,7 +135,7 @@ def test_transparent_value_of_a_png_is_alpha(tmp_path):
 
 def test_wide_values_are_refused(tmp_path):
     for name, values in {
-        "wide.png": np.full((4, 4), 65535, np.uint16),
+        "wide.png": np.full((4, 4), 65534, np.uint16),
         "nan.tif": np.full((4, 4), np.nan, np.float32),
         "half.tif": np.full((4, 4), 0.5, np.float32),
     }.items():
@@ -143,10 +143,10 @@ def test_wide_values_are_refused(tmp_path):
             grey_label(read_picture(save(tmp_path / name, values)))
 
 
-@pytest.mark.parametrize("high", [1, 255])
-def test_binary_mask_takes_1_or_255(tmp_path, high):
+@pytest.mark.parametrize(("high", "dtype"), [(1, "u1"), (255, "u1"), (1, "u2"), (65535, "u2")])
+def test_binary_mask_takes_1_or_white(tmp_path, high, dtype):
     mask = RAMP > 100
-    path = save(tmp_path / "a.png", mask.astype(np.uint8) * np.uint8(high))
+    path = save(tmp_path / "a.png", mask.astype(dtype) * np.dtype(dtype).type(high))
     np.testing.assert_array_equal(binary_mask(read_picture(path)), mask)
 
 

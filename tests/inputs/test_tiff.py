@@ -176,6 +176,8 @@ def test_resolution_units(tmp_path, unit, byteorder):
     [
         ({"resolution": 300, "resolution_unit": 2}, None),  # a printer's
         ({"dpi": (1200, 1200)}, None),
+        ({"dpi": (720, 720)}, None),
+        ({"resolution": 472.44, "resolution_unit": 3}, None),  # 1200 dpi
         ({"dpi": (2540, 2540)}, 10.0),
         ({}, None),
     ],

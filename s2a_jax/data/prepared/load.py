@@ -17,6 +17,7 @@ from s2a_jax.data.prepared.builders import from_levels
 from s2a_jax.data.sets import DATA_SETS
 from s2a_jax.data.splits import SPLITS
 from s2a_jax.errors import UserError
+from s2a_jax.files import full_path
 from s2a_jax.inputs.names import id_key
 
 # TFDS recommends OpenCV, which nothing stored here needs.
@@ -32,7 +33,7 @@ def find_prepared(root: str | Path) -> Path:
     Raises:
         UserError: there is none, or there are several.
     """
-    root = Path(root).expanduser().absolute()
+    root = full_path(root)
     # An unfinished one lies in a folder called incomplete.<letters>_<version>.
     found = sorted(
         path.parent for path in root.rglob(_INFO) if not path.parent.name.startswith("incomplete")

@@ -27,7 +27,7 @@ from s2a_jax.data.sets import DATA_SETS, synthetic_slabs
 from s2a_jax.data.splits import TRAINING, Wanted
 from s2a_jax.data.synthetic import SYNTHETIC, is_plain, make_set
 from s2a_jax.errors import UserError
-from s2a_jax.files import written_whole
+from s2a_jax.files import full_path, written_whole
 from s2a_jax.inputs.names import counted, first_few
 from s2a_jax.inputs.notes import note_lines
 from s2a_jax.inputs.slabs import slab_names
@@ -66,7 +66,7 @@ def prepare(
     """
     builder = _make_builder(name, target, subset, slab)
     builder.wanted = wanted
-    raw = raw.expanduser().absolute()
+    raw = full_path(raw)
     listing = builder.listing(raw)
     console = make_console(stderr=True)
     tfds.disable_progress_bar()
@@ -152,7 +152,7 @@ def _make_builder(name: str, target: Path, subset: str | None, slab: str | None)
     config = builder.builder_configs.get(label) or CasesConfig(label, subset=subset, slab=slab)
     return builder(
         config=config,
-        data_dir=str(target.expanduser().absolute()),
+        data_dir=str(full_path(target)),
         file_format="array_record",
     )
 
