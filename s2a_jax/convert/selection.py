@@ -103,7 +103,7 @@ def choose(found: list[Weights], which: str | None) -> Weights:
     if weights.outside:
         listed = ", ".join(weights.outside[:3])
         logger.warning(
-            "Keys left out, %d, outside the network, first %s", len(weights.outside), listed
+            "Left out keys outside the network (%d), first %s", len(weights.outside), listed
         )
     return weights
 

@@ -78,8 +78,8 @@ def from_torch(
         listed = ", ".join(
             sorted(parts) + ["counters of batches (num_batches_tracked)"] * bool(counters)
         )
-        message = "Keys left out, %d, that %s does not use: %s"
-        logger.warning(message, len(unused), network, listed)
+        message = "Left out keys that %s does not use (%d): %s"
+        logger.warning(message, network, len(unused), listed)
     arrays = {name: array for name, array in arrays.items() if name not in unused}
     shapes = Shapes({name: tuple(array.shape) for name, array in arrays.items()})
     if wrong := sorted(known.keys() - field_defaults(NETWORKS[network]).keys()):

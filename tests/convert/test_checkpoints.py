@@ -78,7 +78,7 @@ def test_the_state_dict_is_found_in_any_container(tmp_path, state, wrap, name):
 def test_keys_outside_the_network_are_said(state, caplog):
     beside = prefixed("model.", state) | {"loss.weight": torch.ones(3)}
     assert same(state_dict_of("unet", beside), state)
-    assert "Keys left out, 1, outside the network, first loss.weight" in caplog.text
+    assert "Left out keys outside the network (1), first loss.weight" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_unused_keys_are_left_out_and_logged(network, caplog):
     state |= {f"module.{name}": np.zeros(1) for name in UNUSED[network]}
     with caplog.at_level(logging.WARNING):
         _, variables = from_torch(network, state, **KNOWN[network])
-    assert f"{len(UNUSED[network])} keys" in caplog.text
+    assert f"keys that {network} does not use ({len(UNUSED[network])}):" in caplog.text
     assert not set(UNUSED[network]) & to_torch(network, variables).keys()
 
 
