@@ -13,6 +13,7 @@ import optax
 from jax import Array
 from jax.sharding import Mesh
 
+from s2a_jax import processes
 from s2a_jax.config.ranges import check_ranges
 from s2a_jax.convert.imagenet import encoder_shapes, pretrained_encoder
 from s2a_jax.convert.weights import Description
@@ -169,8 +170,8 @@ def _make_training(
             dataset.sources,
             batch_size,
             config.seed,
-            jax.process_index(),
-            jax.process_count(),
+            processes.index(),
+            processes.count(),
             dataset.eyes,
         ),
         schedule=schedule,

@@ -76,6 +76,11 @@ def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     }
 
 
+def gather(tree: Any, mesh: Mesh) -> Any:
+    """Whole NumPy arrays on every process; all processes must call this."""
+    return jax.device_get(jax.jit(lambda whole: whole, out_shardings=replicated(mesh))(tree))
+
+
 def check_divisible(batch_size: int, mesh: Mesh, field: str) -> None:
     """Raises a UserError unless every device gets the same number of a batch's cases."""
     if batch_size < 1 or batch_size % mesh.size:
