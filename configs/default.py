@@ -97,6 +97,9 @@ def get_config() -> ConfigDict:
             "epochs": placeholder(int),
             "batch_size": placeholder(int),  # over all devices together
             "ema_decay": 0.0,  # exponential average of the parameters; 0: off
+            # What the backward pass computes again instead of keeping it: none, or (inside of)
+            # blocks, for less memory and about a third more time.
+            "remat": "none",
         }
     )
     config.augment = ConfigDict(  # described in s2a_jax/training/augmentation.py

@@ -62,7 +62,7 @@ def make_evaluator(
         batch_size: a multiple of their number.
         threshold: probability from which `count` takes a pixel as positive.
     """
-    predict = functools.partial(predict_step, module=module)
+    predict = functools.partial(predict_step, module=module, mesh=mesh)
 
     def count(variables: Any, batch: dict[str, Array]) -> dict[str, dict[str, Array]]:
         probability = predict(variables, batch["image"])

@@ -25,6 +25,7 @@ from s2a_jax.objectives.balancing import BALANCES
 from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.evaluator import Evaluator, make_evaluator
+from s2a_jax.training.forward import check_remat
 from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
 from s2a_jax.training.sharding import (
     batch_sharding,
@@ -96,6 +97,7 @@ def make_setup(config: Any) -> Setup:
     eval_batch_size = config.eval.batch_size or mesh.size
     check_divisible(config.train.batch_size, mesh, "config.train.batch_size")
     check_divisible(eval_batch_size, mesh, "config.eval.batch_size")
+    check_remat(config.train.remat)
     augmentation = Augmentation(**config.augment)
     objective = Objective(**config.objective)
     if objective.balance not in BALANCES:
@@ -152,6 +154,8 @@ def _make_training(
         steps_per_epoch=steps_per_epoch,
         epochs=epochs,
         ema_decay=config.train.ema_decay,
+        mesh=mesh,
+        remat=config.train.remat,
     )
     shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
     return Training(

@@ -2,7 +2,7 @@
 
 `jax.jit` with `NamedSharding` is what `pjit` was: one program for all devices, which XLA splits.
 A single device is the smallest mesh. Batches are split over both axes. With fsdp > 1 every large
-array of the state is split over that axis as well, and gathered where it is used.
+array of the state is split over that axis as well; `forward.py` gathers parameters layer by layer.
 """
 
 from typing import Any
@@ -52,12 +52,13 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def state_shardings(state: Any, mesh: Mesh) -> Any:
     """Sharding on `mesh` of every array of `state`, which may consist of shapes.
 
-    The largest dimension that fsdp divides is split. Small arrays are replicated.
+    The largest dimension that fsdp divides is split. Small arrays are replicated, and so are
+    vectors: split statistics of a norm would make XLA split its activations by channels.
     """
     fsdp = mesh.shape["fsdp"]
 
     def shard(leaf: Any) -> NamedSharding:
-        if fsdp == 1 or leaf.size < _SMALLEST_SHARDED:
+        if fsdp == 1 or leaf.ndim < 2 or leaf.size < _SMALLEST_SHARDED:
             return replicated(mesh)
         divisible = [axis for axis, n in enumerate(leaf.shape) if n % fsdp == 0]
         if not divisible:

@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.sharding import Mesh
 
 from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation
+from s2a_jax.training.forward import forward
 from s2a_jax.training.state import TrainState
 
 Batch = dict[str, Array]
@@ -28,6 +30,8 @@ def train_step(
     steps_per_epoch: int,
     epochs: int,
     ema_decay: float = 0.0,
+    mesh: Mesh | None = None,
+    remat: str = "none",
 ) -> tuple[TrainState, dict[str, Array]]:
     """One update: augmentation, forward, balancing, backward, optimizer.
 
@@ -44,6 +48,8 @@ def train_step(
         steps_per_epoch: updates in an epoch.
         epochs: epochs in the run.
         ema_decay: of the averaged parameters; 0: none are kept.
+        mesh: the devices that the state and the batch lie on; None: one.
+        remat: what the backward pass computes again, one of `forward.REMATS`.
 
     Returns:
         The new state, and scalars: `loss`, `loss_rv`, `loss_faz`, `alpha`, `grad_norm`, and
@@ -59,9 +65,12 @@ def train_step(
     progress = (state.step // steps_per_epoch) / epochs
 
     def loss_fn(params: Any, learned: Any) -> tuple[Array, tuple[dict[str, Array], Any]]:
-        logits, updated = module.apply(
+        logits, updated = forward(
+            module,
             {"params": params, "batch_stats": state.batch_stats},
             images,
+            mesh=mesh,
+            remat=remat,
             train=True,
             rngs={"dropout": dropout_key},
             mutable=["batch_stats"],
@@ -101,18 +110,21 @@ def unpack(batch: Batch) -> tuple[Array, Array]:
     return _unit_channels(batch["image"]), masks.astype(jnp.float32)
 
 
-def predict_step(variables: Any, images: Array, *, module: nn.Module) -> dict[str, Array]:
+def predict_step(
+    variables: Any, images: Array, *, module: nn.Module, mesh: Mesh | None = None
+) -> dict[str, Array]:
     """Probabilities of images.
 
     Args:
         variables: the network's variables.
         images: [B, H, W], or [B, H, W, C] with C > 1 slabs; uint8, or float32 in [0, 1].
         module: the network.
+        mesh: the devices that the variables and images lie on; None: one.
 
     Returns:
         {"rv", "faz"}: float32 [B, H, W] in [0, 1].
     """
-    logits = module.apply(variables, _unit_channels(images), train=False)
+    logits = forward(module, variables, _unit_channels(images), mesh=mesh, train=False)
     return {task: jax.nn.sigmoid(logits[task][..., 0]) for task in ("rv", "faz")}
 
 

@@ -47,27 +47,6 @@ def test_bfloat16_computes_close_to_float32_with_float32_logits(variables):
     np.testing.assert_allclose(rough["rv"], exact["rv"], atol=0.1)
 
 
-def test_remat_changes_no_gradient(variables):
-    x = jax.random.uniform(jax.random.key(1), (2, 32, 32, 1))
-
-    def gradient(remat):
-        module = S2ANet(**TINY, remat=remat)
-
-        def loss(params):
-            inputs = {"params": params, "batch_stats": variables["batch_stats"]}
-            logits, _ = module.apply(
-                inputs, x, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(2)}
-            )
-            return jnp.mean(logits["rv"] ** 2) + jnp.mean(logits["faz"] ** 2)
-
-        return jax.jit(jax.grad(loss))(variables["params"])
-
-    for ours, theirs in zip(
-        jax.tree.leaves(gradient(True)), jax.tree.leaves(gradient(False)), strict=True
-    ):
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
-
-
 def test_context_modules_take_any_encoders_features():
     features = {
         "blocks": (jnp.ones((1, 2, 3, 5)),) * 3,

@@ -56,7 +56,7 @@ def main(folder, steps, fsdp):
             functools.partial(
                 train_step, module=module, optimizer=optimizer, objective=objective,
                 augmentation=Augmentation(flip=True, rotate_degrees=20.0, gamma=0.5),
-                steps_per_epoch=2, epochs=6, ema_decay=0.9,
+                steps_per_epoch=2, epochs=6, ema_decay=0.9, mesh=mesh,
             ),
             in_shardings=(shardings, batch_sharding(mesh)),
             out_shardings=(shardings, replicated(mesh)),
