@@ -95,7 +95,9 @@ def make_setup(config: Any) -> Setup:
     check_ranges(config)
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp)
     eval_batch_size = config.eval.batch_size or mesh.size
-    check_divisible(config.train.batch_size, mesh, "config.train.batch_size")
+    check_divisible(
+        config.train.batch_size, mesh, "config.train.batch_size", config.train.accumulate
+    )
     check_divisible(eval_batch_size, mesh, "config.eval.batch_size")
     check_remat(config.train.remat)
     augmentation = Augmentation(**config.augment)
@@ -156,6 +158,7 @@ def _make_training(
         ema_decay=config.train.ema_decay,
         mesh=mesh,
         remat=config.train.remat,
+        accumulate=config.train.accumulate,
     )
     shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
     return Training(

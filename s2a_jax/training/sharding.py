@@ -44,6 +44,11 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P(("data", "fsdp")))
 
 
+def parts_sharding(mesh: Mesh) -> NamedSharding:
+    """Splits the second axis over all devices: each part of a batch lies on all of them."""
+    return NamedSharding(mesh, P(None, ("data", "fsdp")))
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """Puts a full copy on every device."""
     return NamedSharding(mesh, P())
@@ -82,10 +87,12 @@ def gather(tree: Any, mesh: Mesh) -> Any:
     return jax.device_get(jax.jit(lambda whole: whole, out_shardings=replicated(mesh))(tree))
 
 
-def check_divisible(batch_size: int, mesh: Mesh, field: str) -> None:
-    """Raises a UserError unless every device gets the same number of a batch's cases."""
-    if batch_size < 1 or batch_size % mesh.size:
+def check_divisible(batch_size: int, mesh: Mesh, field: str, parts: int = 1) -> None:
+    """Raises a UserError unless every device gets the same number of cases in each of the parts."""
+    share = parts * mesh.size
+    if batch_size < 1 or batch_size % share:
+        over = f"{mesh.size} devices" + (f" and {parts} parts" if parts > 1 else "")
         raise UserError(
-            f"{field}={batch_size} cannot be split evenly over {mesh.size} devices; "
-            f"choose a multiple of {mesh.size}."
+            f"{field}={batch_size} cannot be split evenly over {over}; "
+            f"choose a multiple of {share}."
         )

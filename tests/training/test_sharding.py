@@ -163,3 +163,5 @@ def test_impossible_meshes_and_batches_are_refused():
         make_mesh(fsdp=3)
     with pytest.raises(UserError, match="batch_size=6"):
         check_divisible(6, make_mesh(), "config.train.batch_size")
+    with pytest.raises(UserError, match="8 devices and 3 parts; choose a multiple of 24"):
+        check_divisible(16, make_mesh(), "config.train.batch_size", parts=3)
