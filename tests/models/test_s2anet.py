@@ -77,3 +77,26 @@ def test_running_variance_is_unbiased():
     _, updated = layer.apply(start, x, train=True, mutable=["batch_stats"])
     expected = 0.9 + 0.1 * np.var(np.asarray(x), axis=(0, 1, 2), ddof=1)
     np.testing.assert_allclose(updated["batch_stats"]["var"], expected, rtol=1e-5)
+
+
+def test_batch_norm_is_exact_at_large_means_and_in_its_gradient():
+    rng = np.random.default_rng(0)
+    layer, cotangent = BatchNorm(), rng.normal(size=(4, 8, 8, 3))
+
+    def output(x):
+        start = layer.init(jax.random.key(0), x, train=False)
+        return layer.apply(start, x, train=True, mutable=["batch_stats"])
+
+    x = jnp.asarray(rng.normal(1000.0, 1.0, cotangent.shape), jnp.float32)
+    _, updated = output(x)
+    expected = 0.9 + 0.1 * np.var(np.asarray(x, np.float64), axis=(0, 1, 2), ddof=1)
+    np.testing.assert_allclose(updated["batch_stats"]["var"], expected, rtol=5e-7)
+
+    x = jnp.asarray(rng.normal(3.0, 2.0, cotangent.shape), jnp.float32)
+    ours = jax.grad(lambda x: jnp.sum(output(x)[0] * cotangent))(x)
+    exact = np.asarray(x, np.float64)
+    mean, deviation = exact.mean((0, 1, 2)), np.sqrt(exact.var((0, 1, 2)) + 1e-5)
+    normed = (exact - mean) / deviation
+    along_normed = normed * (cotangent * normed).mean((0, 1, 2))
+    expected = (cotangent - cotangent.mean((0, 1, 2)) - along_normed) / deviation
+    np.testing.assert_allclose(ours, expected, atol=2e-6)
