@@ -95,7 +95,14 @@ def get_config() -> ConfigDict:
         {
             "epochs": placeholder(int),
             "batch_size": placeholder(int),  # over all devices together
+            # Parts of a batch that are computed one after the other, for one update with the mean
+            # of their gradients. Batch norm takes its statistics from each part, and updates the
+            # running ones once a part, in order; the ratio of losses in DWB is each part's own.
+            "accumulate": 1,
             "ema_decay": 0.0,  # exponential average of the parameters; 0: off
+            # What the backward pass computes again instead of keeping it: none, or (inside of)
+            # blocks, for less memory and about a third more time.
+            "remat": "none",
         }
     )
     config.augment = ConfigDict(  # described in s2a_jax/training/augmentation.py

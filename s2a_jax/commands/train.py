@@ -2,10 +2,12 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from ml_collections import ConfigDict
 from rich.console import Console
 
+from s2a_jax import processes
 from s2a_jax.config.fields import set_fields
 from s2a_jax.config.load import load_config, shipped_names
 from s2a_jax.config.recipes import resolve
@@ -46,6 +48,16 @@ examples:
         "run's own by default",
     )
     parser.add_argument("--workdir", required=True, metavar="DIR", help="the folder of the run")
+    several = parser.add_argument_group(
+        "several processes, each with some of the devices; SLURM and Open MPI need no flag"
+    )
+    several.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="address of process 0; auto: JAX asks the cluster, as on Cloud TPU",
+    )
+    several.add_argument("--processes", type=int, metavar="N", help="their number")
+    several.add_argument("--process", type=int, metavar="I", help="which one this is, from 0")
     parser.add_argument(
         "--mode",
         choices=MODES,
@@ -66,19 +78,37 @@ def run(options: argparse.Namespace) -> int:
         UserError: a flag, field, file or data set that cannot be used.
         NonFiniteLossError: training has diverged.
     """
-    workdir = Workdir(options.workdir)
-    config = resolve(read_config(options, workdir))
+    processes.start(options.coordinator, options.processes, options.process)
+    with processes.together():
+        workdir = Workdir(options.workdir)
+        config = resolve(read_config(options, workdir))
     # Tables need their width where the output goes to a file, too.
-    console = make_console(soft_wrap=True, width=None if sys.stdout.isatty() else 110)
+    console = make_console(
+        soft_wrap=True,
+        width=None if sys.stdout.isatty() else 110,
+        quiet=not processes.is_first(),
+    )
     if options.mode == "preview":
         return _preview(config, workdir, console)
     work = train if options.mode == "train" else evaluate_workdir
     code = run_program(
-        lambda: work(config, workdir, console), lambda: stopped_sentence(options.mode, workdir)
+        lambda: _unless_lost(lambda: work(config, workdir, console)),
+        lambda: stopped_sentence(options.mode, workdir),
     )
-    if code == 0:
+    if code == 0 and processes.is_first():
         _report(workdir, console)
+    processes.finish()
     return code
+
+
+def _unless_lost(work: Callable[[], int]) -> int:
+    """Runs `work`; a connection to another process that breaks becomes one sentence."""
+    try:
+        return work()
+    except RuntimeError as error:
+        if processes.is_lost(error):
+            processes.end_lost(error)
+        raise
 
 
 def read_config(options: argparse.Namespace, workdir: Workdir) -> ConfigDict:

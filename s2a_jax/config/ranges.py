@@ -32,6 +32,7 @@ _RANGES = {
     "optimizer.clip_norm": _at_least(0),
     "train.epochs": _at_least(1),
     "train.batch_size": _at_least(1),
+    "train.accumulate": _at_least(1),
     "train.ema_decay": _BELOW_1,
     "eval.every_epochs": _at_least(1),
     "eval.batch_size": _at_least(0),

@@ -1,7 +1,7 @@
 """Batches from decoded cases: an endless training stream and padded evaluation batches."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import grain
 import numpy as np
@@ -15,20 +15,23 @@ Batch = dict[str, np.ndarray]
 """`image` [B, S, S] or, with C > 1 slabs, [B, S, S, C]; `rv`, `faz` uint8 [B, S, S]; `has_rv`,
 `has_faz` float32 [B]."""
 
+_ENDLESS = 2**40  # steps
+
 
 class TrainStream:
     """Endless training batches; batch k depends on the seed and k alone.
 
     Each source is shuffled anew in each of its passes, and cases are drawn from the sources in the
-    ratio of their weights. Batches are split among processes last, so that the global batch is the
-    same for any number of processes.
+    ratio of their weights. A process reads its contiguous part of each batch, so that the global
+    batch, and with it what augmentation and dropout do to a row, is the same for any number of
+    processes.
 
     Args:
         cases: all cases, source after source.
         sources: name -> its range of indices into `cases` and its weight > 0.
         batch_size: cases in a global batch.
         seed: seed of the order.
-        process_index: which of the processes this is; it reads every `process_count`-th row.
+        process_index: which of the processes this is.
         process_count: number of processes.
         eyes: the source of streamed eyes, whose indices follow those of `cases`, if there is one.
     """
@@ -50,16 +53,15 @@ class TrainStream:
         streams = [_shuffled(part, seed + i) for i, (part, _) in enumerate(sources.values())]
         weights = [weight for _, weight in sources.values()]
         self._order = streams[0] if len(streams) == 1 else grain.MapDataset.mix(streams, weights)
-        self._mine = self._order[process_index::process_count]  # (index, pass) of each row
         self._rows = batch_size // process_count
+        self._first_row = process_index * self._rows
 
     def starting_at(self, step: int) -> Iterator[Batch]:
         """Batches `step`, `step + 1`, ..., made ahead by two threads, or with eyes by processes."""
         if self._eyes is not None:
             return self._with_eyes(step)
-        batches = self._mine.map(lambda pick: record(self._cases, pick[0])).batch(self._rows)
+        batches = grain.MapDataset.range(_ENDLESS).map(self._read)
         options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-        # A slice of an endless MapDataset is not endless; the iterator's own state is.
         iterator = iter(batches.to_iter_dataset(options))
         iterator.set_state({"next_index": step})
         return iterator
@@ -91,16 +93,19 @@ class TrainStream:
         share = self._ahead.share_waited()
         return {"eyes_per_second": self._ahead.per_second, "waiting_for_eyes": share}
 
+    def _read(self, step: int) -> Batch:
+        return _stacked([record(self._cases, index) for index, _ in self._mine(step)])
+
     def _with_eyes(self, step: int) -> Iterator[Batch]:
-        known, first = len(self._cases), step * self._rows
-        order = (self._mine[i] for i in itertools.count(first))
+        known = len(self._cases)
+        order = (pick for later in itertools.count(step) for pick in self._mine(later))
         picks = ((index - known, pass_) for index, pass_ in order)
         with self._eyes.ahead(picks, extra=2 * self._rows) as self._ahead:
-            for start in itertools.count(first, self._rows):
-                rows = [self._record(*self._mine[start + i]) for i in range(self._rows)]
-                if start == first:
+            for later in itertools.count(step):
+                batch = _stacked([self._record(*pick) for pick in self._mine(later)])
+                if later == step:
                     self._ahead.share_waited()  # the first eyes do not count
-                yield {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+                yield batch
 
     def _record(self, index: int, pass_: int) -> Batch:
         number = index - len(self._cases)
@@ -111,6 +116,10 @@ class TrainStream:
             row["image"] = unit_pixels(row["image"])
         return row
 
+    def _mine(self, step: int) -> list[tuple[int, int]]:
+        """(index, pass) of this process's rows of a batch."""
+        return self._picks(step)[self._first_row : self._first_row + self._rows]
+
     def _picks(self, step: int) -> list[tuple[int, int]]:
         first = step * self._global_batch_size
         return [self._order[first + i] for i in range(self._global_batch_size)]
@@ -120,6 +129,10 @@ def _shuffled(part: range, seed: int) -> grain.MapDataset:
     """Endless passes over `part`, each in its own order, as (index, number of the pass)."""
     passes = grain.MapDataset.range(part.start, part.stop).seed(seed).shuffle().repeat(None)
     return passes.map_with_index(lambda position, index: (index, position // len(part)))
+
+
+def _stacked(rows: Sequence[Batch]) -> Batch:
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 def record(cases: CaseSet, index: int) -> Batch:
@@ -147,8 +160,4 @@ def evaluation_batches(
         stop = min(start + batch_size, len(cases))
         indices = np.minimum(np.arange(start, start + batch_size), stop - 1)
         mine = indices[process_index * rows : (process_index + 1) * rows]
-        records = [record(cases, index) for index in mine]
-        yield (
-            slice(start, stop),
-            {name: np.stack([r[name] for r in records]) for name in records[0]},
-        )
+        yield slice(start, stop), _stacked([record(cases, index) for index in mine])

@@ -37,14 +37,12 @@ class ContextModule(nn.Module):
         layers: indices of the blocks that are decoded.
         first_channels: channels of each decoder's first convolution.
         channels: channels after each of a decoder's doublings.
-        remat: recompute decoder blocks in the backward pass instead of storing them.
         dtype: type of the computation and of the logits.
     """
 
     layers: tuple[int, ...]
     first_channels: int = 512
     channels: tuple[int, ...] = (256, 128, 64, 16)
-    remat: bool = False
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -53,7 +51,6 @@ class ContextModule(nn.Module):
             Decoder(
                 first_channels=self.first_channels,
                 channels=self.channels,
-                remat=self.remat,
                 dtype=self.dtype,
                 name=f"decoder_{layer}",
             )(features["blocks"][layer], features["skips"], train=train)
@@ -85,7 +82,6 @@ class ContextHeads(nn.Module):
         decoder_channels: channels after each doubling of a decoder (LCEM).
         gcem_first_channels: the same for GCEM; 0 means as for LCEM.
         gcem_decoder_channels: the same for GCEM; empty means as for LCEM.
-        remat: recompute decoder blocks in the backward pass instead of storing them.
         dtype: type of the computation; the logits are float32.
     """
 
@@ -95,7 +91,6 @@ class ContextHeads(nn.Module):
     decoder_channels: tuple[int, ...] = (256, 128, 64, 16)
     gcem_first_channels: int = 0
     gcem_decoder_channels: tuple[int, ...] = ()
-    remat: bool = False
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -104,7 +99,6 @@ class ContextHeads(nn.Module):
             layers=self.lcem_layers,
             first_channels=self.first_channels,
             channels=self.decoder_channels,
-            remat=self.remat,
             dtype=self.dtype,
             name="lcem",
         )(features, train=train)
@@ -112,7 +106,6 @@ class ContextHeads(nn.Module):
             layers=self.gcem_layers,
             first_channels=self.gcem_first_channels or self.first_channels,
             channels=self.gcem_decoder_channels or self.decoder_channels,
-            remat=self.remat,
             dtype=self.dtype,
             name="gcem",
         )(features, train=train)

@@ -15,7 +15,7 @@ class DecoderBlock(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array, skip: Array | None, train: bool) -> Array:
+    def __call__(self, x: Array, skip: Array | None, *, train: bool) -> Array:
         x = upsample2x_align_corners(x)
         if skip is not None:
             x = jnp.concatenate([x, skip.astype(x.dtype)], axis=-1)
@@ -29,22 +29,18 @@ class Decoder(nn.Module):
     Attributes:
         first_channels: channels of the convolution on the coarsest map.
         channels: channels after each doubling; the first blocks take one skip each.
-        remat: recompute each block in the backward pass instead of storing it.
         dtype: type of the computation.
     """
 
     first_channels: int
     channels: tuple[int, ...]
-    remat: bool = False
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, skips: tuple[Array, ...], *, train: bool) -> Array:
-        # nn.remat keeps only positional arguments static, hence the block's positional `train`.
-        block = nn.remat(DecoderBlock, static_argnums=(3,)) if self.remat else DecoderBlock
         x = ConvBNReLU(self.first_channels, dtype=self.dtype, name="conv_more")(x, train=train)
         for i, features in enumerate(self.channels):
             skip = skips[i] if i < len(skips) else None
-            x = block(features, dtype=self.dtype, name=f"block_{i}")(x, skip, train)
+            x = DecoderBlock(features, dtype=self.dtype, name=f"block_{i}")(x, skip, train=train)
         self.sow("intermediates", "output", x)
         return x

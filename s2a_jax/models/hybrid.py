@@ -24,7 +24,6 @@ class HybridEncoder(nn.Module):
         mlp_width: hidden width of the Transformer's MLPs.
         dropout_rate: dropout of the Transformer, in [0, 1).
         grid: (H/16, W/16) for which position embeddings are stored; resized for other images.
-        remat: recompute blocks in the backward pass: less memory, about a third more time.
         dtype: type of the computation.
     """
 
@@ -37,7 +36,6 @@ class HybridEncoder(nn.Module):
     mlp_width: int
     dropout_rate: float
     grid: tuple[int, int]
-    remat: bool = False
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -46,7 +44,6 @@ class HybridEncoder(nn.Module):
             width=self.width,
             units=self.units,
             groups=self.groups,
-            remat=self.remat,
             dtype=self.dtype,
             name="resnet",
         )(x)
@@ -57,7 +54,6 @@ class HybridEncoder(nn.Module):
             mlp_width=self.mlp_width,
             dropout_rate=self.dropout_rate,
             grid=self.grid,
-            remat=self.remat,
             dtype=self.dtype,
             name="transformer",
         )(x, train=train)

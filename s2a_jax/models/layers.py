@@ -146,7 +146,11 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, (features,))
         if train:
             x32 = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-            mean, var = x32.mean(axis=(0, 1, 2)), x32.var(axis=(0, 1, 2))
+            mean = x32.mean(axis=(0, 1, 2))
+            # The variance has no gradient by the mean: deviations sum to 0. Computing that 0 would
+            # take another pass over x, and on several devices another all-reduce.
+            deviation = x32 - lax.broadcast_to_rank(lax.stop_gradient(mean), x.ndim)
+            var = (deviation**2).mean(axis=(0, 1, 2))
             if not self.is_initializing():
                 count = x.size // features
                 unbiased = var * (count / (count - 1))

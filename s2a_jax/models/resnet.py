@@ -70,7 +70,6 @@ class ResNetV2(nn.Module):
         width: channels of the root; stages end with 4, 8 and 16 times that.
         units: bottlenecks in each of the three stages.
         groups: groups of the group norms; must divide `width`.
-        remat: recompute each bottleneck in the backward pass instead of storing it.
         dtype: type of the computation.
 
     Returns:
@@ -81,13 +80,11 @@ class ResNetV2(nn.Module):
     width: int = 64
     units: tuple[int, int, int] = (3, 4, 9)
     groups: int = 32
-    remat: bool = False
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array) -> tuple[Array, tuple[Array, Array, Array]]:
         height, width = x.shape[1:3]
-        bottleneck = nn.remat(Bottleneck) if self.remat else Bottleneck
         x = Conv(
             self.width,
             7,
@@ -104,7 +101,7 @@ class ResNetV2(nn.Module):
         x = nn.max_pool(x, (3, 3), (2, 2), padding="VALID")  # [B, H/4 - 1, W/4 - 1, w]
         for stage, units in enumerate(self.units):
             for unit in range(units):
-                x = bottleneck(
+                x = Bottleneck(
                     self.width * 2**stage,
                     strides=2 if stage > 0 and unit == 0 else 1,
                     groups=self.groups,

@@ -35,7 +35,6 @@ class S2ANet(nn.Module):
         lcem_layers: Transformer blocks (from 0) that LCEM decodes.
         gcem_layers: Transformer blocks that GCEM decodes.
         grid: (H/16, W/16) for which position embeddings are stored; resized for other images.
-        remat: recompute blocks in the backward pass: less memory, about a third more time.
         slabs: names of the slabs in the channels of x; (): one slab.
         dtype: type of the computation (bfloat16 or float32); parameters, the statistics of norms,
             softmax and logits are always float32.
@@ -62,7 +61,6 @@ class S2ANet(nn.Module):
     lcem_layers: tuple[int, ...] = (0,)
     gcem_layers: tuple[int, ...] = (1, 2, 3, 4, 5)
     grid: tuple[int, int] = (19, 19)
-    remat: bool = False
     slabs: tuple[str, ...] = ()
     dtype: DTypeLike = jnp.float32
 
@@ -108,7 +106,6 @@ class S2ANet(nn.Module):
             mlp_width=self.mlp_width,
             dropout_rate=self.dropout_rate,
             grid=self.grid,
-            remat=self.remat,
             dtype=self.dtype,
             name="encoder",
         )(to_channels(x, self.slabs), train=train)
@@ -119,7 +116,6 @@ class S2ANet(nn.Module):
             decoder_channels=self.decoder_channels,
             gcem_first_channels=self.gcem_first_channels,
             gcem_decoder_channels=self.gcem_decoder_channels,
-            remat=self.remat,
             dtype=self.dtype,
             name="heads",
         )(features, train=train)

@@ -21,7 +21,7 @@ class TransUNet(nn.Module):
     The defaults have 105.4 M parameters.
 
     Attributes:
-        width, units, groups, hidden, num_blocks, num_heads, mlp_width, dropout_rate, grid, remat:
+        width, units, groups, hidden, num_blocks, num_heads, mlp_width, dropout_rate, grid:
             the encoder's, see `HybridEncoder`.
         heads: `own`: one decoder, one output channel for each task. `context`: LCEM and GCEM on
             the blocks that the next two fields name.
@@ -53,7 +53,6 @@ class TransUNet(nn.Module):
     first_channels: int = 512
     decoder_channels: tuple[int, ...] = (256, 128, 64, 16)
     grid: tuple[int, int] = (19, 19)
-    remat: bool = False
     slabs: tuple[str, ...] = ()
     dtype: DTypeLike = jnp.float32
 
@@ -99,7 +98,6 @@ class TransUNet(nn.Module):
             mlp_width=self.mlp_width,
             dropout_rate=self.dropout_rate,
             grid=self.grid,
-            remat=self.remat,
             dtype=self.dtype,
             name="encoder",
         )(to_channels(x, self.slabs), train=train)
@@ -109,14 +107,12 @@ class TransUNet(nn.Module):
                 gcem_layers=self.gcem_layers,
                 first_channels=self.first_channels,
                 decoder_channels=self.decoder_channels,
-                remat=self.remat,
                 dtype=self.dtype,
                 name="heads",
             )(features, train=train)
         x = Decoder(
             first_channels=self.first_channels,
             channels=self.decoder_channels,
-            remat=self.remat,
             dtype=self.dtype,
             name="decoder",
         )(features["blocks"][-1], features["skips"], train=train)

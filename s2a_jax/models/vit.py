@@ -56,7 +56,7 @@ class Block(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array, train: bool) -> Array:
+    def __call__(self, x: Array, *, train: bool) -> Array:
         dropout = nn.Dropout(self.dropout_rate, deterministic=not train)
         mlp_init = {
             "kernel_init": nn.initializers.xavier_uniform(),
@@ -85,7 +85,6 @@ class Transformer(nn.Module):
         mlp_width: width of the MLPs' hidden layer.
         dropout_rate: after the position embedding and in the MLPs; the attention has none.
         grid: (h, w) of the stored position embeddings; they are resized bilinearly to any other.
-        remat: recompute each block in the backward pass instead of storing it.
         dtype: type of the computation.
     """
 
@@ -95,7 +94,6 @@ class Transformer(nn.Module):
     mlp_width: int
     dropout_rate: float
     grid: tuple[int, int]
-    remat: bool = False
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -110,18 +108,16 @@ class Transformer(nn.Module):
         )
         x = x + resize_positions(positions, self.grid, (height, width)).astype(self.dtype)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        # nn.remat keeps only positional arguments static, hence Block's positional `train`.
-        block = nn.remat(Block, static_argnums=(2,)) if self.remat else Block
         shared_norm = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name="norm")
         outputs = []
         for i in range(self.num_blocks):
-            x = block(
+            x = Block(
                 num_heads=self.num_heads,
                 mlp_width=self.mlp_width,
                 dropout_rate=self.dropout_rate,
                 dtype=self.dtype,
                 name=f"block_{i}",
-            )(x, train)
+            )(x, train=train)
             normed = shared_norm(x)
             self.sow("intermediates", f"tokens_{i}", normed)
             outputs.append(normed.reshape(batch, height, width, self.hidden))

@@ -70,6 +70,7 @@ class Objective:
         present: dict[str, Array],
         progress: Array,
         balance: Mapping[str, Array] = MappingProxyType({}),
+        expected: Mapping[str, Array] | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """Computes the loss of a batch and its parts.
 
@@ -82,6 +83,9 @@ class Objective:
             present: {"rv", "faz"}, each [B] in {0, 1}: whether the case has that task's mask.
             progress: scalar in [0, 1): epoch / total epochs.
             balance: the memory, from `start_balance` or `next_balance`.
+            expected: for a part of a batch: {"rv", "faz"}, the masks a part has on average, scalars
+                >= 0. Losses are scaled by the masks of this part over them, so that their mean over
+                the parts is the mean over the batch's masks; alpha follows this part's own losses.
 
         Returns:
             The scalar loss, and {"loss", "loss_rv", "loss_faz", "alpha"}.
@@ -107,6 +111,11 @@ class Objective:
             alpha = BALANCERS[self.balance](progress, loss_ratio(losses["rv"], losses["faz"], both))
             if self.stop_alpha_gradient:
                 alpha = lax.stop_gradient(alpha)
+        if expected is not None:
+            for task, mean in expected.items():
+                share = jnp.sum(present[task]) / jnp.where(mean > 0, mean, 1)
+                losses[task] *= share.astype(losses[task].dtype)
+                any_present[task] = mean > 0
         if self.balance == "uncertainty":
             pairs = [jnp.stack([both["rv"], both["faz"]]) for both in (losses, any_present)]
             loss = adaptive.uncertainty_loss(*pairs, balance["log_variance"])

@@ -89,3 +89,13 @@ class MetricWriter:
         """Flushes everything to disk."""
         self._file.close()
         self._events.close()
+
+
+class NoWriter:
+    """Writes nothing, in a process that is not the first one."""
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Drops one row."""
+
+    def close(self) -> None:
+        """Does nothing."""

@@ -10,10 +10,12 @@ import jax
 from jax import Array
 from jax.sharding import Mesh
 
+from s2a_jax import processes
 from s2a_jax.convert.weights import Description
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.pipeline import evaluation_batches
 from s2a_jax.evaluation.counts import Evaluation, count_pixels, evaluate
+from s2a_jax.processes import compiled_together
 from s2a_jax.training.sharding import batch_sharding, put_batch, replicated
 from s2a_jax.training.step import predict_step, unpack
 
@@ -60,7 +62,7 @@ def make_evaluator(
         batch_size: a multiple of their number.
         threshold: probability from which `count` takes a pixel as positive.
     """
-    predict = functools.partial(predict_step, module=module)
+    predict = functools.partial(predict_step, module=module, mesh=mesh)
 
     def count(variables: Any, batch: dict[str, Array]) -> dict[str, dict[str, Array]]:
         probability = predict(variables, batch["image"])
@@ -77,17 +79,15 @@ def make_evaluator(
         slabs,
         mesh,
         batch_size,
-        count=jax.jit(count, **shardings),
-        predict=jax.jit(predict),
-        predict_batch=jax.jit(predict, **shardings),
+        count=compiled_together(jax.jit(count, **shardings)),
+        predict=compiled_together(jax.jit(predict, out_shardings=replicated(mesh))),
+        predict_batch=compiled_together(jax.jit(predict, **shardings)),
     )
 
 
 def count_cases(evaluator: Evaluator, variables: Any, cases: CaseSet) -> Evaluation:
     """Counts the pixels of all `cases`."""
-    batches = evaluation_batches(
-        cases, evaluator.batch_size, jax.process_index(), jax.process_count()
-    )
+    batches = evaluation_batches(cases, evaluator.batch_size, processes.index(), processes.count())
     placed = ((part, put_batch(batch, evaluator.mesh)) for part, batch in batches)
     present = {"rv": cases.has_rv, "faz": cases.has_faz}
     return evaluate(placed, functools.partial(evaluator.count, variables), cases.ids, present)

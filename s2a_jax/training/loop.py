@@ -10,12 +10,15 @@ A run keeps this order:
 5. At the end: evaluate the best checkpoint; write results, pictures and weights.
 
 A checkpoint of step k is all that a run needs to resume: batch k depends on the seed and k alone.
+
+With several processes, all make the same steps; the first one alone writes files, except that each
+writes its part of a checkpoint. Signals are agreed on after every tenth step.
 """
 
 import contextlib
 import shlex
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -23,11 +26,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from s2a_jax import processes
 from s2a_jax.config.recipes import defaults_of
 from s2a_jax.data.fingerprint import fingerprints
 from s2a_jax.errors import UserError
 from s2a_jax.runs.environment import recorded
-from s2a_jax.runs.metrics import MetricWriter
+from s2a_jax.runs.metrics import MetricWriter, NoWriter
 from s2a_jax.runs.workdir import Workdir
 from s2a_jax.signals import Interrupt
 from s2a_jax.training.checkpoint import Checkpoints
@@ -38,6 +42,8 @@ from s2a_jax.training.results import draw_overlays, evaluation_settings, write_r
 from s2a_jax.training.setup import Setup, batches, check_batch, make_setup, read_pretrained
 from s2a_jax.training.state import TrainState, create_state
 from s2a_jax.training.step_log import StepLog
+
+_AGREE = 10  # steps after which processes tell each other about signals
 
 
 def train(config: Any, workdir: Workdir, console: Console) -> int:
@@ -56,13 +62,14 @@ def train(config: Any, workdir: Workdir, console: Console) -> int:
             changed since the run began.
         NonFiniteLossError: training has diverged.
     """
-    workdir.check(config)  # before the data set is read
-    evaluation_settings(config.eval)  # a mistake there should not wait for the end of the run
-    setup = make_setup(config)
-    check_batch(config.train.batch_size, setup.dataset)
-    pretrained = read_pretrained(
-        config.model.pretrained, setup.evaluator.description, setup.training.abstract.params
-    )
+    with processes.together():
+        workdir.check(config)  # before the data set is read
+        evaluation_settings(config.eval)  # a mistake there should not wait for the end of the run
+        setup = make_setup(config)
+        check_batch(config.train.batch_size, setup.dataset)
+        pretrained = read_pretrained(
+            config.model.pretrained, setup.evaluator.description, setup.training.abstract.params
+        )
     with _alone(workdir):
         return _train(config, setup, pretrained, workdir, console)
 
@@ -76,10 +83,12 @@ def _train(
 ) -> int:
     """Does the work of `train` in a workdir that no other run writes to."""
     training = setup.training
-    cases = fingerprints(setup.dataset)
-    if workdir.claim(config, defaults_of(config)):
-        _check_data(config, workdir, cases, console)
-    write_record(workdir, cases)  # an accepted change becomes the data of this run
+    with processes.together():
+        if processes.is_first():
+            cases = fingerprints(setup.dataset)
+            if workdir.claim(config, defaults_of(config)):
+                _check_data(config, workdir, cases, console)
+            write_record(workdir, cases)  # an accepted change becomes the data of this run
     for note in setup.dataset.notes:
         console.print(note)
     with contextlib.closing(Checkpoints(workdir.checkpoints)) as checkpoints:
@@ -89,9 +98,9 @@ def _train(
         else:
             state = checkpoints.restore(checkpoints.latest_step, training.abstract)
         if start < training.total_steps:
-            if not start:  # an earlier attempt that saved nothing may have left one
+            if not start and processes.is_first():  # an attempt that saved nothing may have left it
                 workdir.environment.unlink(missing_ok=True)
-            with recorded(workdir.environment, console.print), Interrupt() as interrupt:
+            with _recorded(workdir, console), Interrupt() as interrupt:
                 run = _Run(config, setup, checkpoints, workdir, console)
                 stopped_by = run.train(state, start, interrupt)
             if stopped_by is not None:
@@ -104,6 +113,7 @@ def _train(
         else:
             console.print(f"The run in {workdir.path} is finished; evaluating its best network.")
         write_run_results(config.eval, setup, checkpoints, workdir, console)
+    processes.barrier()  # the first one has written everything
     return 0
 
 
@@ -122,20 +132,24 @@ def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
         UserError: a configuration, data set or workdir that cannot be used, the data set has
             changed since the run began, or there is no validated checkpoint yet.
     """
-    if not workdir.has_checkpoint():
-        remedy = "train it first"
-        if workdir.weights.is_file():
-            weights = shlex.quote(str(workdir.weights))
-            remedy = f"python -m s2a_jax evaluate --weights {weights} --data DIR does"
-        raise UserError(f"{workdir.path} has no checkpoint to evaluate: {remedy}.")
-    workdir.check(config)
-    evaluation_settings(config.eval)
-    setup = make_setup(config)
+    with processes.together():
+        if not workdir.has_checkpoint():
+            remedy = "train it first"
+            if workdir.weights.is_file():
+                weights = shlex.quote(str(workdir.weights))
+                remedy = f"python -m s2a_jax evaluate --weights {weights} --data DIR does"
+            raise UserError(f"{workdir.path} has no checkpoint to evaluate: {remedy}.")
+        workdir.check(config)
+        evaluation_settings(config.eval)
+        setup = make_setup(config)
     with _alone(workdir), contextlib.closing(Checkpoints(workdir.checkpoints)) as checkpoints:
-        if checkpoints.best is None:
-            raise UserError(f"{workdir.path} has no validated checkpoint yet: train on.")
-        _check_data(config, workdir, fingerprints(setup.dataset), console)
+        with processes.together():
+            if checkpoints.best is None:
+                raise UserError(f"{workdir.path} has no validated checkpoint yet: train on.")
+            if processes.is_first():
+                _check_data(config, workdir, fingerprints(setup.dataset), console)
         write_run_results(config.eval, setup, checkpoints, workdir, console)
+    processes.barrier()
     return 0
 
 
@@ -145,9 +159,36 @@ def _check_data(config: Any, workdir: Workdir, cases: Mapping[str, str], console
         console.print(note, style="bold yellow")
 
 
-def _alone(workdir: Workdir) -> contextlib.AbstractContextManager[None]:
-    """Keeps other runs out; the first process does so for a run on several hosts."""
-    return workdir.alone() if jax.process_index() == 0 else contextlib.nullcontext()
+@contextlib.contextmanager
+def _alone(workdir: Workdir) -> Iterator[None]:
+    """Keeps other runs out; the first process does so for all."""
+    with contextlib.ExitStack() as stack:
+        with processes.together():
+            if processes.is_first():
+                stack.enter_context(workdir.alone())
+        yield
+
+
+def _recorded(workdir: Workdir, console: Console) -> contextlib.AbstractContextManager[None]:
+    if processes.is_first():
+        return recorded(workdir.environment, console.print)
+    return contextlib.nullcontext()
+
+
+def agreed_signal(mine: signal.Signals | None, step: int, is_due: bool) -> signal.Signals | None:
+    """The signal after which all processes stop at this step; None to go on.
+
+    Args:
+        mine: the signal that this process has received.
+        step: updates made.
+        is_due: whether the processes meet at this step anyway, for a validation.
+    """
+    if processes.count() == 1:
+        return mine
+    if not is_due and step % _AGREE:
+        return None
+    received = processes.gathered("" if mine is None else mine.name)
+    return next((signal.Signals[name] for name in received if name), None)
 
 
 class _Run:
@@ -170,14 +211,17 @@ class _Run:
         stream = batches(training, start)
         batch = next(stream)
         self.announce(batch, start)
-        writer = MetricWriter(self.workdir.metrics, self.workdir.events, start)
+        update = processes.compiled_together(training.step)
+        writer = NoWriter()
+        if processes.is_first():
+            writer = MetricWriter(self.workdir.metrics, self.workdir.events, start)
         log = StepLog(
             self.setup, self.checkpoints, writer, self.console, start, self.config.train.batch_size
         )
         progress, bar = self.make_bar(start)
         with contextlib.closing(writer), progress:
             for step in range(start + 1, training.total_steps + 1):
-                state, metrics = training.step(state, batch)
+                state, metrics = update(state, batch)
                 log.add(metrics)
                 epoch, within = divmod(step, training.steps_per_epoch)
                 if step % every == 0:
@@ -187,14 +231,16 @@ class _Run:
                     jax.block_until_ready(state.step)
                     log.restart_clock(step)  # compilation does not count
                 is_last = step == training.total_steps
-                if is_last or (within == 0 and epoch % self.config.eval.every_epochs == 0):
+                is_due = is_last or (within == 0 and epoch % self.config.eval.every_epochs == 0)
+                stopped_by = agreed_signal(interrupt.signal, step, is_due)
+                if is_due:
                     log.fetch(step, late=0)
                     self.validate(state, step, epoch, writer, log)
-                elif interrupt.signal is not None:
+                elif stopped_by is not None:
                     log.fetch(step, late=0)
                     self.save(state, step, score=None)
-                if interrupt.signal is not None and not is_last:
-                    return interrupt.signal
+                if stopped_by is not None and not is_last:
+                    return stopped_by
                 if not is_last:
                     batch = next(stream)
         return None
@@ -211,7 +257,9 @@ class _Run:
             f"{self.config.train.batch_size}, on {training.mesh.size} "
             f"{jax.devices()[0].device_kind} device(s)."
         )
-        if warning := warn_if_slow(training, batch, training.total_steps - start):
+        is_first = processes.is_first()
+        left = training.total_steps - start
+        if is_first and (warning := warn_if_slow(training, batch, left)):
             console.print(warning, style="bold yellow")
         console.print("Compiling the first step ...")
 

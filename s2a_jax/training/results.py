@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from s2a_jax import processes
 from s2a_jax.console import make_console
 from s2a_jax.convert.weights import save_weights
 from s2a_jax.data.cases import CaseSet, resize_set
@@ -29,7 +30,7 @@ from s2a_jax.runs.workdir import Workdir
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.evaluator import Evaluator
 from s2a_jax.training.setup import Setup
-from s2a_jax.training.sharding import put_batch
+from s2a_jax.training.sharding import gather, put_batch
 
 
 def draw_overlays(
@@ -54,7 +55,8 @@ def draw_overlays(
         number: how many cases to draw, at most.
         threshold: probability from which a pixel belongs to a mask.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if processes.is_first():
+        folder.mkdir(parents=True, exist_ok=True)
     number = min(number, len(cases))
     complete = np.flatnonzero(cases.has_rv & cases.has_faz)
     others = np.setdiff1d(np.arange(len(cases)), complete)
@@ -63,6 +65,8 @@ def draw_overlays(
     for index in chosen:
         case = record(cases, int(index))
         probability = jax.device_get(evaluator.predict(variables, case["image"][None]))
+        if not processes.is_first():
+            continue
         predicted = {task: probability[task][0] >= threshold for task in TASKS}
         truth = {task: case[task] > 0 if case[f"has_{task}"] else None for task in TASKS}
         intensity = unit_pixels(first_slab(case["image"]))
@@ -128,14 +132,19 @@ def write_run_results(
             continue
         notes = resizing_notes(cases, dataset.size, settings.protocol)
         predictions = _predictions(evaluator, variables, cases, settings.protocol, pitch)
+        if not processes.is_first():
+            for _ in predictions:  # this process computes its rows of each batch
+                pass
+            continue
         result = score_cases(predictions, len(cases), settings)
         tables = write_results(
             result, Subject(split, network, fields, step, notes), workdir.results
         )
         console.print(tables)
         text.print(tables)
-    with written_whole(workdir.results / "table.txt") as partial:
-        partial.write_text(text.file.getvalue(), encoding="utf-8")
+    if processes.is_first():
+        with written_whole(workdir.results / "table.txt") as partial:
+            partial.write_text(text.file.getvalue(), encoding="utf-8")
     draw_overlays(
         evaluator,
         variables,
@@ -144,7 +153,9 @@ def write_run_results(
         number=config.overlays,
         threshold=config.threshold,
     )
-    save_weights(workdir.weights, network, fields, jax.device_get(variables), slab=slab)
+    whole = gather(variables, evaluator.mesh)
+    if processes.is_first():
+        save_weights(workdir.weights, network, fields, whole, slab=slab)
     console.print(
         f"Tables, CSV, JSON, curves, best and worst cases: {workdir.results}\n"
         f"Pictures: {workdir.overlays}\nWeights: {workdir.weights}"
@@ -192,9 +203,7 @@ def _predictions(
     if protocol.side is not None:
         cases = resize_set(cases, protocol.side)
     side = cases.images.shape[1]
-    batches = evaluation_batches(
-        cases, evaluator.batch_size, jax.process_index(), jax.process_count()
-    )
+    batches = evaluation_batches(cases, evaluator.batch_size, processes.index(), processes.count())
     for part, batch in batches:
         images = put_batch({"image": batch["image"]}, evaluator.mesh)["image"]
         probability = jax.device_get(evaluator.predict_batch(variables, images))

@@ -13,6 +13,7 @@ import optax
 from jax import Array
 from jax.sharding import Mesh
 
+from s2a_jax import processes
 from s2a_jax.config.ranges import check_ranges
 from s2a_jax.convert.imagenet import encoder_shapes, pretrained_encoder
 from s2a_jax.convert.weights import Description
@@ -24,6 +25,7 @@ from s2a_jax.objectives.balancing import BALANCES
 from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.evaluator import Evaluator, make_evaluator
+from s2a_jax.training.forward import check_remat
 from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
 from s2a_jax.training.sharding import (
     batch_sharding,
@@ -93,8 +95,11 @@ def make_setup(config: Any) -> Setup:
     check_ranges(config)
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp)
     eval_batch_size = config.eval.batch_size or mesh.size
-    check_divisible(config.train.batch_size, mesh, "config.train.batch_size")
+    check_divisible(
+        config.train.batch_size, mesh, "config.train.batch_size", config.train.accumulate
+    )
     check_divisible(eval_batch_size, mesh, "config.eval.batch_size")
+    check_remat(config.train.remat)
     augmentation = Augmentation(**config.augment)
     objective = Objective(**config.objective)
     if objective.balance not in BALANCES:
@@ -151,6 +156,9 @@ def _make_training(
         steps_per_epoch=steps_per_epoch,
         epochs=epochs,
         ema_decay=config.train.ema_decay,
+        mesh=mesh,
+        remat=config.train.remat,
+        accumulate=config.train.accumulate,
     )
     shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
     return Training(
@@ -169,8 +177,8 @@ def _make_training(
             dataset.sources,
             batch_size,
             config.seed,
-            jax.process_index(),
-            jax.process_count(),
+            processes.index(),
+            processes.count(),
             dataset.eyes,
         ),
         schedule=schedule,

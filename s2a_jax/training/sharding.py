@@ -2,7 +2,7 @@
 
 `jax.jit` with `NamedSharding` is what `pjit` was: one program for all devices, which XLA splits.
 A single device is the smallest mesh. Batches are split over both axes. With fsdp > 1 every large
-array of the state is split over that axis as well, and gathered where it is used.
+array of the state is split over that axis as well; `forward.py` gathers parameters layer by layer.
 """
 
 from typing import Any
@@ -44,6 +44,11 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P(("data", "fsdp")))
 
 
+def parts_sharding(mesh: Mesh) -> NamedSharding:
+    """Splits the second axis over all devices: each part of a batch lies on all of them."""
+    return NamedSharding(mesh, P(None, ("data", "fsdp")))
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """Puts a full copy on every device."""
     return NamedSharding(mesh, P())
@@ -52,12 +57,13 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def state_shardings(state: Any, mesh: Mesh) -> Any:
     """Sharding on `mesh` of every array of `state`, which may consist of shapes.
 
-    The largest dimension that fsdp divides is split. Small arrays are replicated.
+    The largest dimension that fsdp divides is split. Small arrays are replicated, and so are
+    vectors: split statistics of a norm would make XLA split its activations by channels.
     """
     fsdp = mesh.shape["fsdp"]
 
     def shard(leaf: Any) -> NamedSharding:
-        if fsdp == 1 or leaf.size < _SMALLEST_SHARDED:
+        if fsdp == 1 or leaf.ndim < 2 or leaf.size < _SMALLEST_SHARDED:
             return replicated(mesh)
         divisible = [axis for axis, n in enumerate(leaf.shape) if n % fsdp == 0]
         if not divisible:
@@ -76,10 +82,17 @@ def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     }
 
 
-def check_divisible(batch_size: int, mesh: Mesh, field: str) -> None:
-    """Raises a UserError unless every device gets the same number of a batch's cases."""
-    if batch_size < 1 or batch_size % mesh.size:
+def gather(tree: Any, mesh: Mesh) -> Any:
+    """Whole NumPy arrays on every process; all processes must call this."""
+    return jax.device_get(jax.jit(lambda whole: whole, out_shardings=replicated(mesh))(tree))
+
+
+def check_divisible(batch_size: int, mesh: Mesh, field: str, parts: int = 1) -> None:
+    """Raises a UserError unless every device gets the same number of cases in each of the parts."""
+    share = parts * mesh.size
+    if batch_size < 1 or batch_size % share:
+        over = f"{mesh.size} devices" + (f" and {parts} parts" if parts > 1 else "")
         raise UserError(
-            f"{field}={batch_size} cannot be split evenly over {mesh.size} devices; "
-            f"choose a multiple of {mesh.size}."
+            f"{field}={batch_size} cannot be split evenly over {over}; "
+            f"choose a multiple of {share}."
         )

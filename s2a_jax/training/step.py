@@ -1,15 +1,19 @@
 """The training step and the prediction step: free, pure functions, jitted elsewhere."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from jax import Array
+from jax import Array, lax
+from jax.sharding import Mesh
 
 from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation
+from s2a_jax.training.forward import forward
+from s2a_jax.training.sharding import parts_sharding
 from s2a_jax.training.state import TrainState
 
 Batch = dict[str, Array]
@@ -28,6 +32,9 @@ def train_step(
     steps_per_epoch: int,
     epochs: int,
     ema_decay: float = 0.0,
+    mesh: Mesh | None = None,
+    remat: str = "none",
+    accumulate: int = 1,
 ) -> tuple[TrainState, dict[str, Array]]:
     """One update: augmentation, forward, balancing, backward, optimizer.
 
@@ -44,6 +51,10 @@ def train_step(
         steps_per_epoch: updates in an epoch.
         epochs: epochs in the run.
         ema_decay: of the averaged parameters; 0: none are kept.
+        mesh: the devices that the state and the batch lie on; None: one.
+        remat: what the backward pass computes again, one of `forward.REMATS`.
+        accumulate: parts of the batch that are computed one after the other, with the mean of their
+            gradients; batch norm's statistics, and alpha of DWB, are those of each part.
 
     Returns:
         The new state, and scalars: `loss`, `loss_rv`, `loss_faz`, `alpha`, `grad_norm`, and
@@ -58,21 +69,34 @@ def train_step(
     present = {"rv": batch["has_rv"], "faz": batch["has_faz"]}
     progress = (state.step // steps_per_epoch) / epochs
 
-    def loss_fn(params: Any, learned: Any) -> tuple[Array, tuple[dict[str, Array], Any]]:
-        logits, updated = module.apply(
-            {"params": params, "batch_stats": state.batch_stats},
-            images,
+    def loss_fn(params: Any, learned: Any, batch_stats: Any, part: _Part) -> tuple[Array, Any]:
+        logits, updated = forward(
+            module,
+            {"params": params, "batch_stats": batch_stats},
+            part.images,
+            mesh=mesh,
+            remat=remat,
             train=True,
-            rngs={"dropout": dropout_key},
+            rngs={"dropout": part.dropout_key},
             mutable=["batch_stats"],
         )
-        loss, parts = objective(logits, target, present, progress, state.balance | learned)
+        loss, parts = objective(
+            logits, part.target, part.present, progress, state.balance | learned, part.expected
+        )
         return loss, (parts, updated["batch_stats"])
 
+    def gradients(batch_stats: Any, part: _Part) -> tuple[Any, tuple[dict[str, Array], Any]]:
+        compute = jax.grad(loss_fn, argnums=(0, 1), has_aux=True)
+        return compute(state.params, learned, batch_stats, part)
+
     learned = objective.learned(state.balance)
-    (grads, learned_grads), (parts, batch_stats) = jax.grad(loss_fn, argnums=(0, 1), has_aux=True)(
-        state.params, learned
-    )
+    whole = _Part(images, target, present, dropout_key, None)
+    if accumulate == 1:
+        (grads, learned_grads), (parts, batch_stats) = gradients(state.batch_stats, whole)
+    else:
+        (grads, learned_grads), (parts, batch_stats) = _accumulate(
+            gradients, state.batch_stats, (state.params, learned), _split(whole, accumulate, mesh)
+        )
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     ema_params = state.ema_params
@@ -95,24 +119,81 @@ def train_step(
     return new_state, parts | counts | {"grad_norm": optax.tree.norm(grads)}
 
 
+class _Part(NamedTuple):
+    """What the loss is computed from: a batch, or a part of it; `_split` adds an axis of parts."""
+
+    images: Array
+    target: dict[str, Array]
+    present: dict[str, Array]
+    dropout_key: Array
+    expected: dict[str, Array] | None
+
+
+def _split(whole: _Part, parts: int, mesh: Mesh | None) -> _Part:
+    """Part i has cases i, i + parts, ...: so every device splits its own cases.
+
+    Returns:
+        Arrays with one more axis in front, of the parts.
+    """
+
+    def split(x: Array) -> Array:
+        x = jnp.swapaxes(x.reshape(-1, parts, *x.shape[1:]), 0, 1)
+        return x if mesh is None else lax.with_sharding_constraint(x, parts_sharding(mesh))
+
+    images, target, present = jax.tree.map(split, whole[:3])
+    keys = jax.random.split(whole.dropout_key, parts)
+    means = {task: jnp.sum(of) / parts for task, of in whole.present.items()}
+    expected = jax.tree.map(lambda mean: jnp.broadcast_to(mean, (parts,)), means)
+    return _Part(images, target, present, keys, expected)
+
+
+def _accumulate(
+    gradients: Callable[[Any, _Part], tuple[Any, tuple[dict[str, Array], Any]]],
+    batch_stats: Any,
+    differentiated: Any,
+    parts: _Part,
+) -> tuple[Any, tuple[dict[str, Array], Any]]:
+    """Means over the parts of gradients and of numbers, and the statistics after the last part.
+
+    Args:
+        gradients: (statistics, part) -> gradients, (numbers, new statistics).
+        batch_stats: the statistics before the first part.
+        differentiated: what the gradients have the shape of.
+        parts: from `_split`.
+    """
+
+    def add(carry: tuple[Any, Any], part: _Part) -> tuple[tuple[Any, Any], dict[str, Array]]:
+        total, batch_stats = carry
+        grads, (numbers, batch_stats) = gradients(batch_stats, part)
+        return (jax.tree.map(jnp.add, total, grads), batch_stats), numbers
+
+    zeros = jax.tree.map(jnp.zeros_like, differentiated)
+    (total, batch_stats), numbers = lax.scan(add, (zeros, batch_stats), parts)
+    grads = jax.tree.map(lambda g: g / len(parts.images), total)
+    return grads, (jax.tree.map(lambda each: each.mean(axis=0), numbers), batch_stats)
+
+
 def unpack(batch: Batch) -> tuple[Array, Array]:
     """Images [B, S, S, C], C >= 1, and both masks [B, S, S, 2], as float32 in [0, 1]."""
     masks = jnp.stack([batch["rv"], batch["faz"]], axis=-1)
     return _unit_channels(batch["image"]), masks.astype(jnp.float32)
 
 
-def predict_step(variables: Any, images: Array, *, module: nn.Module) -> dict[str, Array]:
+def predict_step(
+    variables: Any, images: Array, *, module: nn.Module, mesh: Mesh | None = None
+) -> dict[str, Array]:
     """Probabilities of images.
 
     Args:
         variables: the network's variables.
         images: [B, H, W], or [B, H, W, C] with C > 1 slabs; uint8, or float32 in [0, 1].
         module: the network.
+        mesh: the devices that the variables and images lie on; None: one.
 
     Returns:
         {"rv", "faz"}: float32 [B, H, W] in [0, 1].
     """
-    logits = module.apply(variables, _unit_channels(images), train=False)
+    logits = forward(module, variables, _unit_channels(images), mesh=mesh, train=False)
     return {task: jax.nn.sigmoid(logits[task][..., 0]) for task in ("rv", "faz")}
 
 

@@ -82,9 +82,9 @@ def test_batch_k_depends_only_on_the_seed_and_k():
     resumed = take(mixed(), 1, 2)[0]
     for name in resumed:
         np.testing.assert_array_equal(whole[1][name], resumed[name])
-    for process in (0, 1):  # the first of two has no eyes to make
+    for process in (0, 1):
         ours = take(mixed(process, 2), 0, 1)[0]["image"]
-        np.testing.assert_array_equal(ours, whole[0]["image"][process::2])
+        np.testing.assert_array_equal(ours, whole[0]["image"][2 * process :][:2])
     assert mixed().source_counts(0, 3) == {"real": 6, "synthetic": 6}
     # Images of both kinds of source have one range.
     assert all(batch["image"].dtype == np.float32 for batch in whole)

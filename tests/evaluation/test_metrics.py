@@ -101,7 +101,17 @@ def test_batch_k_depends_on_the_seed_and_k_alone(cases):
     whole = batches(0)
     np.testing.assert_array_equal(whole[4:], batches(4))
     for process in (0, 1):
-        np.testing.assert_array_equal([b[process::2] for b in whole], batches(0, process, 2))
+        rows = slice(process, process + 1)  # half of a batch of 2
+        np.testing.assert_array_equal([b[rows] for b in whole], batches(0, process, 2))
+
+
+def test_batches_of_one_case(cases):
+    stream = TrainStream(cases, {"all": (range(5), 1.0)}, 1, 7)
+    iterator = stream.starting_at(3)
+    for step in range(3, 12):
+        (name,) = stream.ids(step)
+        expected = cases.images["abcde".index(name)]
+        np.testing.assert_array_equal(next(iterator)["image"], expected[None])
 
 
 def test_names_match_batches_and_epochs_are_complete(cases):

@@ -47,27 +47,6 @@ def test_bfloat16_computes_close_to_float32_with_float32_logits(variables):
     np.testing.assert_allclose(rough["rv"], exact["rv"], atol=0.1)
 
 
-def test_remat_changes_no_gradient(variables):
-    x = jax.random.uniform(jax.random.key(1), (2, 32, 32, 1))
-
-    def gradient(remat):
-        module = S2ANet(**TINY, remat=remat)
-
-        def loss(params):
-            inputs = {"params": params, "batch_stats": variables["batch_stats"]}
-            logits, _ = module.apply(
-                inputs, x, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(2)}
-            )
-            return jnp.mean(logits["rv"] ** 2) + jnp.mean(logits["faz"] ** 2)
-
-        return jax.jit(jax.grad(loss))(variables["params"])
-
-    for ours, theirs in zip(
-        jax.tree.leaves(gradient(True)), jax.tree.leaves(gradient(False)), strict=True
-    ):
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
-
-
 def test_context_modules_take_any_encoders_features():
     features = {
         "blocks": (jnp.ones((1, 2, 3, 5)),) * 3,
@@ -98,3 +77,26 @@ def test_running_variance_is_unbiased():
     _, updated = layer.apply(start, x, train=True, mutable=["batch_stats"])
     expected = 0.9 + 0.1 * np.var(np.asarray(x), axis=(0, 1, 2), ddof=1)
     np.testing.assert_allclose(updated["batch_stats"]["var"], expected, rtol=1e-5)
+
+
+def test_batch_norm_is_exact_at_large_means_and_in_its_gradient():
+    rng = np.random.default_rng(0)
+    layer, cotangent = BatchNorm(), rng.normal(size=(4, 8, 8, 3))
+
+    def output(x):
+        start = layer.init(jax.random.key(0), x, train=False)
+        return layer.apply(start, x, train=True, mutable=["batch_stats"])
+
+    x = jnp.asarray(rng.normal(1000.0, 1.0, cotangent.shape), jnp.float32)
+    _, updated = output(x)
+    expected = 0.9 + 0.1 * np.var(np.asarray(x, np.float64), axis=(0, 1, 2), ddof=1)
+    np.testing.assert_allclose(updated["batch_stats"]["var"], expected, rtol=5e-7)
+
+    x = jnp.asarray(rng.normal(3.0, 2.0, cotangent.shape), jnp.float32)
+    ours = jax.grad(lambda x: jnp.sum(output(x)[0] * cotangent))(x)
+    exact = np.asarray(x, np.float64)
+    mean, deviation = exact.mean((0, 1, 2)), np.sqrt(exact.var((0, 1, 2)) + 1e-5)
+    normed = (exact - mean) / deviation
+    along_normed = normed * (cotangent * normed).mean((0, 1, 2))
+    expected = (cotangent - cotangent.mean((0, 1, 2)) - along_normed) / deviation
+    np.testing.assert_allclose(ours, expected, atol=2e-6)

@@ -35,7 +35,12 @@ def make(balance):
     shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
     step = jax.jit(
         functools.partial(
-            train_step, **parts, augmentation=None, steps_per_epoch=EPOCH, epochs=STEPS // EPOCH
+            train_step,
+            **parts,
+            augmentation=None,
+            steps_per_epoch=EPOCH,
+            epochs=STEPS // EPOCH,
+            mesh=mesh,
         ),
         in_shardings=(shardings, batch_sharding(mesh)),
         out_shardings=(shardings, replicated(mesh)),

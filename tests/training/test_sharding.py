@@ -1,6 +1,8 @@
 """The step on one device, on eight, and lowered for accelerators."""
 
+import collections
 import functools
+import re
 
 import jax
 import numpy as np
@@ -53,6 +55,7 @@ def make_step(mesh):
             steps_per_epoch=1,
             epochs=5,
             ema_decay=0.9,
+            mesh=mesh,
         ),
         in_shardings=(shardings, batch_sharding(mesh)),
         out_shardings=(shardings, replicated(mesh)),
@@ -96,9 +99,26 @@ def split():
     return make_step(make_mesh(fsdp=4))
 
 
-@pytest.mark.parametrize("fsdp", [1, 4])
-def test_eight_devices_compute_what_one_does(one_device, split, fsdp):
-    state, history = run(split if fsdp == 4 else make_step(make_mesh(fsdp=fsdp)))
+def collectives(compiled):
+    """How often each collective occurs in a compiled program."""
+    found = re.findall(r" (all-gather|all-reduce|all-to-all|collective-permute)(?:-start)?\(",
+                       compiled.as_text())  # fmt: skip
+    return collections.Counter(found)
+
+
+@pytest.mark.parametrize("fsdp", [1, 4, 8])
+def test_eight_devices_compute_what_one_does(one_device, split, fsdp, capfd):
+    step, init, abstract, batch = split if fsdp == 4 else make_step(make_mesh(fsdp=fsdp))
+    step = step.lower(abstract, batch).compile()
+    assert "Involuntary full rematerialization" not in capfd.readouterr().err
+    splits = [leaf for leaf in jax.tree.leaves(abstract.params) if is_split(leaf)]
+    assert len(splits) == (0 if fsdp == 1 else 27)
+    counts = collectives(step)
+    # Each split array is gathered for the forward pass and again for the backward pass.
+    assert counts["all-gather"] == 2 * len(splits)
+    assert counts.keys() <= {"all-gather", "all-reduce"}  # no activation changes its layout
+
+    state, history = run((step, init, abstract, batch))
     expected, expected_history, _ = one_device
     for ours, theirs in zip(history, expected_history, strict=True):
         np.testing.assert_allclose(ours["loss"], theirs["loss"], atol=1e-5)
@@ -110,7 +130,11 @@ def test_fsdp_splits_large_arrays(split):
     _, _, abstract, _ = split
     large = [leaf for leaf in jax.tree.leaves(abstract.params) if leaf.size >= 4096]
     assert large
-    assert all(leaf.sharding.shard_shape(leaf.shape) != leaf.shape for leaf in large)
+    assert all(is_split(leaf) for leaf in large)
+
+
+def is_split(leaf):
+    return leaf.sharding.shard_shape(leaf.shape) != leaf.shape
 
 
 def test_nothing_is_compiled_again_from_epoch_to_epoch(one_device):
@@ -139,3 +163,5 @@ def test_impossible_meshes_and_batches_are_refused():
         make_mesh(fsdp=3)
     with pytest.raises(UserError, match="batch_size=6"):
         check_divisible(6, make_mesh(), "config.train.batch_size")
+    with pytest.raises(UserError, match="8 devices and 3 parts; choose a multiple of 24"):
+        check_divisible(16, make_mesh(), "config.train.batch_size", parts=3)

@@ -1,0 +1,267 @@
+"""Several processes that work as one program: their start, their agreements, the death of one.
+
+Each process holds some of the devices, and all run the same program. What one of them alone learns
+(a mistake, a signal) is passed on through the key-value store of JAX's coordination service, which
+process 0 runs; devices take no part in it.
+"""
+
+import contextlib
+import itertools
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+from s2a_jax.errors import UserError
+
+_ENVIRONMENT = {
+    "coordinator": "JAX_COORDINATOR_ADDRESS",
+    "processes": "JAX_NUM_PROCESSES",
+    "process": "JAX_PROCESS_ID",
+}
+"""Flag -> environment variable with the same meaning."""
+_LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
+"""Variables with the number of processes that a launcher known to JAX started."""
+_WAIT = 3600  # s; the longest that processes wait for each other, as for a compilation
+_BEAT, _SILENCE = (
+    2.0,
+    30.0,
+)  # s; how often a process shows that it lives, and when it counts as dead
+_JAX_SILENCE = 120  # s; JAX ends a process without a sentence: later than we do
+
+_ALIVE, _DONE = "s2a_jax/alive/", "done"
+_is_done: list[bool] = []  # not empty once this process has finished
+_names = itertools.count()  # of agreements; all processes reach them in the same order
+
+
+def start(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """Connects this process with the others, before JAX is used.
+
+    Without any value, environment variable or launcher this is the only process, and nothing
+    happens.
+
+    Args:
+        coordinator: HOST:PORT of process 0, or "auto": JAX asks the cluster (Cloud TPU, SLURM,
+            Kubernetes, Open MPI); None: the environment variable.
+        processes: their number.
+        process: which of them this is.
+
+    Raises:
+        UserError: values that do not fit together, or the others cannot be reached.
+    """
+    given = {"coordinator": coordinator, "processes": processes, "process": process}
+    given = {
+        flag: os.environ.get(_ENVIRONMENT[flag]) if value is None else value
+        for flag, value in given.items()
+    }
+    is_launched = any(int(os.environ.get(name, 1)) > 1 for name in _LAUNCHERS)
+    if not any(given.values()) and given["process"] is None and not is_launched:
+        return
+    address = given["coordinator"]
+    if address in (None, "auto"):
+        if not is_launched and address is None:
+            raise UserError(
+                "--processes and --process need --coordinator=HOST:PORT, the address of process 0."
+            )
+        count = index = address = None
+    else:
+        count, index = _whole(given, "processes"), _whole(given, "process")
+        if not 0 <= index < count or ":" not in address:
+            raise UserError(
+                f"--coordinator={address} --processes={count} --process={index}: expected "
+                "HOST:PORT, and a process from 0 to processes - 1."
+            )
+        if count == 1:
+            return
+    import jax
+
+    try:
+        jax.distributed.initialize(
+            address, count, index, heartbeat_timeout_seconds=_JAX_SILENCE,
+            shutdown_timeout_seconds=30,
+        )  # fmt: skip
+    except (RuntimeError, ValueError) as error:  # JAX's errors of all kinds, with long messages
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"The processes cannot be connected ({reason}); check the coordinator's address, and "
+            "that all processes were started."
+        ) from error
+    threading.Thread(target=_watch, name="watch", daemon=True).start()
+
+
+def _whole(given: dict[str, Any], flag: str) -> int:
+    value = given[flag]
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        shown = "is missing" if value is None else f"={value} is no whole number"
+        raise UserError(
+            f"--{flag} {shown}; --coordinator, --processes and --process belong together (or "
+            f"{', '.join(_ENVIRONMENT.values())})."
+        ) from None
+
+
+def count() -> int:
+    """Number of processes."""
+    return _state().num_processes if _client() is not None else 1
+
+
+def index() -> int:
+    """Which of them this is; 0 is the only one that writes files other than checkpoints."""
+    return _state().process_id if _client() is not None else 0
+
+
+def is_first() -> bool:
+    """Whether this process writes and prints."""
+    return index() == 0
+
+
+def gathered(text: str) -> list[str]:
+    """The text of every process, in the order of the processes; all of them must call this.
+
+    Raises:
+        UserError: a process does not answer for an hour.
+    """
+    client, name = _client(), f"s2a_jax/gathered/{next(_names)}"
+    if client is None:
+        return [text]
+    client.key_value_set(f"{name}/{index()}", text)
+    try:
+        return [client.blocking_key_value_get(f"{name}/{i}", _WAIT * 1000) for i in range(count())]
+    except RuntimeError as error:
+        raise UserError(f"The other processes do not answer ({_line(error)}).") from error
+
+
+def barrier() -> None:
+    """Waits until all processes are here."""
+    gathered("")
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Makes a mistake that one process finds the mistake of all, so that none waits for it."""
+    mistake, found = "", None
+    try:
+        yield
+    except UserError as error:
+        mistake, found = str(error) or "unknown", error
+    for number, text in enumerate(gathered(mistake)):
+        if found is not None:
+            raise found
+        if text:
+            raise UserError(f"Process {number}: {text}")
+
+
+class CompiledTogether:
+    """A jitted function that no process runs before all have compiled it.
+
+    Processes that compile for different times would otherwise wait inside a collective, which gives
+    up after 30 seconds on CPUs.
+    """
+
+    def __init__(self, jitted: Callable[..., Any]):
+        self.jitted, self._programs = jitted, {}
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Calls the function with arrays; shapes and types choose the program."""
+        import jax
+
+        leaves = jax.tree.leaves(arguments)
+        key = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+        if key not in self._programs:
+            self._programs[key] = self.jitted.lower(*arguments).compile()
+            barrier()
+        return self._programs[key](*arguments)
+
+
+def compiled_together(jitted: Callable[..., Any]) -> Callable[..., Any]:
+    """The function itself for one process."""
+    return CompiledTogether(jitted) if count() > 1 else jitted
+
+
+def _state() -> Any:
+    from jax._src import distributed  # the only way to the store; orbax takes it too
+
+    return distributed.global_state
+
+
+def _client() -> Any:
+    return _state().client if "jax" in sys.modules else None
+
+
+def _watch() -> None:
+    """Ends this process with a sentence when another one is dead, or ended before this one."""
+    client, me, others = _client(), index(), [i for i in range(count()) if i != index()]
+    answered = time.monotonic()
+    seen = {i: ("", answered) for i in others}
+    for beat in itertools.count():
+        if not _is_done:
+            _try_set(client, f"{_ALIVE}{me}", str(beat))
+        try:
+            beats = dict(client.key_value_dir_get(_ALIVE))
+            answered = time.monotonic()
+        except RuntimeError as error:  # process 0, where the store is, has gone
+            if time.monotonic() - answered > _SILENCE / 2:
+                end(f"process 0 has gone ({_line(error)})")
+        else:
+            for i in others:
+                text = beats.get(f"{_ALIVE}{i}", "")
+                if text != seen[i][0]:
+                    seen[i] = (text, answered)
+                elif text and answered - seen[i][1] > _SILENCE:
+                    what = "ended" if text == _DONE else f"been silent for {_SILENCE:.0f} seconds"
+                    end(f"process {i} has {what}")
+        time.sleep(_BEAT)
+
+
+def _try_set(client: Any, key: str, value: str) -> None:
+    with contextlib.suppress(RuntimeError):  # process 0 has gone; reading reports it
+        client.key_value_set(key, value, allow_overwrite=True)
+
+
+def finish() -> None:
+    """Says that this process ends, and waits until the others do, so that none loses process 0."""
+    client = _client()
+    if client is None:
+        return
+    _is_done.append(True)
+    _try_set(client, f"{_ALIVE}{index()}", _DONE)
+    deadline = time.monotonic() + _SILENCE
+    while time.monotonic() < deadline:
+        try:
+            beats = dict(client.key_value_dir_get(_ALIVE))
+        except RuntimeError:
+            return
+        if len(beats) == count() and set(beats.values()) == {_DONE}:
+            time.sleep(_BEAT / 4)  # for the others to read it, too
+            return
+        time.sleep(_BEAT / 10)
+
+
+def is_lost(error: Exception) -> bool:
+    """Whether an error of JAX means that another process has gone."""
+    return count() > 1 and any(
+        text in str(error) for text in ("Gloo", "Connection", "heartbeat", "UNAVAILABLE")
+    )
+
+
+def end_lost(error: Exception) -> NoReturn:
+    """Ends the program after an error that `is_lost` recognises."""
+    end(f"the connection to another process broke ({_line(error)})")
+
+
+def end(reason: str) -> NoReturn:
+    """Ends the program at once with exit code 1; JAX would wait for the others, and then abort."""
+    print(
+        f"error: {reason[0].upper()}{reason[1:]}; this process ends too. Start all processes "
+        "again: the run resumes from its last checkpoint.",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(1)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

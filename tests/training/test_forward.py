@@ -1,0 +1,120 @@
+"""Every network on a split mesh, and with blocks that are computed again."""
+
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from s2a_jax.errors import UserError
+from s2a_jax.models.build import build_network
+from s2a_jax.training.forward import forward
+from s2a_jax.training.sharding import batch_sharding, make_mesh, state_shardings
+
+SIZE, BATCH = 32, 8
+HYBRID = {
+    "width": 8,
+    "units": (1, 1, 1),
+    "groups": 4,
+    "hidden": 32,
+    "num_heads": 4,
+    "mlp_width": 64,
+    "first_channels": 16,
+    "decoder_channels": (8, 8, 4, 4),
+    "grid": (2, 2),
+}
+SMALLEST = {
+    "s2anet": HYBRID | {"gcem_layers": (1,)},
+    "transunet": HYBRID | {"num_blocks": 1},
+    "unet": {"widths": (4, 8, 8, 16, 16)},
+    "jointseg": {"widths": (8, 8, 8, 16, 16)},
+    "vaffnet": {
+        "width": 4,
+        "units": (1, 1, 1, 1),
+        "pyramid_features": 8,
+        "gate_features": (8,),
+        "head_features": 8,
+    },
+}
+
+
+def start(network, **fields):
+    """A network, its variables and images."""
+    module = build_network(network, SMALLEST[network] | fields)
+    images = jax.random.uniform(jax.random.key(1), (BATCH, SIZE, SIZE, 1))
+    init = jax.jit(module.init, static_argnames="train")
+    return module, init(jax.random.key(0), images, train=False), images
+
+
+def mean_square(module, params, batch_stats, images, **options):
+    """The mean squared logits, and the new statistics."""
+    logits, updated = forward(
+        module,
+        {"params": params, "batch_stats": batch_stats},
+        images,
+        train=True,
+        rngs={"dropout": jax.random.key(2)},
+        mutable=["batch_stats"],
+        **options,
+    )
+    return sum(jnp.mean(of**2) for of in logits.values()), updated["batch_stats"]
+
+
+def gradient(module, **options):
+    """A function of variables and images that returns the gradient and the new statistics."""
+    loss = functools.partial(mean_square, module, **options)
+
+    def compute(variables, images):
+        return jax.grad(loss, has_aux=True)(variables["params"], variables["batch_stats"], images)
+
+    return compute
+
+
+def assert_close(ours, theirs):
+    for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("network", SMALLEST)
+def test_split_parameters_and_blocks_change_no_gradient(network, capfd):
+    module, variables, images = start(network)
+    mesh = make_mesh(fsdp=8)
+    shardings = (state_shardings(variables, mesh), batch_sharding(mesh))
+    split = jax.jit(
+        gradient(module, mesh=mesh, remat="blocks"),
+        in_shardings=shardings,
+        out_shardings=(shardings[0]["params"], shardings[0]["batch_stats"]),
+    )
+    compiled = split.lower(variables, images).compile()
+    assert "Involuntary full rematerialization" not in capfd.readouterr().err
+    found = set(re.findall(r" (all-[a-z-]+|collective-permute)\(", compiled.as_text()))
+    assert found == {"all-gather", "all-reduce"}
+    ours = compiled(*jax.device_put((variables, images), shardings))
+    assert_close(ours, jax.jit(gradient(module, mesh=None))(variables, images))
+
+
+@pytest.mark.parametrize("network", SMALLEST)
+def test_recomputed_blocks_keep_less_for_the_backward_pass(network):
+    module, variables, images = start(network)
+
+    def kept(remat):
+        """Bytes from the forward to the backward pass; XLA for CPUs undoes some checkpoints."""
+        loss = functools.partial(mean_square, module, mesh=None, remat=remat)
+
+        def backward(params):
+            return jax.vjp(lambda p: loss(p, variables["batch_stats"], images)[0], params)[1]
+
+        return sum(
+            leaf.size * leaf.dtype.itemsize
+            for leaf in jax.tree.leaves(jax.eval_shape(backward, variables["params"]))
+        )
+
+    assert kept("blocks") < 0.6 * kept("none"), (kept("blocks"), kept("none"))
+
+
+def test_an_unknown_remat_is_refused():
+    module, variables, images = start("unet")
+    with pytest.raises(UserError, match=r"config\.train\.remat='all': expected none or blocks"):
+        forward(module, variables, images, mesh=None, remat="all", train=False)

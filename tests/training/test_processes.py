@@ -1,0 +1,159 @@
+"""Several processes on this machine compute what one does, and agree on how they end."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from s2a_jax import processes
+from s2a_jax.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("localhost", 0))
+        return sock.getsockname()[1]
+
+
+def start(program, number, devices, *, flags=True, last=()):
+    """Starts `number` processes, each with its share of the devices; `last` is for the last one."""
+    address = f"localhost:{free_port()}"
+    environment = os.environ | {
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices // number}",
+        "PYTHONPATH": str(ROOT),
+    }
+    started = []
+    for index in range(number):
+        which = []
+        if number > 1:
+            which = [address, str(number), str(index)]
+            if flags:
+                names = ("--coordinator", "--processes", "--process")
+                which = [part for pair in zip(names, which, strict=True) for part in pair]
+        started.append(
+            subprocess.Popen(
+                [sys.executable, *program, *which, *(last if index == number - 1 else ())], cwd=ROOT, env=environment, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )
+        )  # fmt: skip
+    return started
+
+
+def outputs(started, timeout=240):
+    return [process.communicate(timeout=timeout)[0] for process in started]
+
+
+def steps(folder, number, devices=4, *, fsdp=1, updates=6):
+    """Runs the worker; the losses, counts and arrays that it leaves."""
+    folder.mkdir(exist_ok=True)
+    program = ["-m", "tests.training.worker", str(folder), str(updates), str(fsdp)]
+    started = start(program, number, devices, flags=False)
+    printed = outputs(started)
+    assert [process.returncode for process in started] == [0] * number, printed
+    with np.load(folder / "state.npz") as arrays:
+        state = {name: arrays[name] for name in arrays.files}
+    return json.loads((folder / "result.json").read_text()), state
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Six updates by one process with four devices."""
+    return steps(tmp_path_factory.mktemp("alone"), 1)
+
+
+def test_any_processes_and_devices_compute_what_one_does_and_hand_over(tmp_path, alone):
+    """Each part of the run resumes from the checkpoint of another number of devices."""
+    expected, state = alone[0]["losses"], alone[1]
+    assert len(set(expected)) == 6  # the learning rate is not 0
+    losses = []
+    for processes_, devices, fsdp, updates in (
+        (2, 4, 1, 2),
+        (1, 8, 8, 2),
+        (1, 1, 1, 1),
+        (2, 4, 4, 1),
+    ):
+        result, arrays = steps(tmp_path, processes_, devices, fsdp=fsdp, updates=updates)
+        losses += result["losses"]
+        np.testing.assert_allclose(losses, expected[: len(losses)], atol=1e-6)
+    assert result["counts"] == alone[0]["counts"]
+    for name, array in arrays.items():
+        np.testing.assert_allclose(array, state[name], atol=1e-6, err_msg=name)
+
+
+def training(tmp_path, epochs, *further):
+    return [
+        "main.py", "--config", "configs/synthetic.py:smoke", "--workdir", str(tmp_path / "run"),
+        "--config.model.name=unet", f"--config.data.synthetic.root={tmp_path / 'eyes'}",
+        f"--config.train.epochs={epochs}", "--config.eval.every_epochs=2", *further,
+    ]  # fmt: skip
+
+
+def wait_for_step(tmp_path, step, started):
+    file, deadline = tmp_path / "run" / "metrics.jsonl", time.monotonic() + 200
+    while time.monotonic() < deadline:
+        rows = file.read_text().splitlines() if file.exists() else []
+        if any(json.loads(row)["step"] >= step for row in rows):
+            return
+        assert all(process.poll() is None for process in started), outputs(started)
+        time.sleep(0.2)
+    raise AssertionError("no step within 200 s")
+
+
+def test_a_signal_to_one_process_stops_all_and_a_death_ends_all(tmp_path):
+    started = start(training(tmp_path, 500), 2, 2)
+    wait_for_step(tmp_path, 4, started)
+    started[1].send_signal(signal.SIGTERM)
+    first, second = outputs(started)
+    assert [process.returncode for process in started] == [143, 143], first + second
+    assert "Stopped by SIGTERM after step" in first and "everything is saved" in first
+    assert "epoch" not in second  # only the first process prints
+    started = start(training(tmp_path, 500), 2, 2)
+    stopped_at = max(int(p.name) for p in (tmp_path / "run/checkpoints").iterdir())
+    wait_for_step(tmp_path, stopped_at + 2, started)
+    started[1].kill()
+    killed_at = time.monotonic()
+    first, _ = outputs(started)
+    assert time.monotonic() - killed_at < 60
+    assert f"Resuming from step {stopped_at}" in first
+    assert started[0].returncode == 1
+    assert "this process ends too. Start all processes again" in first
+    assert "Traceback" not in first
+
+
+def test_a_mistake_of_one_process_ends_all_with_its_sentence(tmp_path):
+    started = start(training(tmp_path, 1), 2, 2, last=["--config.train.batch_size=3"])
+    first, second = outputs(started)
+    assert [process.returncode for process in started] == [2, 2], first + second
+    assert "error: Process 1: config.train.batch_size=3 cannot be split" in first
+    assert "error: config.train.batch_size=3 cannot be split" in second
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ((None, 2, 0), "need --coordinator=HOST:PORT"),
+        (("localhost:1", None, 0), "--processes is missing"),
+        (("localhost:1", 2, None), "--process is missing"),
+        (("localhost:1", 2, 2), "a process from 0 to processes - 1"),
+        (("localhost", 2, 1), "expected HOST:PORT"),
+    ],
+)
+def test_flags_that_do_not_fit_together_are_named(values, message):
+    with pytest.raises(UserError, match=message):
+        processes.start(*values)
+
+
+def test_one_process_needs_no_flag():
+    processes.start(None, None, None)
+    assert (processes.count(), processes.index(), processes.is_first()) == (1, 0, True)
+    assert processes.gathered("text") == ["text"]

@@ -1,0 +1,96 @@
+"""One process of a small run, for tests of several: SGD on random cases, checkpoints, resume.
+
+python -m tests.training.worker FOLDER STEPS FSDP [COORDINATOR PROCESSES PROCESS]
+"""
+
+import functools
+import json
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+
+from s2a_jax import processes
+from s2a_jax.convert.weights import Description
+from s2a_jax.data.cases import CaseSet
+from s2a_jax.data.pipeline import TrainStream
+from s2a_jax.models.build import build_network, network_fields
+from s2a_jax.objectives.joint import Objective
+from s2a_jax.training.augmentation import Augmentation
+from s2a_jax.training.checkpoint import Checkpoints
+from s2a_jax.training.evaluator import count_cases, make_evaluator
+from s2a_jax.training.sharding import batch_sharding, gather, make_mesh, put_batch, replicated
+from s2a_jax.training.state import abstract_state, create_state
+from s2a_jax.training.step import train_step
+
+SIZE, BATCH, CASES = 32, 8, 20
+
+
+def random_cases():
+    rng = np.random.default_rng(0)
+    masks = rng.integers(0, 2, (2, CASES, SIZE, SIZE), np.uint8)
+    return CaseSet(
+        ids=tuple(f"case{i}" for i in range(CASES)),
+        images=rng.integers(0, 256, (CASES, SIZE, SIZE), np.uint8),
+        rv=masks[0],
+        faz=masks[1],
+        has_rv=np.ones(CASES, bool),
+        has_faz=np.arange(CASES) % 3 > 0,
+        native_sizes=np.full((CASES, 2), SIZE, np.int32),
+    )
+
+
+def main(folder, steps, fsdp):
+    """Makes `steps` updates after the newest checkpoint in `folder`, saves, and evaluates."""
+    fields = network_fields({"name": "unet", "variant": "tiny", "dtype": "float32"}, SIZE)
+    module, mesh = build_network("unet", fields), make_mesh(fsdp=fsdp)
+    optimizer, objective = optax.sgd(0.02), Objective(bce_weight=1.0)
+    init, abstract = abstract_state(
+        module, optimizer, SIZE, mesh, seed=0, ema=True, objective=objective
+    )
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
+    step = processes.compiled_together(
+        jax.jit(
+            functools.partial(
+                train_step, module=module, optimizer=optimizer, objective=objective,
+                augmentation=Augmentation(flip=True, rotate_degrees=20.0, gamma=0.5),
+                steps_per_epoch=2, epochs=6, ema_decay=0.9, mesh=mesh,
+            ),
+            in_shardings=(shardings, batch_sharding(mesh)),
+            out_shardings=(shardings, replicated(mesh)),
+        )
+    )  # fmt: skip
+    cases = random_cases()
+    stream = TrainStream(
+        cases, {"all": (range(CASES), 1.0)}, BATCH, 3, processes.index(), processes.count()
+    )
+    checkpoints = Checkpoints(folder / "checkpoints")
+    first = checkpoints.latest_step or 0
+    state = checkpoints.restore(first, abstract) if first else create_state(init, abstract, {})
+    losses = []
+    for _, batch in zip(range(steps), stream.starting_at(first), strict=False):
+        state, metrics = step(state, put_batch(batch, mesh))
+        losses.append(float(metrics["loss"]))
+    checkpoints.save(first + steps, state, {"network": "unet"}, score=1.0)
+    checkpoints.close()
+    evaluator = make_evaluator(
+        module, Description("unet", fields), (), mesh, batch_size=BATCH, threshold=0.5
+    )
+    counts = count_cases(evaluator, state.variables(), cases).counts
+    arrays = gather(state, mesh)
+    if processes.is_first():
+        flat = {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(arrays))}
+        np.savez(folder / "state.npz", **flat)
+        counted = {
+            f"{task}_{k}": v.tolist() for task, one in counts.items() for k, v in one.items()
+        }
+        (folder / "result.json").write_text(json.dumps({"losses": losses, "counts": counted}))
+
+
+if __name__ == "__main__":
+    address, number, index = (*sys.argv[4:], None, None, None)[:3]
+    processes.start(address, number and int(number), index and int(index))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    processes.finish()
