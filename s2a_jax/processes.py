@@ -7,6 +7,7 @@ process 0 runs; devices take no part in it.
 
 import contextlib
 import itertools
+import math
 import os
 import sys
 import threading
@@ -25,14 +26,12 @@ _ENVIRONMENT = {
 _LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 """Variables with the number of processes that a launcher known to JAX started."""
 _WAIT = 3600  # s; the longest that processes wait for each other, as for a compilation
-_BEAT, _SILENCE = (
-    2.0,
-    30.0,
-)  # s; how often a process shows that it lives, and when it counts as dead
+_BEAT = 2.0  # s; how often a process shows that it lives
+_SILENCE = 30.0  # s; when it counts as dead
 _JAX_SILENCE = 120  # s; JAX ends a process without a sentence: later than we do
 
-_ALIVE, _DONE = "s2a_jax/alive/", "done"
-_is_done: list[bool] = []  # not empty once this process has finished
+_ALIVE = "s2a_jax/alive/"
+_codes: list[int] = []  # the exit code, once this process has finished its work
 _names = itertools.count()  # of agreements; all processes reach them in the same order
 
 
@@ -192,52 +191,65 @@ def _client() -> Any:
 
 
 def _watch() -> None:
-    """Ends this process with a sentence when another one is dead, or ended before this one."""
+    """Ends this process with a sentence when another one is dead, or has failed alone."""
     client, me, others = _client(), index(), [i for i in range(count()) if i != index()]
     answered = time.monotonic()
-    seen = {i: ("", answered) for i in others}
+    seen = {i: ("", answered) for i in others}  # the last new sign of life
+    failed = dict.fromkeys(others, answered)  # when it was last known not to have failed
     for beat in itertools.count():
-        if not _is_done:
-            _try_set(client, f"{_ALIVE}{me}", str(beat))
+        if client is not _client():  # shut down
+            return
         try:
-            beats = dict(client.key_value_dir_get(_ALIVE))
+            sign = f"{beat} {_codes[0] if _codes else ''}"
+            client.key_value_set(f"{_ALIVE}{me}", sign, allow_overwrite=True)
+            signs = _signs(client)
             answered = time.monotonic()
         except RuntimeError as error:  # process 0, where the store is, has gone
-            if time.monotonic() - answered > _SILENCE / 2:
+            if time.monotonic() - answered > _SILENCE / 2 and not _codes:
                 end(f"process 0 has gone ({_line(error)})")
         else:
             for i in others:
-                text = beats.get(f"{_ALIVE}{i}", "")
-                if text != seen[i][0]:
-                    seen[i] = (text, answered)
-                elif text and answered - seen[i][1] > _SILENCE:
-                    what = "ended" if text == _DONE else f"been silent for {_SILENCE:.0f} seconds"
-                    end(f"process {i} has {what}")
+                sign = signs.get(i, "")
+                if sign != seen[i][0]:
+                    seen[i] = (sign, answered)
+                elif sign and answered - seen[i][1] > _SILENCE:
+                    end(f"process {i} has been silent for {_SILENCE:.0f} seconds")
+                if sign.partition(" ")[2] in ("", "0"):
+                    failed[i] = answered
+                elif answered - failed[i] > _SILENCE and not _codes:
+                    end(f"process {i} has failed")
         time.sleep(_BEAT)
 
 
-def _try_set(client: Any, key: str, value: str) -> None:
-    with contextlib.suppress(RuntimeError):  # process 0 has gone; reading reports it
-        client.key_value_set(key, value, allow_overwrite=True)
+def _signs(client: Any) -> dict[int, str]:
+    """Process -> its newest sign of life: a number, and the exit code once it has finished."""
+    signs = client.key_value_dir_get(_ALIVE)
+    return {int(key.rpartition("/")[2]): sign for key, sign in signs}
 
 
-def finish() -> None:
-    """Says that this process ends, and waits until the others do, so that none loses process 0."""
+def finish(code: int) -> None:
+    """Waits until all processes have finished, so that none loses process 0, and disconnects.
+
+    Args:
+        code: the exit code of this process.
+    """
     client = _client()
     if client is None:
         return
-    _is_done.append(True)
-    _try_set(client, f"{_ALIVE}{index()}", _DONE)
-    deadline = time.monotonic() + _SILENCE
+    _codes.append(code)
+    deadline = time.monotonic() + 2 * _SILENCE if code else math.inf
     while time.monotonic() < deadline:
         try:
-            beats = dict(client.key_value_dir_get(_ALIVE))
-        except RuntimeError:
+            signs = _signs(client)
+        except RuntimeError:  # process 0 has left already
             return
-        if len(beats) == count() and set(beats.values()) == {_DONE}:
-            time.sleep(_BEAT / 4)  # for the others to read it, too
-            return
+        if len(signs) == count() and all(sign.partition(" ")[2] for sign in signs.values()):
+            break
         time.sleep(_BEAT / 10)
+    import jax
+
+    with contextlib.suppress(RuntimeError):  # another process did not wait
+        jax.distributed.shutdown()
 
 
 def is_lost(error: Exception) -> bool:

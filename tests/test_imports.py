@@ -20,15 +20,15 @@ ALLOWED = {
     "runs": BASE | {"config"},
     "evaluation": BASE | {"inputs", "statistics", "biomarkers"},
     "report": BASE | {"config", "data", "runs", "evaluation"},
-    "training": BASE | {"processes", "signals", "config", "models", "objectives", "inputs", "data", "convert",
-                        "evaluation", "runs"},
+    "training": BASE | {"processes", "signals", "config", "models", "objectives", "inputs", "data",
+                        "convert", "evaluation", "runs"},
     "inference": BASE | {"models", "inputs", "convert", "training"},
     "comparison": BASE | {"signals", "config", "data", "statistics", "evaluation", "runs",
                           "training"},
 }  # fmt: skip
 """Folder -> what it may import of the package, besides itself; `commands` may import everything."""
-FILES = {"errors": set(), "files": {"errors"}, "machine": set(), "processes": {"errors"}, "console": set(),
-         "signals": {"errors"}}  # fmt: skip
+FILES = {"errors": set(), "files": {"errors"}, "machine": set(), "processes": {"errors"},
+         "console": set(), "signals": {"errors"}}  # fmt: skip
 """File beside the folders -> what it may import of the package."""
 OUTSIDE = {
     "configs": {"config", "models"},

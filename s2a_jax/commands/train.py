@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
         quiet=not processes.is_first(),
     )
     if options.mode == "preview":
-        return _preview(config, workdir, console)
+        return _preview(config, workdir, console) if processes.is_first() else 0
     work = train if options.mode == "train" else evaluate_workdir
     code = run_program(
         lambda: _unless_lost(lambda: work(config, workdir, console)),
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
     )
     if code == 0 and processes.is_first():
         _report(workdir, console)
-    processes.finish()
+    processes.finish(code)
     return code
 
 

@@ -93,4 +93,4 @@ if __name__ == "__main__":
     address, number, index = (*sys.argv[4:], None, None, None)[:3]
     processes.start(address, number and int(number), index and int(index))
     main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
-    processes.finish()
+    processes.finish(0)
