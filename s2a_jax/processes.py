@@ -30,7 +30,7 @@ _BEAT = 2.0  # s; how often a process shows that it lives
 _SILENCE = 30.0  # s; when it counts as dead
 _JAX_SILENCE = 120  # s; JAX ends a process without a sentence: later than we do
 
-_ALIVE = "s2a_jax/alive/"
+_ALIVE, _AGREED = "s2a_jax/alive/", "s2a_jax/agreed/"
 _codes: list[int] = []  # the exit code, once this process has finished its work
 _names = itertools.count()  # of agreements; all processes reach them in the same order
 
@@ -123,14 +123,21 @@ def gathered(text: str) -> list[str]:
     Raises:
         UserError: a process does not answer for an hour.
     """
-    client, name = _client(), f"s2a_jax/gathered/{next(_names)}"
+    client = _client()
     if client is None:
         return [text]
-    client.key_value_set(f"{name}/{index()}", text)
+    number = next(_names)
+    client.key_value_set(f"{_AGREED}{number}/{index()}", text)
     try:
-        return [client.blocking_key_value_get(f"{name}/{i}", _WAIT * 1000) for i in range(count())]
+        texts = [
+            client.blocking_key_value_get(f"{_AGREED}{number}/{i}", _WAIT * 1000)
+            for i in range(count())
+        ]
     except RuntimeError as error:
         raise UserError(f"The other processes do not answer ({_line(error)}).") from error
+    if is_first() and number:  # all have come here, so nobody reads the one before any more
+        client.key_value_delete(f"{_AGREED}{number - 1}/")
+    return texts
 
 
 def barrier() -> None:
