@@ -118,11 +118,12 @@ class TrainStream:
 
     def _mine(self, step: int) -> list[tuple[int, int]]:
         """(index, pass) of this process's rows of a batch."""
-        return self._picks(step)[self._first_row : self._first_row + self._rows]
+        return self._picks(step, range(self._first_row, self._first_row + self._rows))
 
-    def _picks(self, step: int) -> list[tuple[int, int]]:
+    def _picks(self, step: int, rows: range | None = None) -> list[tuple[int, int]]:
+        """(index, pass) of some rows of a global batch; of all by default."""
         first = step * self._global_batch_size
-        return [self._order[first + i] for i in range(self._global_batch_size)]
+        return [self._order[first + row] for row in rows or range(self._global_batch_size)]
 
 
 def _shuffled(part: range, seed: int) -> grain.MapDataset:

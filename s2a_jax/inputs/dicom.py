@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.dicom_grey import displayed
+from s2a_jax.inputs.dicom_grey import displayed, numbers
 from s2a_jax.inputs.picture import Picture
 
 EXTENSIONS = (".dcm", ".dicom")
@@ -196,36 +194,30 @@ def _check_decoder(data: Any, path: Path) -> None:
         )
 
 
-def _numbers(value: Any, name: str, path: Path) -> tuple[float, float]:
-    """Two positive numbers of an attribute."""
-    try:
-        down, across = (float(part) for part in value)
-    except (TypeError, ValueError):
-        down, across = 0.0, 0.0
-    if not (0 < down < np.inf and 0 < across < np.inf):
+def _pair(item: Any, name: str, path: Path) -> tuple[float, float] | None:
+    """Two positive numbers of an attribute, rows then columns; None without it."""
+    values = numbers(item, name, path)
+    if not values:
+        return None
+    if len(values) != 2 or min(values) <= 0:
         raise UserError(
-            f"{path}: the attribute {name} is {value!r}; expected two positive numbers, rows then "
-            "columns. Export the image again, or as PNG with --um-per-px."
+            f"{path}: the attribute {name} is {item.get(name)!r}; expected two positive numbers, "
+            "rows then columns. Export the image again, or as PNG with --um-per-px."
         )
-    return down, across
+    return values[0], values[1]
 
 
 def _pitch(data: Any, path: Path) -> tuple[float, float] | None:
     measures = [item for group in _groups(data) for item in group.get("PixelMeasuresSequence", [])]
     for item in (data, *measures):
-        spacing = item.get("PixelSpacing")
-        if spacing not in (None, ""):
-            down, across = _numbers(spacing, "Pixel Spacing", path)  # mm between rows, columns
-            return down * 1000, across * 1000
+        if spacing := _pair(item, "PixelSpacing", path):  # mm between rows, columns
+            return spacing[0] * 1000, spacing[1] * 1000
     return None
 
 
 def _aspect(data: Any, path: Path) -> float | None:
-    ratio = data.get("PixelAspectRatio")
-    if ratio in (None, ""):
-        return None
-    down, across = _numbers(ratio, "Pixel Aspect Ratio", path)
-    return down / across
+    ratio = _pair(data, "PixelAspectRatio", path)
+    return ratio[0] / ratio[1] if ratio else None
 
 
 def _laterality(data: Any) -> str | None:

@@ -94,7 +94,7 @@ def _first(name: str, data: Any, groups: Sequence[Any], sequence: str) -> Any:
     return next((item for item in items if item.get(name) not in (None, "")), None)
 
 
-def _numbers(data: Any, name: str, path: Path) -> list[float]:
+def numbers(data: Any, name: str, path: Path) -> list[float]:
     """The numbers of an attribute; [] without it."""
     value = data.get(name)
     if value in (None, ""):
@@ -125,8 +125,8 @@ def _modality(
     scaled = _first("RescaleSlope", data, groups, "PixelValueTransformationSequence")
     if scaled is None:
         return values, low, high
-    slopes = _numbers(scaled, "RescaleSlope", path)
-    intercepts = _numbers(scaled, "RescaleIntercept", path) or [0.0]
+    slopes = numbers(scaled, "RescaleSlope", path)
+    intercepts = numbers(scaled, "RescaleIntercept", path) or [0.0]
     slope, intercept = slopes[0], intercepts[0]
     if not slope or len(slopes) > 1:
         raise UserError(
@@ -158,8 +158,8 @@ def _window(
     plain = Dataset()
     plain.PhotometricInterpretation = "MONOCHROME2"
     plain.PixelRepresentation, plain.BitsStored = 0, 16
-    plain.WindowCenter = _numbers(window, "WindowCenter", path)
-    plain.WindowWidth = _numbers(window, "WindowWidth", path)
+    plain.WindowCenter = numbers(window, "WindowCenter", path)
+    plain.WindowWidth = numbers(window, "WindowWidth", path)
     plain.VOILUTFunction = window.get("VOILUTFunction") or "LINEAR"
     windows = plain["WindowWidth"].VM
     notes = (f"shown with the first of its {windows} windows",) if windows > 1 else ()

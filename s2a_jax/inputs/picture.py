@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-UPRIGHT = {
+_UPRIGHT = {
     1: (1, 1, False),
     2: (1, -1, False),
     3: (-1, -1, False),
@@ -61,8 +61,8 @@ def upright(picture: Picture, orientation: int) -> Picture:
         picture: pixels in the order of the file.
         orientation: 1 to 8; other values, which some writers leave, mean 1.
     """
-    down, across, exchanged = UPRIGHT.get(orientation, UPRIGHT[1])
-    if (down, across, exchanged) == UPRIGHT[1]:
+    down, across, exchanged = _UPRIGHT.get(orientation, _UPRIGHT[1])
+    if (down, across, exchanged) == _UPRIGHT[1]:
         return picture
 
     def turn(array: np.ndarray) -> np.ndarray:

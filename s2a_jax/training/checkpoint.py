@@ -15,6 +15,7 @@ import tensorstore as ts
 from flax.traverse_util import unflatten_dict
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from s2a_jax import processes
 from s2a_jax.errors import UserError
 from s2a_jax.files import full_path
 from s2a_jax.training.state import TrainState
@@ -124,6 +125,11 @@ class _Link:
         self.path, self._home = folder, None
         if glob.escape(str(folder)) == str(folder):
             return
+        if processes.count() > 1:  # they need one path, and each would have a link of its own
+            raise UserError(
+                f"--workdir: the path {folder} holds one of the characters [ * ?, which several "
+                "processes cannot write to; give another folder."
+            )
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._home = tempfile.TemporaryDirectory(prefix="s2a_jax-")

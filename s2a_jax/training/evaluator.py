@@ -15,7 +15,6 @@ from s2a_jax.convert.weights import Description
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.pipeline import evaluation_batches
 from s2a_jax.evaluation.counts import Evaluation, count_pixels, evaluate
-from s2a_jax.processes import compiled_together
 from s2a_jax.training.sharding import batch_sharding, put_batch, replicated
 from s2a_jax.training.step import predict_step, unpack
 
@@ -79,9 +78,9 @@ def make_evaluator(
         slabs,
         mesh,
         batch_size,
-        count=compiled_together(jax.jit(count, **shardings)),
-        predict=compiled_together(jax.jit(predict, out_shardings=replicated(mesh))),
-        predict_batch=compiled_together(jax.jit(predict, **shardings)),
+        count=processes.compiled_together(jax.jit(count, **shardings)),
+        predict=processes.compiled_together(jax.jit(predict, out_shardings=replicated(mesh))),
+        predict_batch=processes.compiled_together(jax.jit(predict, **shardings)),
     )
 
 

@@ -84,7 +84,8 @@ def test_only_the_split_that_is_there(tmp_path):
         words = rf"{tmp_path} has no {split} cases .* another --split \(test, all\)"
         with pytest.raises(UserError, match=words):
             select_cases(tmp_path, split)
-    with pytest.raises(UserError, match="no train split"):
+    message = r"no train split \(no train images; there are images in test\)"
+    with pytest.raises(UserError, match=message):
         load_run_data(section(name="folder", root=str(tmp_path)))
 
 

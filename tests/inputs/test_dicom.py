@@ -116,9 +116,9 @@ def test_palettes_are_colours_and_not_intensities(tmp_path, words, depth, scale)
         ({"WindowCenter": 5, "WindowWidth": 0}, "Window Center and Width cannot be used"),
         ({"VOILUTSequence": [table(FALLING, depth=3)]}, "VOI LUT Sequence cannot be used"),
         ({"HighBit": 3}, "High Bit 3 with Bits Stored 8"),
-        ({"PixelSpacing": [0.01]}, r"Pixel Spacing is .*0.01.*two positive numbers"),
+        ({"PixelSpacing": [0.01]}, r"PixelSpacing is .*0.01.*two positive numbers"),
         ({"PixelSpacing": [0.01, 0]}, "two positive numbers"),
-        ({"PixelAspectRatio": [1, 0]}, "Pixel Aspect Ratio is .*two positive numbers"),
+        ({"PixelAspectRatio": [1, 0]}, "PixelAspectRatio is .*two positive numbers"),
     ],
 )
 def test_attributes_that_cannot_be_used_are_named(tmp_path, elements, message):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from s2a_jax import processes
 from s2a_jax.errors import UserError
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.training import checkpoint
@@ -118,3 +119,9 @@ def test_a_lack_of_memory_or_rights_is_no_damage(monkeypatch, folder):
         with pytest.raises(type(error)) as raised:
             fail(error)
         assert raised.value is error
+
+
+def test_several_processes_need_a_path_that_orbax_takes_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    with pytest.raises(UserError, match=r"--workdir: .*run\[1\].*several processes"):
+        Checkpoints(tmp_path / "run[1]")
