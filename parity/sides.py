@@ -1,6 +1,7 @@
 """One network in PyTorch and in Flax, with the same weights."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from s2a_jax.convert.files import read_checkpoint
 from s2a_jax.convert.torch_weights import state_dict_of
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import NETWORKS as FLAX_NETWORKS
+from s2a_jax.models.fields import field_defaults
 
 _HYBRID = ("width", "units", "groups", "hidden", "num_heads", "mlp_width", "dropout_rate", "grid")
 _DECODER = ("first_channels", "decoder_channels")
@@ -116,12 +118,27 @@ def build(options: argparse.Namespace, images: np.ndarray) -> Sides:
         fields |= {"grid": (height // 16, width // 16), "dropout_rate": 0.0}
         not_in_shapes = ("num_heads", "groups", "grid")  # the grid is, if it is square
         known = {name: fields[name] for name in not_in_shapes if name in fields}
-    keywords = _TORCH_FIELDS[options.network]
-    reference = NETWORKS[options.network](
-        **{keywords[name]: value for name, value in fields.items() if name in keywords}
-    )
+    reference = torch_network(options.network, fields)
     _fit_statistics(reference, options.network, images)
     return _pair(options.network, reference, known)
+
+
+def torch_network(network: str, fields: Mapping[str, Any]) -> torch.nn.Module:
+    """The PyTorch module with the hyper-parameters of a Linen module, and random weights.
+
+    Args:
+        network: the name of the network.
+        fields: those of the Linen module, of which some may be missing; both sides have the same
+            defaults.
+    """
+    keywords, defaults = _TORCH_FIELDS[network], field_defaults(FLAX_NETWORKS[network])
+    return NETWORKS[network](
+        **{
+            keywords[name]: value
+            for name, value in fields.items()
+            if name in keywords and value != defaults[name]
+        }
+    )
 
 
 def from_state_dict(network: str, checkpoint: Any, known: dict[str, Any]) -> Sides:
