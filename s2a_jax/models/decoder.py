@@ -5,7 +5,19 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from s2a_jax.models.layers import ConvBNReLU, upsample2x_align_corners
+from s2a_jax.models.layers import BatchNorm, ConvBNReLU, DoublingConv
+
+
+class Doubling(nn.Module):
+    """Doubling of H and W, the skip, 3x3 convolution, batch norm, ReLU.  -> [B, 2H, 2W, F]."""
+
+    features: int
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, skip: Array | None, *, train: bool) -> Array:
+        x = DoublingConv(self.features, dtype=self.dtype, name="conv")(x, skip)
+        return nn.relu(BatchNorm(dtype=self.dtype, name="bn")(x, train=train))
 
 
 class DecoderBlock(nn.Module):
@@ -16,10 +28,7 @@ class DecoderBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, skip: Array | None, *, train: bool) -> Array:
-        x = upsample2x_align_corners(x)
-        if skip is not None:
-            x = jnp.concatenate([x, skip.astype(x.dtype)], axis=-1)
-        x = ConvBNReLU(self.features, dtype=self.dtype, name="conv1")(x, train=train)
+        x = Doubling(self.features, dtype=self.dtype, name="conv1")(x, skip, train=train)
         return ConvBNReLU(self.features, dtype=self.dtype, name="conv2")(x, train=train)
 
 

@@ -14,6 +14,12 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
+from s2a_jax.models.convolution import (
+    convolve,
+    convolve_doubled,
+    convolve_doubled_with_skip,
+)
+
 KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 """Kernel init of `torch.nn.Conv2d` and `torch.nn.Linear`: uniform in ±1/sqrt(fan_in)."""
 
@@ -63,19 +69,38 @@ class Conv(nn.Module):
             mean = kernel.mean(axis=(0, 1, 2), keepdims=True)
             variance = kernel.var(axis=(0, 1, 2), keepdims=True)
             kernel = (kernel - mean) * lax.rsqrt(variance + 1e-5)
-        x = lax.conv_general_dilated(
+        x = convolve(
             x.astype(self.dtype),
             kernel.astype(self.dtype),
-            (self.strides, self.strides),
-            [(pad, pad) for pad in _pair(self.padding)],
-            rhs_dilation=_pair(self.dilation),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            strides=self.strides,
+            padding=_pair(self.padding),
+            dilation=_pair(self.dilation),
         )
         if self.use_bias:
             bias_init = uniform_init(height * width * in_features)
             bias = self.param("bias", bias_init, (self.features,)).astype(self.dtype)
             x = x + lax.broadcast_to_rank(bias, x.ndim)
         return x
+
+
+class DoublingConv(nn.Module):
+    """3x3 convolution, without bias, of the doubled map beside a skip.  -> [B, 2H, 2W, F].
+
+    Takes x [B, H, W, C], which is doubled bilinearly with aligned corners, and the skip
+    [B, 2H, 2W, S] or None. The kernel is that of a convolution of both joined along the channels.
+    """
+
+    features: int
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, skip: Array | None) -> Array:
+        in_features = x.shape[-1] + (0 if skip is None else skip.shape[-1])
+        kernel = self.param("kernel", KERNEL_INIT, (3, 3, in_features, self.features))
+        kernel, x = kernel.astype(self.dtype), x.astype(self.dtype)
+        if skip is None:
+            return convolve_doubled(x, kernel)
+        return convolve_doubled_with_skip(x, skip.astype(self.dtype), kernel)
 
 
 class ConvTranspose2x2(nn.Module):
@@ -224,36 +249,6 @@ def to_logits(rv: Array, faz: Array) -> dict[str, Array]:
     """Both tasks' logits, in float32 at least.  [B, H, W, 1] twice."""
     dtype = jnp.promote_types(rv.dtype, jnp.float32)
     return {"rv": rv.astype(dtype), "faz": faz.astype(dtype)}
-
-
-def upsample2x_align_corners(x: Array) -> Array:
-    """Doubles H and W bilinearly with aligned corners.  [B, H, W, C] -> [B, 2H, 2W, C].
-
-    Equals `torch.nn.functional.interpolate(scale_factor=2, mode="bilinear", align_corners=True)`.
-    """
-    return _double_axis(_double_axis(x, 1), 2)
-
-
-def _double_axis(x: Array, axis: int) -> Array:
-    """Doubles one axis of n pixels: output pixel i lies at i * (n - 1) / (2n - 1).
-
-    That is between k - 1 and k for i = 2k, and between k and k + 1 for i = 2k + 1. So two shifted
-    copies and a fixed ramp of weights suffice; the gradient of a gather would be a scatter.
-    """
-    n = x.shape[axis]
-    shape = [1] * x.ndim
-    shape[axis] = n
-    ramp = jnp.arange(n, dtype=jnp.promote_types(x.dtype, jnp.float32)) / (2 * n - 1)
-    to_previous = ramp.reshape(shape).astype(x.dtype)  # k / (2n - 1)
-    to_next = ramp[::-1].reshape(shape).astype(x.dtype)  # (n - 1 - k) / (2n - 1)
-    first, last = lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, n - 1, n, axis=axis)
-    # The edge copies get weight zero: they only keep the shapes equal.
-    previous = jnp.concatenate([first, lax.slice_in_dim(x, 0, n - 1, axis=axis)], axis)
-    following = jnp.concatenate([lax.slice_in_dim(x, 1, n, axis=axis), last], axis)
-    even = x + (previous - x) * to_previous
-    odd = x + (following - x) * to_next
-    doubled = [*x.shape[:axis], 2 * n, *x.shape[axis + 1 :]]
-    return jnp.stack([even, odd], axis + 1).reshape(doubled)
 
 
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
+from s2a_jax.models.convolution import upsample2x_align_corners
 from s2a_jax.models.fields import Variants, check_length, check_types, require
 from s2a_jax.models.layers import (
     BatchNorm,
     Conv,
     to_channels,
     to_logits,
-    upsample2x_align_corners,
 )
 
 

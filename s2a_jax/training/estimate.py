@@ -5,8 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
+from s2a_jax.models.convolution import convolve
+from s2a_jax.training.operations import count_operations
 from s2a_jax.training.setup import Training
 
 _LONG = 2 * 3600  # seconds; a longer run deserves a warning
@@ -26,7 +28,7 @@ def warn_if_slow(training: Training, batch: dict[str, Any], steps: int) -> str |
     """
     if jax.default_backend() != "cpu":
         return None
-    operations = training.step.lower(training.abstract, batch).cost_analysis()["flops"]
+    operations = count_operations(training.step.trace(training.abstract, batch))
     rate = _operations_per_second()
     seconds = steps * operations / rate
     if seconds < _LONG:
@@ -65,10 +67,7 @@ def _operations_per_second() -> float:
     @jax.jit
     @jax.grad
     def gradients(operands: tuple[Array, Array]) -> Array:
-        y = lax.conv_general_dilated(
-            *operands, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
-        return jnp.sum(y**2)
+        return jnp.sum(convolve(*operands, padding=(1, 1)) ** 2)
 
     jax.block_until_ready(gradients((x, kernel)))
     repeats = 3

@@ -18,13 +18,13 @@ from jax.sharding import Mesh
 
 from s2a_jax.errors import UserError
 from s2a_jax.models import decoder, jointseg, resnet, vaffnet, vit
-from s2a_jax.models.layers import Conv, ConvTranspose2x2, Dense, DoubleConv
+from s2a_jax.models.layers import Conv, ConvTranspose2x2, Dense, DoubleConv, DoublingConv
 from s2a_jax.training.sharding import replicated
 
 REMATS = ("none", "blocks")
 """Values of `config.train.remat`."""
 
-_LAYERS = (Conv, ConvTranspose2x2, Dense)
+_LAYERS = (Conv, ConvTranspose2x2, Dense, DoublingConv)
 """Modules that own the large parameters and are linear in their input."""
 
 _BLOCKS = (

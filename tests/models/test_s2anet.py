@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from s2a_jax.models.context import GCEM, LCEM
-from s2a_jax.models.layers import BatchNorm, upsample2x_align_corners
+from s2a_jax.models.convolution import upsample2x_align_corners
+from s2a_jax.models.layers import BatchNorm
 from s2a_jax.models.s2anet import S2ANet
 
 TINY = S2ANet.variants["tiny"] | {"grid": (2, 2)}
