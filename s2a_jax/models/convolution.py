@@ -38,8 +38,8 @@ def convolve(
     """
     height, width = kernel.shape[:2]
     keeps_size = padding == (height // 2, width // 2) and height % 2 == width % 2 == 1
-    if strides == 1 and dilation == (1, 1) and keeps_size and height * width > 1:
-        return _same_convolution(x, kernel)
+    if strides == 1 and dilation == (1, 1) and keeps_size:
+        return _pointwise(x, kernel) if height == width == 1 else _same_convolution(x, kernel)
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -66,6 +66,15 @@ def convolve_doubled_with_skip(x: Array, skip: Array, kernel: Array) -> Array:
     [B, H, W, C], [B, 2H, 2W, S], [3, 3, C + S, F] -> [B, 2H, 2W, F].
     """
     return _doubled_with_skip(x, skip, kernel)
+
+
+def product(x: Array, kernel: Array) -> Array:
+    """Matrix product on the last axis.  [..., C], [C, F] -> [..., F].
+
+    bfloat16 is summed in float32, and XLA is told so: otherwise it does not use the units that
+    processors have for it.
+    """
+    return _precise_product(x, kernel).astype(x.dtype)
 
 
 def upsample2x_align_corners(x: Array) -> Array:
@@ -193,6 +202,11 @@ def _kernel_gradient(x: Array, gradient: Array, taps: tuple[int, int]) -> Array:
     return total.reshape(channels, *taps, features).transpose(1, 2, 0, 3)
 
 
+def _product(x: Array, kernel: Array) -> Array:
+    """A 1x1 convolution as a matrix product."""
+    return product(x, kernel[0, 0])
+
+
 def _plain(x: Array, kernel: Array) -> Array:
     return _xla_convolution(upsample2x_align_corners(x), kernel)
 
@@ -214,24 +228,53 @@ def _folded_with_matrices_and_skip(x: Array, skip: Array, kernel: Array) -> Arra
 
 def _folded(x: Array, kernel: Array) -> Array:
     """The fold with interpolation by shifted copies."""
-    taps = _tap_products(x, kernel)  # [B, H, W, 3, 3, F]
+    taps = _tap_products(x, kernel)
     columns = sum(_shifted(_double_axis(taps[..., j, :], 2), 2, j - 1) for j in range(3))
-    return sum(_shifted(_double_axis(columns[..., i, :], 1), 1, i - 1) for i in range(3))
+    total = sum(_shifted(_double_axis(columns[..., i, :], 1), 1, i - 1) for i in range(3))
+    return total.astype(x.dtype)
 
 
 def _folded_with_matrices(x: Array, kernel: Array) -> Array:
     """The fold with interpolation and shift as products with two small matrices."""
-    taps = _tap_products(x, kernel)
+    taps = _tap_products(x, kernel).astype(x.dtype)
     rows, columns = (_shifted_doubling(n, x.dtype) for n in x.shape[1:3])
     half = jnp.einsum("bhwijf,jqw->bhqif", taps, columns)
     return jnp.einsum("bhqif,iph->bpqf", half, rows)
 
 
 def _tap_products(x: Array, kernel: Array) -> Array:
-    """Each pixel's product with each of the nine taps.  -> [B, H, W, 3, 3, F]."""
+    """Each pixel's product with each of the nine taps.  -> [B, H, W, 3, 3, F], float32 at least."""
     channels, features = kernel.shape[2:]
     wide = kernel.transpose(2, 0, 1, 3).reshape(channels, 9 * features)
-    return (x @ wide).reshape(*x.shape[:3], 3, 3, features)
+    return _precise_product(x, wide).reshape(*x.shape[:3], 3, 3, features)
+
+
+@jax.custom_vjp
+def _precise_product(x: Array, kernel: Array) -> Array:
+    """`x @ kernel` of [..., C] and [C, F], summed and returned in float32 at least.
+
+    The gradients are products of the operands' type as well; JAX's own would be of float32.
+    """
+    return jnp.matmul(x, kernel, preferred_element_type=jnp.promote_types(x.dtype, jnp.float32))
+
+
+def _product_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _precise_product(x, kernel), (x, kernel)
+
+
+def _product_backward(stored: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    x, kernel = stored
+    gradient = gradient.astype(x.dtype)
+    of_kernel = lax.dot_general(
+        x,
+        gradient,
+        ((tuple(range(x.ndim - 1)),) * 2, ((), ())),
+        preferred_element_type=jnp.promote_types(x.dtype, jnp.float32),
+    )
+    return product(gradient, kernel.T), of_kernel.astype(kernel.dtype)
+
+
+_precise_product.defvjp(_product_forward, _product_backward)
 
 
 def _shifted(x: Array, axis: int, step: int) -> Array:
@@ -272,6 +315,8 @@ def _double_axis(x: Array, axis: int) -> Array:
 
 
 _same_convolution = _by_platform(_xla_convolution, cpu=_convolution_with_products)
+
+_pointwise = _by_platform(_xla_convolution, cpu=_product)
 
 _doubled = _by_platform(_plain, cpu=_folded, tpu=_folded_with_matrices)
 

@@ -18,6 +18,7 @@ from s2a_jax.models.convolution import (
     convolve,
     convolve_doubled,
     convolve_doubled_with_skip,
+    product,
 )
 
 KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -145,7 +146,7 @@ class Dense(nn.Module):
         kernel = self.param("kernel", self.kernel_init, (fan_in, self.features))
         bias_init = self.bias_init or uniform_init(fan_in)
         bias = self.param("bias", bias_init, (self.features,)).astype(self.dtype)
-        x = x.astype(self.dtype) @ kernel.astype(self.dtype)
+        x = product(x.astype(self.dtype), kernel.astype(self.dtype))
         return x + lax.broadcast_to_rank(bias, x.ndim)
 
 
