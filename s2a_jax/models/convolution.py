@@ -318,7 +318,8 @@ _same_convolution = _by_platform(_xla_convolution, cpu=_convolution_with_product
 
 _pointwise = _by_platform(_xla_convolution, cpu=_product)
 
-_doubled = _by_platform(_plain, cpu=_folded, tpu=_folded_with_matrices)
+# On a GPU the fold pays only without a skip, whose convolution would become a second one there.
+_doubled = _by_platform(_plain, cpu=_folded, tpu=_folded_with_matrices, cuda=_folded_with_matrices)
 
 _doubled_with_skip = _by_platform(
     _plain_with_skip, cpu=_folded_with_skip, tpu=_folded_with_matrices_and_skip
