@@ -125,7 +125,8 @@ def run(options: argparse.Namespace) -> None:
         left = [files for files in images if files.id not in rows]
 
         def read(files: ImageFiles) -> tuple[_Eye, Padded]:
-            with contextlib.suppress(OSError):  # a file is missing, which `read` says
+            states = []
+            with contextlib.suppress(OSError):  # a file is missing: `files.read` says so
                 states = read_states(files)
             contents = files.read()
             picture = first_slab(contents.image)

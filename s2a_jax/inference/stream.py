@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax import Array
 
+from s2a_jax.errors import UserError
 from s2a_jax.inference.batches import BatchPredictor, by_size
 from s2a_jax.inference.segmenter import Padded, Segmenter
 from s2a_jax.machine import cores
@@ -29,7 +30,8 @@ def predict_stream(
 ) -> Iterator[int]:
     """Predicts every image on all devices of this process.
 
-    An error of `read` or `write` ends the stream. However it ends, no `write` is at work afterwards.
+    An error of `read` or `write` ends the stream. However it ends, no `write` is at work
+    afterwards.
 
     Args:
         model: the network.
@@ -65,10 +67,13 @@ def predict_stream(
                 jax.block_until_ready(computing)  # at most two batches lie on the devices
                 computing = started
                 written.append(writers.submit(write_batch, group, started))
-                while len(written) > threads + 1 or written and written[0].done():
+                while len(written) > threads + 1 or (written and written[0].done()):
                     yield written.popleft().result()
             while written:
                 yield written.popleft().result()
+        except UserError:
+            writers.shutdown()  # what is computed already is not lost
+            raise
         finally:
             writers.shutdown(cancel_futures=True)
 
