@@ -9,12 +9,12 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from s2a_jax import __version__, signals
 from s2a_jax.errors import UserError
 from s2a_jax.files import check_name
+from s2a_jax.machine import share_compiled_programs
 
 COMMANDS = {
     "train": "train or evaluate one configuration, or show what it would train on",
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
     _quiet_readers()
     given = sys.argv[1:] if arguments is None else arguments
     if given and given[0] in COMMANDS:  # help and version leave nothing behind
-        _share_compiled_programs()
+        share_compiled_programs()
     signals.leave(run(given, program))
 
 
@@ -73,20 +73,6 @@ def _quiet_readers() -> None:
     warnings.filterwarnings("ignore", module=r"(PIL|pydicom|torch)\.")
     for name in ("pydicom", "tifffile"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def _share_compiled_programs() -> None:
-    """Lets every command find the programs that others compiled, unless the user chose a folder.
-
-    JAX reads the variable when it is imported.
-    """
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        try:
-            cache = Path.home() / ".cache" / "s2a_jax" / "xla"
-            cache.mkdir(parents=True, exist_ok=True)
-        except (OSError, RuntimeError):  # a home that cannot be written to, or none at all
-            return
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache)
 
 
 def run_command(arguments: Sequence[str], program: str | None = None) -> int | None:

@@ -1,9 +1,11 @@
-"""Files: names that can be printed, and files that appear only when they are complete."""
+"""Files: names that can be printed, files that appear only when they are complete, and locks."""
 
 import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from s2a_jax.errors import UserError
 
@@ -45,3 +47,34 @@ def written_whole(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def alone(lock: Path, place: str) -> Iterator[None]:
+    """Keeps every other run out of a folder, which is made, while this one writes to it.
+
+    The operating system frees the lock when the process ends, however it ends. Only on a file
+    system without locks the file of a killed run stays behind.
+
+    Args:
+        lock: a file in the folder; runs with the same one exclude each other.
+        place: the folder in messages, such as "--workdir=runs/demo".
+
+    Raises:
+        UserError: a run is at work here, or the folder cannot be written to.
+    """
+    held = FileLock(lock)
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(
+            f"Another run is at work in {place}; wait for its end, or give another folder. "
+            f"(If there is no such run, delete {held.lock_file}.)"
+        ) from error
+    except OSError as error:
+        raise UserError(f"Cannot write to {place}: {error}.") from error
+    try:
+        yield
+    finally:
+        held.release()

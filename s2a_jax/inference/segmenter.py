@@ -1,8 +1,10 @@
 """A trained network with `predict` and `predict_proba`."""
 
 import functools
+import json
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -22,6 +24,20 @@ SHIPPED = {"sim_to_real": Path(__file__).parent / "weights/sim_to_real.safetenso
 _SMALLEST_SIDE = 32  # pixels; smaller images give a single token
 
 
+class Padded(NamedTuple):
+    """An image as a network takes it.
+
+    Attributes:
+        pixels: float32 [H', W'] or [H', W', C] in [0, 1]; both sides are multiples of 16.
+        height: H, the image's own, at most H'.
+        width: W.
+    """
+
+    pixels: np.ndarray
+    height: int
+    width: int
+
+
 class Segmenter:
     """A trained network that segments vessels and the FAZ in en-face OCTA images.
 
@@ -31,6 +47,7 @@ class Segmenter:
     Attributes:
         network: name of the network.
         fields: its hyper-parameters.
+        module: the network itself, without its variables.
         variables: {"params", "batch_stats"}.
         slabs: names of the slabs that it takes as channels, in order; () for a network of one slab.
         slab: what it was trained on, as in `config.data.slab`: `slabs` joined by commas, or the one
@@ -44,11 +61,12 @@ class Segmenter:
         variables: dict[str, Any],
         slab: str | None = None,
     ):
-        self.network, self.fields, self.variables = network, fields, variables
-        module = build_network(network, fields)
+        self.network, self.fields = network, fields
+        self.module = module = build_network(network, fields)
         self.slabs: tuple[str, ...] = module.slabs
         self.slab: str | None = ",".join(self.slabs) or slab
         _check_variables(module, variables, network)
+        self.variables = jax.device_put(variables)  # once, not at every call
         self._predict = jax.jit(functools.partial(predict_step, module=module))
 
     @classmethod
@@ -134,18 +152,46 @@ class Segmenter:
         Raises:
             UserError: `image` is not such an array, or the weights are damaged.
         """
+        padded = self.pad(image)
+        probability = jax.device_get(self._predict(self.variables, padded.pixels[None]))
+        return self.crop({task: p[0] for task, p in probability.items()}, padded)
+
+    def pad(self, image: np.ndarray) -> Padded:
+        """Checks an image and pads it by reflection to multiples of 16, as `predict_proba` does.
+
+        Args:
+            image: as for `predict`.
+
+        Raises:
+            UserError: `image` is not such an array.
+        """
         intensity = slabs_to_unit_float(image, self.slabs) if self.slabs else to_unit_float(image)
         height, width = intensity.shape[:2]
         bottom, right = (_padded_side(n) - n for n in (height, width))
         beside = ((0, bottom), (0, right), *[(0, 0)] * (intensity.ndim - 2))
-        padded = np.pad(intensity, beside, mode="symmetric")
-        probability = jax.device_get(self._predict(self.variables, padded[None]))
+        return Padded(np.pad(intensity, beside, mode="symmetric"), height, width)
+
+    def crop(self, probability: dict[str, np.ndarray], padded: Padded) -> dict[str, np.ndarray]:
+        """Removes the padding from the probabilities [H', W'] of one image.
+
+        Raises:
+            UserError: the weights are damaged.
+        """
         if not all(np.isfinite(p).all() for p in probability.values()):
             raise UserError(
                 f"The network {self.network} returns values that are not numbers (NaN), so its "
                 "weights are damaged; pass others."
             )
-        return {task: p[0, :height, :width] for task, p in probability.items()}
+        return {task: p[: padded.height, : padded.width] for task, p in probability.items()}
+
+    def fingerprint(self) -> str:
+        """A hash of the network, its hyper-parameters and its variables."""
+        described = (self.network, self.fields, self.slabs)
+        digest = blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=16)
+        for name, leaf in sorted(flatten_dict(self.variables, sep="/").items()):
+            digest.update(f"{name} {leaf.dtype} {leaf.shape}".encode())
+            digest.update(np.ascontiguousarray(leaf))
+        return digest.hexdigest()
 
 
 def _padded_side(side: int) -> int:

@@ -1,16 +1,14 @@
 """The folder of a run: its files, its lock, and the configuration that it belongs to."""
 
-import contextlib
 import json
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from ml_collections import ConfigDict
 
 from s2a_jax.config.values import flatten, from_json, to_json
 from s2a_jax.errors import UserError
-from s2a_jax.files import full_path, written_whole
+from s2a_jax.files import alone, full_path, written_whole
 from s2a_jax.runs.files import read_object
 
 _MAY_CHANGE = (
@@ -68,31 +66,13 @@ class Workdir:
         steps = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
         return any(step.name.isdecimal() for step in steps)  # unfinished ones have other names
 
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Makes the folder and keeps every other run out of it while this one writes to it.
-
-        The operating system frees the lock, `.lock`, when the process ends, however it ends. Only
-        on a file system without locks the file of a killed run stays behind.
 
         Raises:
             UserError: a run is at work here, or the folder cannot be written to.
         """
-        lock = FileLock(self.path / ".lock")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise UserError(
-                f"Another run is at work in --workdir={self.path}; wait for its end, or give "
-                f"another folder. (If there is no such run, delete {lock.lock_file}.)"
-            ) from error
-        except OSError as error:
-            raise UserError(f"Cannot write to --workdir={self.path}: {error}.") from error
-        try:
-            yield
-        finally:
-            lock.release()
+        return alone(self.path / ".lock", f"--workdir={self.path}")
 
     def claim(self, config: ConfigDict, defaults: ConfigDict) -> bool:
         """Writes the configuration, or checks that the run here has the same one.

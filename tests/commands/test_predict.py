@@ -1,8 +1,14 @@
-"""`python -m s2a_jax predict`: masks of every kind of file, and when it is stopped."""
+"""`python -m s2a_jax predict`: masks of every kind of file, resuming, shards, and stops."""
 
 import csv
+import json
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import tifffile
@@ -10,33 +16,225 @@ from PIL import Image
 
 from s2a_jax.cli import run as main
 from s2a_jax.errors import Stopped
+from s2a_jax.files import alone
+from s2a_jax.inference import batches
 from s2a_jax.inference.segmenter import Segmenter
 from tests.inputs.files import write_dicom
 
-
-def test_a_stopped_prediction_leaves_no_half_picture(tmp_path, monkeypatch, capsys):
-    def save(_, path, *__):
-        path.write_bytes(b"half a picture")
-        raise Stopped(signal.SIGTERM)
-
-    Image.new("L", (40, 40)).save(tmp_path / "eye.png")
-    masks = (np.zeros((40, 40), bool),) * 2
-    monkeypatch.setattr(Segmenter, "predict", lambda *_, **__: masks)
-    arguments = ["predict", "--weights", "sim_to_real", "--out", str(tmp_path / "out")]
-    with monkeypatch.context() as context:
-        context.setattr(Image.Image, "save", save)
-        assert main([*arguments, str(tmp_path / "eye.png")]) == 143
-    assert capsys.readouterr().err.startswith("Stopped; the same command resumes")
-    assert not list((tmp_path / "out").iterdir())
-    assert main([*arguments, str(tmp_path / "eye.png")]) == 0
-    names = ["eye_faz.png", "eye_overlay.png", "eye_rv.png", "predictions.csv"]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
 def intensity_network(monkeypatch):
     """A network whose probability of a vessel is the intensity, and of the FAZ its square."""
-    monkeypatch.setattr(Segmenter, "predict_proba", lambda _, image: {"rv": image, "faz": image**2})
+
+    def predict_step(_, images, *, module):
+        return {"rv": images, "faz": images**2}
+
+    monkeypatch.setattr(batches, "predict_step", predict_step)
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """The number of images of each batch that was computed."""
+    counts = []
+    start = batches.BatchPredictor.start
+
+    def count(self, images):
+        counts.append(len(images))
+        return start(self, images)
+
+    monkeypatch.setattr(batches.BatchPredictor, "start", count)
+    return counts
+
+
+def _command(tmp_path, *more):
+    weights = () if "--weights" in more else ("--weights", "sim_to_real")
+    return ["predict", *weights, "--out", str(tmp_path / "out"), *map(str, more)]
+
+
+def _write_images(folder, count, side=40):
+    folder.mkdir()
+    pixels = np.random.default_rng(1).integers(0, 256, (count, side, side), np.uint8)
+    for n in range(count):
+        Image.fromarray(pixels[n]).save(folder / f"{n:03}.png")
+    return pixels
+
+
+def _check_results(out, pixels):
+    """Compares all results with masks computed here, from `intensity_network`."""
+    masks = {"rv": pixels / 255 >= 0.5, "faz": (pixels / np.float32(255)) ** 2 >= 0.5}
+    for n in range(len(pixels)):
+        for task, mask in masks.items():
+            written = np.asarray(Image.open(out / f"{n:03}_{task}.png"))
+            np.testing.assert_array_equal(written > 0, mask[n])
+    sums = zip(*(mask.sum(axis=(1, 2)) for mask in masks.values()), strict=True)
+    rows = [f"{n:03}.png,{pixels.shape[1]},{pixels.shape[2]},{rv},{faz}"
+            for n, (rv, faz) in enumerate(sums)]  # fmt: skip
+    assert (out / "predictions.csv").read_text().splitlines()[1:] == rows
+    assert not list(out.glob(".partial*"))
+
+
+def test_a_stopped_prediction_leaves_no_half_picture(
+    tmp_path, monkeypatch, capsys, intensity_network
+):
+    def save(_, path, *__, **___):
+        path.write_bytes(b"half a picture")
+        raise Stopped(signal.SIGTERM)
+
+    pixels = _write_images(tmp_path / "in", 1)
+    with monkeypatch.context() as context:
+        context.setattr(Image.Image, "save", save)
+        assert main(_command(tmp_path, tmp_path / "in")) == 143
+    assert capsys.readouterr().err.startswith("Stopped; the same command resumes")
+    assert not (tmp_path / "out").exists()
+    assert main(_command(tmp_path, tmp_path / "in")) == 0
+    names = ["000_faz.png", "000_overlay.png", "000_rv.png", "predictions.csv",
+             "predictions.jsonl"]  # fmt: skip
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == names
+    _check_results(tmp_path / "out", pixels)
+
+
+def test_finished_images_are_skipped(tmp_path, capsys, intensity_network, computed):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    pixels = _write_images(folder, 5)
+    turned = Image.Exif()
+    turned[274] = 3  # half a turn
+    Image.fromarray(pixels[1][::-1, ::-1]).save(folder / "001.png", exif=turned)
+    command = _command(tmp_path, folder)
+    assert main(command) == 0
+    _check_results(out, pixels)
+    assert sum(computed) == 5
+    first = capsys.readouterr().out
+    assert "001.png: turned upright" in first
+    (out / "predictions.csv").unlink()
+    assert main(command) == 0
+    assert sum(computed) == 5
+    again = capsys.readouterr().out
+    assert again == first.replace(f"-> {out}", f"-> {out} (5 of them by an earlier run)")
+    # Results that are gone or were changed, and images that were, are computed again.
+    (out / "000_faz.png").unlink()
+    Image.new("L", (40, 40)).save(out / "002_rv.png")
+    pixels[3] = pixels[3].T
+    Image.fromarray(pixels[3]).save(folder / "003.png")
+    assert main(command) == 0
+    assert sum(computed) == 8
+    _check_results(out, pixels)
+    # So is another image of the same name, and then the first one, whose results are overwritten.
+    other = _write_images(tmp_path / "other", 1)
+    for images in (tmp_path / "other", folder):
+        assert main(_command(tmp_path, images)) == 0
+    assert sum(computed) == 10
+    _check_results(out, pixels)
+    assert len(other) == 1
+
+
+@pytest.mark.parametrize("changed", ["weights", "threshold"])
+def test_results_of_other_settings_are_not_mixed(tmp_path, capsys, intensity_network, changed):
+    pixels = _write_images(tmp_path / "in", 2)
+    assert main(_command(tmp_path, tmp_path / "in")) == 0
+    flags = ["--threshold", "0.4"]
+    if changed == "weights":
+        model = Segmenter.load_from_checkpoint("sim_to_real")
+        model.variables = jax.tree.map(lambda leaf: leaf + 1e-3, model.variables)
+        model.save(tmp_path / "other.safetensors")
+        flags = ["--weights", tmp_path / "other.safetensors"]
+    capsys.readouterr()
+    for shard in ([], ["--shard", "1/2"]):
+        assert main(_command(tmp_path, *flags, *shard, tmp_path / "in")) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: --out={tmp_path / 'out'} holds masks that were predicted")
+        differs = "by other weights" if changed == "weights" else "--threshold=0.5, not 0.4"
+        assert differs in error and "give another folder" in error
+    _check_results(tmp_path / "out", pixels)
+
+
+def test_a_file_that_cannot_be_read_wastes_nothing(tmp_path, capsys, intensity_network, computed):
+    pixels = _write_images(tmp_path / "in", 20)
+    good = (tmp_path / "in/016.png").read_bytes()
+    (tmp_path / "in/016.png").write_bytes(good[:200])
+    command = _command(tmp_path, "--batch-size", "8", tmp_path / "in")
+    assert main(command) == 2
+    assert "016.png" in capsys.readouterr().err
+    assert computed == [8, 8]
+    assert len(list((tmp_path / "out").glob("*_rv.png"))) == 16
+    (tmp_path / "in/016.png").write_bytes(good)
+    assert main(command) == 0
+    assert computed == [8, 8, 4]
+    _check_results(tmp_path / "out", pixels)
+
+
+def test_a_journal_that_ends_within_a_line(tmp_path, capsys, intensity_network, computed):
+    pixels = _write_images(tmp_path / "in", 3)
+    command = _command(tmp_path, tmp_path / "in")
+    assert main(command) == 0
+    journal = tmp_path / "out/predictions.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-9])  # killed while it wrote
+    for _ in range(2):
+        assert main(command) == 0
+        assert sum(computed) == 4
+        assert len([*map(json.loads, journal.read_text().splitlines())]) == 4
+    _check_results(tmp_path / "out", pixels)
+    journal.write_text(journal.read_text().replace('"id"', '"di"', 1))
+    capsys.readouterr()
+    assert main(command) == 2
+    assert f"{journal}: line 2 is damaged" in capsys.readouterr().err
+
+
+def test_shards_complete_the_whole(tmp_path, capsys, intensity_network, computed):
+    pixels = _write_images(tmp_path / "in", 7)
+    out = tmp_path / "out"
+    tables = []
+    for shard in (2, 0, 1):
+        assert main(_command(tmp_path, f"--shard={shard}/3", tmp_path / "in")) == 0
+    assert computed == [3, 2, 2]
+    for shard in range(3):
+        header, *rows = (out / f"predictions-{shard}-of-3.csv").read_text().splitlines()
+        tables += rows
+    with alone(out / ".lock-1-of-3", "the test"):
+        capsys.readouterr()
+        assert main(_command(tmp_path, tmp_path / "in")) == 2
+        assert f"Another run is at work in --out={out}" in capsys.readouterr().err
+        assert main(_command(tmp_path, "--shard=0/3", tmp_path / "in")) == 0
+    assert main(_command(tmp_path, tmp_path / "in")) == 0
+    assert computed == [3, 2, 2]
+    assert (out / "predictions.csv").read_text().splitlines() == [header, *tables]
+    _check_results(out, pixels)
+
+
+@pytest.mark.parametrize(
+    "flag", ["--shard=3/3", "--shard=1", "--shard=-1/2", "--shard=0/0", "--batch-size=0"]
+)
+def test_flags_are_refused(tmp_path, capsys, flag):
+    _write_images(tmp_path / "in", 1)
+    assert main(_command(tmp_path, flag, tmp_path / "in")) == 2
+    error = capsys.readouterr().err
+    assert flag.partition("=")[0] in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_signal_leaves_complete_files_only(tmp_path, run_environment):
+    _write_images(tmp_path / "in", 300, side=32)
+    command = [sys.executable, "-m", "s2a_jax", *_command(tmp_path, tmp_path / "in")]
+    out = tmp_path / "out"
+    options = {"cwd": ROOT, "env": run_environment, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, **options)
+    while process.poll() is None and len(list(out.glob("*_rv.png"))) < 20:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    error = process.communicate(timeout=120)[1]
+    assert process.returncode == 143, error
+    assert error.startswith("Stopped; the same command resumes")
+    rows = [*map(json.loads, (out / "predictions.jsonl").read_text().splitlines()[1:])]
+    assert 10 < len(rows) < 300
+    assert not list(out.glob(".partial*")) and not (out / "predictions.csv").exists()
+    for row in rows:
+        for name in ("rv", "faz", "overlay"):
+            Image.open(out / f"{row['id']}_{name}.png").load()
+    done = subprocess.run(command, **options | {"stdout": subprocess.PIPE}, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert f"({len(rows)} of them by an earlier run)" in done.stdout
+    assert len((out / "predictions.csv").read_text().splitlines()) == 301
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.25])

@@ -1,0 +1,105 @@
+"""Many images at once: the numbers of single images, in groups of one size, in bounded memory."""
+
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from s2a_jax.inference import batches, stream
+from s2a_jax.inference.batches import by_size
+from s2a_jax.inference.segmenter import Padded, Segmenter
+from s2a_jax.inference.stream import predict_stream
+from s2a_jax.models.build import build_network, network_fields
+
+
+@pytest.fixture(scope="module")
+def model():
+    fields = network_fields({"name": "s2anet", "variant": "tiny", "dtype": "float32"}, 32)
+    module = build_network("s2anet", fields)
+    init = jax.jit(lambda key: module.init(key, jnp.zeros((1, 32, 32, 1)), train=False))
+    return Segmenter("s2anet", fields, init(jax.random.key(0)))
+
+
+@pytest.mark.parametrize("batch_size", [None, 3])
+def test_batches_on_eight_devices_give_the_numbers_of_single_images(model, batch_size):
+    assert jax.device_count() == 8
+    rng = np.random.default_rng(0)
+    sizes = [(40, 33), (30, 32), (48, 48), (32, 20)] * 3  # padded to 48 x 48 and 32 x 32
+    images = [rng.integers(0, 256, size, np.uint8) for size in sizes]
+    found = {}
+    written = predict_stream(
+        model,
+        range(len(images)),
+        len(images),
+        read=lambda n: (n, model.pad(images[n])),
+        write=found.__setitem__,
+        batch_size=batch_size,
+    )
+    assert sum(written) == len(found) == len(images)
+    for n, image in enumerate(images):
+        for task, expected in model.predict_proba(image).items():
+            assert expected.std() > 1e-4
+            np.testing.assert_allclose(found[n][task], expected, atol=2e-6)
+
+
+def _images(*sizes):
+    return [(n, Padded(np.zeros(size), *size)) for n, size in enumerate(sizes)]
+
+
+def test_groups_of_one_size(monkeypatch):
+    small, large = (16, 16), (32, 32)
+    images = _images(small, large, small, small, large, small, small)
+    rows = {small: 3, large: 2}.get
+    groups = [[n for n, _ in group] for group in by_size(images, rows)]
+    assert groups == [[0, 2, 3], [1, 4], [5, 6]]
+    monkeypatch.setattr(batches, "_WAITING", 16 * 16 + 32 * 32)
+    groups = [[n for n, _ in group] for group in by_size(images, rows)]
+    assert groups == [[1], [0, 2, 3], [4], [5, 6]]  # the largest goes when more would wait
+
+
+def test_only_a_few_images_are_in_memory(model, monkeypatch):
+    def predict_step(_, images, *, module):
+        return {"rv": images, "faz": images}
+
+    monkeypatch.setattr(batches, "predict_step", predict_step)
+    monkeypatch.setattr(stream, "cores", lambda: 2)
+    lock, alive, most = threading.Lock(), 0, 0
+
+    def read(n):
+        nonlocal alive, most
+        with lock:
+            alive += 1
+            most = max(most, alive)
+        return n, model.pad(np.full((32, 32), n % 256, np.uint8))
+
+    def write(n, probability):
+        nonlocal alive
+        np.testing.assert_allclose(probability["rv"], n % 256 / 255, atol=1e-6)
+        with lock:
+            alive -= 1
+
+    assert sum(predict_stream(model, iter(range(1000)), 1000, read, write)) == 1000
+    assert alive == 0
+    assert 8 <= most <= 60  # batches of 8: two at most computing, three written, and read ahead
+
+
+def test_programs_of_many_sizes_are_dropped(model, monkeypatch):
+    monkeypatch.setattr(batches, "predict_step", lambda _, images, *, module: {"rv": images})
+    monkeypatch.setattr(batches, "_PROGRAMS", 3)
+    predictor = batches.BatchPredictor(model, 1, 100)
+    for n in range(1, 8):
+        image = np.full((16, 16 * n), n, np.float32)
+        computed = predictor.start([image])["rv"]
+        np.testing.assert_array_equal(computed[0], image)
+        assert predictor._predict._cache_size() <= 3
+
+
+def test_the_fingerprint_of_weights(model, tmp_path):
+    model.save(tmp_path / "same.safetensors")
+    loaded = Segmenter.load_from_checkpoint(tmp_path / "same.safetensors")
+    assert loaded.fingerprint() == model.fingerprint()
+    other = jax.tree.map(np.array, model.variables)
+    jax.tree.leaves(other)[0][...] += 1e-3
+    assert Segmenter("s2anet", model.fields, other).fingerprint() != model.fingerprint()
