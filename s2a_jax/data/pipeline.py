@@ -160,6 +160,22 @@ def evaluation_batches(
     rows = batch_size // process_count
     for start in range(0, len(cases), batch_size):
         stop = min(start + batch_size, len(cases))
-        indices = np.minimum(np.arange(start, start + batch_size), stop - 1)
-        mine = indices[process_index * rows : (process_index + 1) * rows]
+        first = start + process_index * rows
+        mine = (min(index, stop - 1) for index in range(first, first + rows))
         yield slice(start, stop), _stacked([record(cases, index) for index in mine])
+
+
+def own_cases(
+    part: slice, batch_size: int, process_index: int = 0, process_count: int = 1
+) -> range:
+    """The cases in this process's rows of an evaluation batch, without the copies.
+
+    Args:
+        part: the slice of cases that `evaluation_batches` yields.
+        batch_size: cases in a global batch.
+        process_index: which of the processes this is.
+        process_count: number of processes.
+    """
+    rows = batch_size // process_count
+    first = part.start + process_index * rows
+    return range(first, max(first, min(first + rows, part.stop)))

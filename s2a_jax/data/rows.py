@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from s2a_jax.data.cases import Case, CaseSet, Row
+from s2a_jax.data.cases import Case, Cases, CaseSet, Row, resized
 from s2a_jax.data.fingerprint import fingerprint
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.images import unit_pixels
@@ -181,6 +181,25 @@ def join(sets: Sequence[LazyCaseSet]) -> LazyCaseSet:
         read=read,
         masks=tuple(facts for cases in sets for facts in cases.masks),
         notes=tuple(note for cases in sets for note in cases.notes),
+    )
+
+
+def resize_cases(cases: Cases, side: int) -> LazyCaseSet:
+    """The cases at `side` x `side` pixels, another size than theirs; resized at every use."""
+
+    def read(index: int, *, last: bool) -> Row:
+        image, rv, faz = cases.row(index)
+        return row_of(resized(Case(image, rv > 0, faz > 0, image.shape[:2]), side))
+
+    return LazyCaseSet(
+        cases.ids,
+        cases.has_rv,
+        cases.has_faz,
+        cases.native_sizes,
+        cases.digests,
+        image_shape=(side, side, *cases.image_shape[2:]),
+        image_dtype=np.dtype(np.float32),
+        read=read,
     )
 
 
