@@ -155,11 +155,12 @@ def exchanged(work: Callable[[], list[str]]) -> list[list[str]]:
     with together():
         whole = "\n".join(work())
     pieces = [whole[start : start + _PIECE] for start in range(0, len(whole), _PIECE)]
-    texts: list[list[str]] = [[] for _ in range(count())]
+    received: list[list[str]] = [[] for _ in range(count())]
     for i in range(max(map(int, gathered(str(len(pieces)))))):
-        for text, piece in zip(texts, gathered("".join(pieces[i : i + 1])), strict=True):
-            text.append(piece)
-    return ["".join(text).split("\n") if text else [] for text in texts]
+        for own, piece in zip(received, gathered("".join(pieces[i : i + 1])), strict=True):
+            own.append(piece)
+    texts = ("".join(own) for own in received)
+    return [text.split("\n") if text else [] for text in texts]
 
 
 def barrier() -> None:

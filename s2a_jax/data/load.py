@@ -292,8 +292,8 @@ class _Reader:
                 return {split: in_memory(cases) for split, cases in splits.items()}, ()
             return splits, ()
         return splits, (
-            f"The cases take {total / 2**30:.1f} GiB in memory, more than "
-            f"config.data.cache_gib={self.room.size / 2**30:g}: what does not fit is decoded for "
+            f"The cases take {total / 2**30:.3g} GiB in memory, more than "
+            f"config.data.cache_gib={self.room.size / 2**30:.3g}: what does not fit is decoded for "
             "each use.",
         )
 

@@ -1,7 +1,7 @@
 """What a run leaves behind: evaluations of its best network, pictures, exported weights."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from s2a_jax import processes
 from s2a_jax.console import make_console
 from s2a_jax.convert.weights import save_weights
 from s2a_jax.data.cases import Cases
+from s2a_jax.data.entry import Pitch
 from s2a_jax.data.pipeline import evaluation_batches, own_cases, record
 from s2a_jax.data.rows import resize_cases
 from s2a_jax.evaluation.counts import TASKS
@@ -21,7 +22,7 @@ from s2a_jax.evaluation.pictures import save_comparison
 from s2a_jax.evaluation.protocols import Protocol, find_protocol
 from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.results import Subject, write_results
-from s2a_jax.evaluation.scoring import Prediction, Settings
+from s2a_jax.evaluation.scoring import Prediction, Scores, Settings
 from s2a_jax.evaluation.shared import score_shared
 from s2a_jax.files import written_whole
 from s2a_jax.inputs.images import unit_pixels
@@ -133,14 +134,7 @@ def write_run_results(
             console.print(f"No {split} cases to evaluate.")
             continue
         notes = resizing_notes(cases, dataset.size, settings.protocol)
-        predictions = _predictions(evaluator, variables, cases, settings.protocol, pitch)
-        result = score_shared(
-            predictions,
-            _positions(len(cases), evaluator.batch_size),
-            len(cases),
-            settings,
-            processes.exchanged,
-        )
+        result = score_set(evaluator, variables, cases, settings, pitch)
         if not processes.is_first():
             continue
         tables = write_results(
@@ -168,6 +162,35 @@ def write_run_results(
     )
 
 
+def score_set(
+    evaluator: Evaluator, variables: Any, cases: Cases, settings: Settings, pitch: Pitch
+) -> Scores:
+    """Scores every case once; each process scores those that it predicts.
+
+    Args:
+        evaluator: the network.
+        variables: its variables.
+        cases: all cases.
+        settings: settings of the evaluation.
+        pitch: side in um of a pixel of a case's file, from its name and native size.
+
+    Returns:
+        The same on every process.
+
+    Raises:
+        UserError: as `score_cases`.
+    """
+    total, batch = len(cases), evaluator.batch_size
+    parts = (slice(first, min(first + batch, total)) for first in range(0, total, batch))
+    own = [i for part in parts for i in own_cases(part, batch, *_which())]
+    predictions = _predictions(evaluator, variables, cases, settings.protocol, pitch)
+    return score_shared(predictions, own, total, settings, processes.exchanged)
+
+
+def _which() -> tuple[int, int]:
+    return processes.index(), processes.count()
+
+
 def resizing_notes(cases: Cases, size: int, protocol: Protocol) -> tuple[str, ...]:
     """Sentences for below a table about cases that were not read at the size of their files.
 
@@ -190,19 +213,12 @@ def resizing_notes(cases: Cases, size: int, protocol: Protocol) -> tuple[str, ..
     return (note, *stretched)
 
 
-def _positions(total: int, batch_size: int) -> list[int]:
-    """Places of the cases that this process predicts, among all of an evaluation."""
-    which = (batch_size, processes.index(), processes.count())
-    parts = (slice(first, min(first + batch_size, total)) for first in range(0, total, batch_size))
-    return [index for part in parts for index in own_cases(part, *which)]
-
-
 def _predictions(
     evaluator: Evaluator,
     variables: Any,
     cases: Cases,
     protocol: Protocol,
-    pitch: Callable[[str, tuple[int, int]], float | None],
+    pitch: Pitch,
 ) -> Iterator[Prediction]:
     """The network's probabilities of this process's cases, at the protocol's resolution.
 
@@ -216,7 +232,7 @@ def _predictions(
     side = protocol.side or cases.image_shape[0]
     if side != cases.image_shape[0]:
         cases = resize_cases(cases, side)
-    which = (evaluator.batch_size, processes.index(), processes.count())
+    which = (evaluator.batch_size, *_which())
     for part, batch in evaluation_batches(cases, *which):
         images = put_batch({"image": batch["image"]}, evaluator.mesh)["image"]
         predicted = evaluator.predict_batch(variables, images)

@@ -16,11 +16,15 @@ from s2a_jax import processes
 from s2a_jax.convert.weights import Description
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.pipeline import TrainStream
+from s2a_jax.evaluation.protocols import PROTOCOLS
+from s2a_jax.evaluation.regions import Window
+from s2a_jax.evaluation.scoring import Settings
 from s2a_jax.models.build import build_network, network_fields
 from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.evaluator import count_cases, make_evaluator
+from s2a_jax.training.results import score_set
 from s2a_jax.training.sharding import batch_sharding, gather, make_mesh, put_batch, replicated
 from s2a_jax.training.state import abstract_state, create_state
 from s2a_jax.training.step import train_step
@@ -79,6 +83,14 @@ def main(folder, steps, fsdp):
         module, Description("unet", fields), (), mesh, batch_size=BATCH, threshold=0.5
     )
     counts = count_cases(evaluator, state.variables(), cases).counts
+    settings, scored = Settings(PROTOCOLS["native"], Window(16, "px")), []
+
+    def pitch(name, native_size):
+        scored.append(name)
+        return 10.0
+
+    scores = score_set(evaluator, state.variables(), cases, settings, pitch)
+    everybody = processes.exchanged(lambda: scored)
     arrays = gather(state, mesh)
     if processes.is_first():
         flat = {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(arrays))}
@@ -86,7 +98,17 @@ def main(folder, steps, fsdp):
         counted = {
             f"{task}_{k}": v.tolist() for task, one in counts.items() for k, v in one.items()
         }
-        (folder / "result.json").write_text(json.dumps({"losses": losses, "counts": counted}))
+        table = {
+            f"{task} {name}": values.tolist()
+            for task, metrics in scores.values.items()
+            for name, values in metrics.items()
+        }
+        result = {
+            "losses": losses, "counts": counted, "ids": scores.ids, "table": table,
+            "scored": everybody, "drawn": [case.id for case in scores.shown],
+            "calibration": scores.curves["rv"]["calibration"],
+        }  # fmt: skip
+        (folder / "result.json").write_text(json.dumps(result))
 
 
 if __name__ == "__main__":
