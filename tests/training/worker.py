@@ -30,6 +30,7 @@ from s2a_jax.training.state import abstract_state, create_state
 from s2a_jax.training.step import train_step
 
 SIZE, BATCH, CASES = 32, 8, 20
+UPDATES = 6  # in all; then the state is evaluated
 
 
 def random_cases():
@@ -82,33 +83,38 @@ def main(folder, steps, fsdp):
     evaluator = make_evaluator(
         module, Description("unet", fields), (), mesh, batch_size=BATCH, threshold=0.5
     )
-    counts = count_cases(evaluator, state.variables(), cases).counts
-    settings, scored = Settings(PROTOCOLS["native"], Window(16, "px")), []
+    arrays = gather(state, mesh)
+    result = {"losses": losses}
+    if first + steps == UPDATES:
+        result |= evaluation(evaluator, state.variables(), cases)
+    if processes.is_first():
+        flat = {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(arrays))}
+        np.savez(folder / "state.npz", **flat)
+        (folder / "result.json").write_text(json.dumps(result))
+
+
+def evaluation(evaluator, variables, cases):
+    """Counts and scores of all cases, and the cases that each process scored."""
+    scored = []
 
     def pitch(name, native_size):
         scored.append(name)
         return 10.0
 
-    scores = score_set(evaluator, state.variables(), cases, settings, pitch)
-    everybody = processes.exchanged(lambda: scored)
-    arrays = gather(state, mesh)
-    if processes.is_first():
-        flat = {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(arrays))}
-        np.savez(folder / "state.npz", **flat)
-        counted = {
-            f"{task}_{k}": v.tolist() for task, one in counts.items() for k, v in one.items()
-        }
-        table = {
-            f"{task} {name}": values.tolist()
-            for task, metrics in scores.values.items()
-            for name, values in metrics.items()
-        }
-        result = {
-            "losses": losses, "counts": counted, "ids": scores.ids, "table": table,
-            "scored": everybody, "drawn": [case.id for case in scores.shown],
-            "calibration": scores.curves["rv"]["calibration"],
-        }  # fmt: skip
-        (folder / "result.json").write_text(json.dumps(result))
+    counts = count_cases(evaluator, variables, cases).counts
+    settings = Settings(PROTOCOLS["native"], Window(16, "px"))
+    scores = score_set(evaluator, variables, cases, settings, pitch)
+
+    def listed(groups):
+        return {f"{a} {b}": v.tolist() for a, group in groups.items() for b, v in group.items()}
+
+    return {
+        "counts": listed(counts),
+        "ids": scores.ids,
+        "table": listed(scores.values),
+        "drawn": [case.id for case in scores.shown],
+        "scored": processes.exchanged(lambda: scored),
+    }
 
 
 if __name__ == "__main__":
