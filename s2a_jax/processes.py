@@ -28,6 +28,7 @@ _LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 _WAIT = 3600  # s; the longest that processes wait for each other, as for a compilation
 _BEAT = 2.0  # s; how often a process shows that it lives
 _SILENCE = 30.0  # s; when it counts as dead
+_PIECE = 2**19  # characters of one message between processes
 _JAX_SILENCE = 120  # s; JAX ends a process without a sentence: later than we do
 
 _ALIVE, _AGREED = "s2a_jax/alive/", "s2a_jax/agreed/"
@@ -140,24 +141,58 @@ def gathered(text: str) -> list[str]:
     return texts
 
 
+def exchanged(work: Callable[[], list[str]]) -> list[list[str]]:
+    """Does this process's work, and returns the lines that the work of each process returned.
+
+    All processes must call this.
+
+    Args:
+        work: returns lines of ASCII, none empty; a mistake in it is the mistake of all.
+
+    Raises:
+        UserError: the work of a process raised it, or a process does not answer for an hour.
+    """
+    with together():
+        whole = "\n".join(work())
+    pieces = [whole[start : start + _PIECE] for start in range(0, len(whole), _PIECE)]
+    received: list[list[str]] = [[] for _ in range(count())]
+    for i in range(max(map(int, gathered(str(len(pieces)))))):
+        for own, piece in zip(received, gathered("".join(pieces[i : i + 1])), strict=True):
+            own.append(piece)
+    texts = ("".join(own) for own in received)
+    return [text.split("\n") if text else [] for text in texts]
+
+
 def barrier() -> None:
     """Waits until all processes are here."""
     gathered("")
 
 
+class KnownMistakeError(UserError):
+    """A mistake of one process that all know of."""
+
+
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """Makes a mistake that one process finds the mistake of all, so that none waits for it."""
+    """Makes a mistake that one process finds the mistake of all, so that none waits for it.
+
+    Inside another `together`, a mistake ends both: one process may find it in the outer one while
+    others are in the inner one.
+    """
     mistake, found = "", None
     try:
         yield
+    except KnownMistakeError:
+        raise
     except UserError as error:
+        if count() == 1:
+            raise
         mistake, found = str(error) or "unknown", error
     for number, text in enumerate(gathered(mistake)):
         if found is not None:
-            raise found
+            raise KnownMistakeError(mistake) from found
         if text:
-            raise UserError(f"Process {number}: {text}")
+            raise KnownMistakeError(f"Process {number}: {text}")
 
 
 class CompiledTogether:

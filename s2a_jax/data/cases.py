@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from rich.progress import Progress
@@ -18,13 +18,53 @@ from s2a_jax.inputs.masks import FAZ_VALUE, resize_mask
 from s2a_jax.inputs.notes import Note
 from s2a_jax.inputs.slabs import resize_slabs
 
+T = TypeVar("T")
+
 _THREADS = 4
 _QUIET_SECONDS = 1.0  # a progress bar appears only after this time
 
 
+class Row(NamedTuple):
+    """Image and masks of one case as arrays.
+
+    Attributes:
+        image: uint8, or float32 in [0, 1], [H, W], or [H, W, C] with C > 1 slabs.
+        rv: uint8 [H, W] in {0, 1}; all 0 without a mask.
+        faz: the same for the FAZ.
+    """
+
+    image: np.ndarray
+    rv: np.ndarray
+    faz: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the three arrays."""
+        return sum(array.nbytes for array in self)
+
+
+class Cases(Protocol):
+    """N cases of one size, in memory (`CaseSet`) or not (`rows.LazyCaseSet`)."""
+
+    ids: tuple[str, ...]
+    has_rv: np.ndarray
+    has_faz: np.ndarray
+    native_sizes: np.ndarray
+    notes: tuple[Note, ...]
+    digests: tuple[str, ...]
+    image_shape: tuple[int, ...]
+    image_dtype: np.dtype
+
+    def __len__(self) -> int:
+        """Number of cases."""
+
+    def row(self, index: int) -> Row:
+        """Image and masks of one case."""
+
+
 @dataclass(frozen=True, eq=False)
 class CaseSet:
-    """N cases of one size.
+    """N cases of one size in memory.
 
     Attributes:
         ids: N names, in the order of the arrays.
@@ -37,6 +77,7 @@ class CaseSet:
         has_faz: bool [N], whether the case has a FAZ mask.
         native_sizes: int32 [N, 2], height and width of the files in (square) pixels.
         notes: what reading the files had to change or choose.
+        digests: fingerprint of each case; () where nobody compares them.
     """
 
     ids: tuple[str, ...]
@@ -47,34 +88,24 @@ class CaseSet:
     has_faz: np.ndarray
     native_sizes: np.ndarray
     notes: tuple[Note, ...] = ()
+    digests: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        return self.images.shape[1:]
 
-def concatenate(sets: Sequence[CaseSet]) -> CaseSet:
-    """Joins sets of one size in the given order.
+    @property
+    def image_dtype(self) -> np.dtype:
+        """Type of the images."""
+        return self.images.dtype
 
-    The images stay uint8 if those of all sets are uint8, and become float32 otherwise.
-
-    Args:
-        sets: at least one set; all of the same H, W and C.
-
-    Raises:
-        ValueError: no sets, or sets of different sizes.
-    """
-    if not sets:
-        raise ValueError("concatenate needs at least one CaseSet")
-    return CaseSet(
-        ids=tuple(id_ for cases in sets for id_ in cases.ids),
-        images=_joined([cases.images for cases in sets]),
-        rv=np.concatenate([cases.rv for cases in sets]),
-        faz=np.concatenate([cases.faz for cases in sets]),
-        has_rv=np.concatenate([cases.has_rv for cases in sets]),
-        has_faz=np.concatenate([cases.has_faz for cases in sets]),
-        native_sizes=np.concatenate([cases.native_sizes for cases in sets]),
-        notes=tuple(note for cases in sets for note in cases.notes),
-    )
+    def row(self, index: int) -> Row:
+        """Image and masks of one case."""
+        return Row(self.images[index], self.rv[index], self.faz[index])
 
 
 def load_cases(files: Sequence[CaseFiles], size: int) -> CaseSet:
@@ -170,34 +201,26 @@ def read_cases(files: Sequence[CaseFiles], size: int | None = None) -> list[Case
     """Reads cases as `load_cases` does, each at its own size if `size` is None."""
     with ThreadPoolExecutor(_THREADS) as pool:
         decoded = pool.map(lambda case: resized(read_case(case), size), files)
-        cases = list(_with_progress(decoded, total=len(files)))
-    check_combined(files, cases)
+        cases = list(with_progress(decoded, total=len(files)))
+    check_combined(files, [case.faz is not None and case.faz.any() for case in cases])
     return cases
 
 
-def resize_set(cases: CaseSet, size: int) -> CaseSet:
-    """The cases at `size` x `size` pixels; their `native_sizes` stay."""
-    masks = (
-        (rv if has_rv else None, faz if has_faz else None)
-        for rv, faz, has_rv, has_faz in zip(
-            cases.rv > 0, cases.faz > 0, cases.has_rv, cases.has_faz, strict=True
-        )
-    )
-    rows = zip(cases.images, masks, cases.native_sizes, strict=True)
-    resized_cases = [resized(Case(image, *pair, tuple(side)), size) for image, pair, side in rows]
-    return stacked(cases.ids, resized_cases, size)
+def check_combined(files: Sequence[CaseFiles], show_faz: Sequence[bool]) -> None:
+    """Raises a UserError if there are combined masks but none of them holds a FAZ.
 
-
-def check_combined(files: Sequence[CaseFiles], cases: Sequence[Case]) -> None:
-    """Raises a UserError if there are combined masks but none of them holds a FAZ."""
+    Args:
+        files: the cases.
+        show_faz: whether the masks of each case show a FAZ.
+    """
     # Vessel masks in place of combined masks would pass for eyes without a FAZ, and a model would
     # learn to find none.
     pairs = [
-        (file.combined, case.faz)
-        for file, case in zip(files, cases, strict=True)
+        (file.combined, shows_faz)
+        for file, shows_faz in zip(files, show_faz, strict=True)
         if file.combined is not None
     ]
-    if pairs and not any(faz.any() for _, faz in pairs):
+    if pairs and not any(shows_faz for _, shows_faz in pairs):
         raise UserError(
             f"None of the {len(pairs)} combined masks, such as {pairs[0][0]}, holds the FAZ value "
             f"{FAZ_VALUE}. If they show vessels only, rename their folder to label, or store them "
@@ -218,8 +241,8 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _with_progress(cases: Iterable[Case], total: int) -> Iterator[Case]:
-    """Yields `cases`; a terminal shows a bar once that takes long."""
+def with_progress(cases: Iterable[T], total: int) -> Iterator[T]:
+    """Yields one object a case; a terminal shows a bar once that takes long."""
     start = time.monotonic()
     progress = Progress(console=make_console(stderr=True), transient=True)
     task = progress.add_task("Reading images", total=total)

@@ -1,16 +1,19 @@
 """From the data section of a configuration to decoded training, validation and test cases."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from s2a_jax.data.cases import CaseSet, concatenate, load_cases, stacked
-from s2a_jax.data.doubts import set_facts
+from s2a_jax.data.cases import Case, Cases, check_combined, read_case, resized
 from s2a_jax.data.entry import DataSet, Pitch
 from s2a_jax.data.mixture import mixture_sources
+from s2a_jax.data.pairing import CaseFiles
+from s2a_jax.data.rows import LazyCaseSet, Room, in_memory, join, no_cases
 from s2a_jax.data.sets import PREPARED, find_data_set, synthetic_slabs
 from s2a_jax.data.splits import SPLITS, Wanted
+from s2a_jax.data.survey import Share, survey
 from s2a_jax.data.synthetic_source import EyeSource
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import counted
@@ -21,7 +24,7 @@ from s2a_jax.inputs.slabs import slab_names
 
 @dataclass(frozen=True, eq=False)
 class RunData:
-    """Everything that a run reads, in memory.
+    """Everything that a run reads.
 
     Attributes:
         train: all training cases, source after source; without those that are streamed.
@@ -36,10 +39,10 @@ class RunData:
         eyes: the source that is streamed, if one is; its range follows the indices of `train`.
     """
 
-    train: CaseSet
+    train: Cases
     sources: dict[str, tuple[range, float]]
-    val: CaseSet
-    test: CaseSet
+    val: Cases
+    test: Cases
     size: int
     slabs: tuple[str, ...]
     slab: str | None
@@ -51,6 +54,22 @@ class RunData:
         """Steps in which the first source is seen once on average; at least 1."""
         first, weight = next(iter(self.sources.values()))
         return max(1, round(len(first) / weight / batch_size))
+
+    def fingerprints(self) -> dict[str, str]:
+        """A hash of each case's pixels and masks, as the run reads them, by the case's name.
+
+        Training cases are named "source/train/id", the others "val/id" and "test/id". Streamed eyes
+        have none: they follow from the configuration.
+        """
+        train, digests = self.train, {}
+        for source, (part, _) in self.sources.items():
+            own = slice(part.start, part.stop)
+            names = (f"{source}/train/{id_}" for id_ in train.ids[own])
+            digests |= zip(names, train.digests[own], strict=True)
+        for split, cases in (("val", self.val), ("test", self.test)):
+            names = (f"{split}/{id_}" for id_ in cases.ids)
+            digests |= zip(names, cases.digests, strict=True)
+        return digests
 
 
 def image_size(config: Mapping[str, Any]) -> int:
@@ -99,11 +118,15 @@ def _several(names: tuple[str, ...]) -> tuple[str, ...]:
     return names if len(names) > 1 else ()
 
 
-def load_run_data(config: Mapping[str, Any]) -> RunData:
-    """Reads, checks and resizes all cases.
+def load_run_data(config: Mapping[str, Any], share: Share | None = None) -> RunData:
+    """Reads and checks all cases; they stay in memory if all fit into `cache_gib`.
+
+    Otherwise, or with several processes, cases are decoded when they are needed, and as many as fit
+    are kept.
 
     Args:
         config: the data section; `configs/default.py` describes its fields.
+        share: this process's part of the first reading; None: all of it.
 
     Raises:
         UserError: a field, folder or file cannot be used.
@@ -111,20 +134,21 @@ def load_run_data(config: Mapping[str, Any]) -> RunData:
     size, names = image_size(config), _slab_names(config)
     slabs = _several(names)
     sources = mixture_sources(config, names)
+    reader = _Reader(size, Room(_cache_bytes(config)), share or Share())
     eyes = None
     if "synthetic" in sources and config["synthetic"]["stream"]:
         slab = sources["synthetic"][0]["slab"]
         eyes = EyeSource.from_config(config["synthetic"], size, synthetic_slabs(slab))
     are_eyes_all = eyes is not None and config["name"] == "synthetic"
-    splits, notes, pitch = _load(config, size, SPLITS[1:] if are_eyes_all else SPLITS)
+    splits, notes, pitch = reader.load(config, SPLITS[1:] if are_eyes_all else SPLITS)
     parts, ranges, first = {}, {}, 0
     for name, (source, weight) in sources.items():
         if name == "synthetic" and eyes is not None:
-            part = stacked([], [], size, len(eyes.slabs))
+            part = no_cases(size, len(eyes.slabs))
         elif source is config:
             part = splits["train"]
         else:
-            part = _load(source, size, ("train",))[0]["train"]
+            part = reader.load(source, ("train",))[0]["train"]
             _check_slabs(name, part, splits["train"])
         parts[name] = part
         ranges[name] = (range(first, first + len(part)), weight)
@@ -143,7 +167,7 @@ def load_run_data(config: Mapping[str, Any]) -> RunData:
             for name, part in parts.items()
             if eyes is None or name != "synthetic"
         ]
-    splits["train"] = train = concatenate(list(parts.values()))
+    splits["train"] = join(list(parts.values()))
     resized = sum(int((cases.native_sizes != size).any(axis=1).sum()) for cases in splits.values())
     if resized:
         images = counted(resized, "image of another size was", "images of another size were")
@@ -152,27 +176,35 @@ def load_run_data(config: Mapping[str, Any]) -> RunData:
     notes += doubt_lines(
         (f"{split}/{name}", facts)
         for split, cases in splits.items()
-        for name, facts in set_facts(cases)
+        for name, facts in zip(cases.ids, cases.masks, strict=True)
     )
     if slabs:
         notes.append(f"A case has {len(slabs)} slabs, in this order: {', '.join(slabs)}.")
+    cases, note = reader.settled(splits)
     return RunData(
-        train,
+        cases["train"],
         ranges,
-        splits["val"],
-        splits["test"],
+        cases["val"],
+        cases["test"],
         size,
         slabs,
         slab=names[0] if len(names) == 1 else None,
         pitch=pitch,
-        notes=tuple(notes),
+        notes=(*notes, *note),
         eyes=eyes,
     )
 
 
-def _check_slabs(name: str, part: CaseSet, main: CaseSet) -> None:
+def _cache_bytes(config: Mapping[str, Any]) -> int:
+    gib = config["cache_gib"]
+    if not 0 <= gib < math.inf:
+        raise UserError(f"config.data.cache_gib={gib}: expected a number of GiB, at least 0.")
+    return int(gib * 2**30)
+
+
+def _check_slabs(name: str, part: Cases, main: Cases) -> None:
     """Raises a UserError unless a source of the mixture has as many slabs as the main source."""
-    counts = [images.shape[3] if images.ndim == 4 else 1 for images in (part.images, main.images)]
+    counts = [(*cases.image_shape, 1)[2] for cases in (part, main)]
     if counts[0] != counts[1]:
         raise UserError(
             f"config.data.mixture: the images of {name} have {counts[0]} slabs, those of the main "
@@ -180,12 +212,58 @@ def _check_slabs(name: str, part: CaseSet, main: CaseSet) -> None:
         )
 
 
-def _load(
-    config: Mapping[str, Any], size: int, names: Sequence[str]
-) -> tuple[dict[str, CaseSet], list[str], Pitch]:
-    """The named splits of one source, sentences about them for the log, and their pitch."""
-    if config["name"] == PREPARED:
-        from s2a_jax.data.prepared.load import find_prepared, load_prepared, prepared_pitch
+@dataclass(frozen=True)
+class _Reader:
+    """Reads the cases of a run.
+
+    Attributes:
+        size: side of all images in pixels.
+        room: memory for decoded cases.
+        share: this process's part of the first reading.
+    """
+
+    size: int
+    room: Room
+    share: Share
+
+    def load(
+        self, config: Mapping[str, Any], names: Sequence[str]
+    ) -> tuple[dict[str, LazyCaseSet], list[str], Pitch]:
+        """The named splits of one source, sentences about them for the log, and their pitch."""
+        if config["name"] == PREPARED:
+            return self._prepared(config, names)
+        data_set = find_data_set(config["name"])
+        subset, root, slab = _subset(config, data_set), Path(config["root"]), config["slab"]
+        if config["incomplete"] not in ("error", "skip"):
+            raise UserError(
+                f"config.data.incomplete={config['incomplete']!r}: expected error or skip."
+            )
+        if data_set.make is not None:
+            slab = ",".join(synthetic_slabs(slab))
+            root = data_set.make(config[data_set.name], self.size, slab)
+        wanted = Wanted(
+            train_split=config["train_split"], skip_incomplete=config["incomplete"] == "skip"
+        )
+        listing = data_set.list_cases(root, subset, slab, wanted)
+        splits = {
+            split: self._raw([case for case in listing.cases if case.split == split])
+            for split in names
+        }
+        notes = [f"{listing.layout}; {_sizes(splits)}", *listing.notes]
+        return splits, notes, data_set.pitch(subset, listing.folder)
+
+    def _raw(self, files: Sequence[CaseFiles]) -> LazyCaseSet:
+        def read(index: int) -> tuple[str, Case]:
+            return files[index].id, resized(read_case(files[index]), self.size)
+
+        cases = survey(read, len(files), self.size, self.room, self.share)
+        check_combined(files, [bool(facts.faz_share) for facts in cases.masks])
+        return cases
+
+    def _prepared(
+        self, config: Mapping[str, Any], names: Sequence[str]
+    ) -> tuple[dict[str, LazyCaseSet], list[str], Pitch]:
+        from s2a_jax.data.prepared.load import find_prepared, prepared_pitch, prepared_reader
 
         if config["slab"] is not None:
             raise UserError(
@@ -196,25 +274,28 @@ def _load(
                 "config.data.train_split: a prepared data set has its own splits; leave it out."
             )
         folder = find_prepared(config["root"])
-        splits = load_prepared(folder, size)
+        splits = {}
+        for split in names:
+            read, count = prepared_reader(folder, split, self.size)
+            # TFDS shuffles what it writes.
+            splits[split] = survey(read, count, self.size, self.room, self.share, sort=True)
         return splits, [f"Prepared data set {folder}: {_sizes(splits)}"], prepared_pitch(folder)
-    data_set = find_data_set(config["name"])
-    subset, root, slab = _subset(config, data_set), Path(config["root"]), config["slab"]
-    if config["incomplete"] not in ("error", "skip"):
-        raise UserError(f"config.data.incomplete={config['incomplete']!r}: expected error or skip.")
-    if data_set.make is not None:
-        slab = ",".join(synthetic_slabs(slab))
-        root = data_set.make(config[data_set.name], size, slab)
-    wanted = Wanted(
-        train_split=config["train_split"], skip_incomplete=config["incomplete"] == "skip"
-    )
-    listing = data_set.list_cases(root, subset, slab, wanted)
-    splits = {
-        split: load_cases([case for case in listing.cases if case.split == split], size)
-        for split in names
-    }
-    notes = [f"{listing.layout}; {_sizes(splits)}", *listing.notes]
-    return splits, notes, data_set.pitch(subset, listing.folder)
+
+    def settled(
+        self, splits: Mapping[str, LazyCaseSet]
+    ) -> tuple[dict[str, Cases], tuple[str, ...]]:
+        """The splits as a run uses them, and a sentence for the log if they are read again."""
+        splits = {split: replace(cases, masks=()) for split, cases in splits.items()}
+        total = sum(cases.nbytes for cases in splits.values())
+        if not self.room.was_full and total <= self.room.size:
+            if self.share.count == 1:
+                return {split: in_memory(cases) for split, cases in splits.items()}, ()
+            return splits, ()
+        return splits, (
+            f"The cases take {total / 2**30:.3g} GiB in memory, more than "
+            f"config.data.cache_gib={self.room.size / 2**30:.3g}: what does not fit is decoded for "
+            "each use.",
+        )
 
 
 def _subset(config: Mapping[str, Any], data_set: DataSet) -> str | None:
@@ -222,7 +303,7 @@ def _subset(config: Mapping[str, Any], data_set: DataSet) -> str | None:
     return config["subset"] if data_set.has_subsets else None
 
 
-def _sizes(splits: Mapping[str, CaseSet]) -> str:
+def _sizes(splits: Mapping[str, Cases]) -> str:
     return ", ".join(
         f"{len(cases)} {split} ({int(cases.has_rv.sum())} with RV, {int(cases.has_faz.sum())} with "
         "FAZ masks)"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import grain
 import numpy as np
 
-from s2a_jax.data.cases import CaseSet
+from s2a_jax.data.cases import Cases
 from s2a_jax.data.synthesis.stream import EyesAhead
 from s2a_jax.data.synthetic_source import EyeSource
 from s2a_jax.inputs.images import unit_pixels
@@ -38,7 +38,7 @@ class TrainStream:
 
     def __init__(
         self,
-        cases: CaseSet,
+        cases: Cases,
         sources: Mapping[str, tuple[range, float]],
         batch_size: int,
         seed: int,
@@ -112,7 +112,7 @@ class TrainStream:
         if number < 0:
             return record(self._cases, index)
         row = record(self._eyes.case(number, pass_, next(self._ahead)), 0)
-        if self._cases.images.dtype == np.float32:  # those of another source
+        if self._cases.image_dtype == np.float32:  # those of another source
             row["image"] = unit_pixels(row["image"])
         return row
 
@@ -136,19 +136,20 @@ def _stacked(rows: Sequence[Batch]) -> Batch:
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
-def record(cases: CaseSet, index: int) -> Batch:
+def record(cases: Cases, index: int) -> Batch:
     """One case as the dict that batches are stacked from."""
+    image, rv, faz = cases.row(index)
     return {
-        "image": cases.images[index],
-        "rv": cases.rv[index],
-        "faz": cases.faz[index],
+        "image": image,
+        "rv": rv,
+        "faz": faz,
         "has_rv": np.float32(cases.has_rv[index]),
         "has_faz": np.float32(cases.has_faz[index]),
     }
 
 
 def evaluation_batches(
-    cases: CaseSet, batch_size: int, process_index: int = 0, process_count: int = 1
+    cases: Cases, batch_size: int, process_index: int = 0, process_count: int = 1
 ) -> Iterator[tuple[slice, Batch]]:
     """Every case once, in order; copies of the last case fill the last batch.
 
@@ -159,6 +160,22 @@ def evaluation_batches(
     rows = batch_size // process_count
     for start in range(0, len(cases), batch_size):
         stop = min(start + batch_size, len(cases))
-        indices = np.minimum(np.arange(start, start + batch_size), stop - 1)
-        mine = indices[process_index * rows : (process_index + 1) * rows]
+        first = start + process_index * rows
+        mine = (min(index, stop - 1) for index in range(first, first + rows))
         yield slice(start, stop), _stacked([record(cases, index) for index in mine])
+
+
+def own_cases(
+    part: slice, batch_size: int, process_index: int = 0, process_count: int = 1
+) -> range:
+    """The cases in this process's rows of an evaluation batch, without the copies.
+
+    Args:
+        part: the slice of cases that `evaluation_batches` yields.
+        batch_size: cases in a global batch.
+        process_index: which of the processes this is.
+        process_count: number of processes.
+    """
+    rows = batch_size // process_count
+    first = part.start + process_index * rows
+    return range(first, max(first, min(first + rows, part.stop)))

@@ -63,6 +63,12 @@ class Histogram:
         calibration = [np.bincount(even, weights, n) for weights in (None, p, inside)]
         return cls(bins, pixels, np.stack(calibration).astype(np.float64))
 
+    def parted(self) -> tuple["Histogram", "Histogram"]:
+        """Two that add up to this one: the pixels, which is large, and the calibration."""
+        empty = np.zeros(0, np.int32), np.zeros(0, np.int64)
+        zeros = np.zeros_like(self.calibration)
+        return Histogram(self.bins, self.pixels, zeros), Histogram(*empty, self.calibration)
+
 
 class Pool:
     """Histogram of the pixels of many images; its memory does not grow with their number."""
@@ -76,6 +82,12 @@ class Pool:
         """Adds the pixels of one image."""
         self._pixels.reshape(-1)[histogram.bins] += histogram.pixels
         self._calibration += histogram.calibration
+
+    def histogram(self) -> Histogram:
+        """The sum of all histograms."""
+        pixels = self._pixels.reshape(-1)
+        bins = np.flatnonzero(pixels)
+        return Histogram(bins, pixels[bins], self._calibration.copy())
 
     def curves(self) -> dict[str, Any]:
         """Computes the three curves as JSON values, each with at most 200 points.

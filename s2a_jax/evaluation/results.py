@@ -260,11 +260,10 @@ def _draw(shown: list[Shown], kind: str, folder: Path, split: str) -> list[str]:
         stale.unlink()
     paths = []
     for rank, one in enumerate(shown, start=1):
-        case = one.prediction
-        path = f"{split}/{kind}{rank}_{case.id}.png"
-        image = unit_pixels(case.image)
-        caption = f"{kind} {rank}: {case.id}   mean Dice {one.score:.3f}"
+        path = f"{split}/{kind}{rank}_{one.id}.png"
+        image = unit_pixels(one.image)
+        caption = f"{kind} {rank}: {one.id}   mean Dice {one.score:.3f}"
         masks = {task: one.masks[task] for task in TASKS}
-        save_comparison(folder / path, image, case.truth, masks, caption)
+        save_comparison(folder / path, image, one.truth, masks, caption)
         paths.append(path)
     return paths

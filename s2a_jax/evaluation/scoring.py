@@ -5,7 +5,7 @@ the host computes areas under curves, distances, centre lines and components.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,10 +69,22 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A case to draw: its mean Dice over the tasks, and its masks, bool [H, W]."""
+    """A case to draw.
 
+    Attributes:
+        position: its place among all cases.
+        id: its name.
+        score: its mean Dice over the tasks.
+        image: [H, W], uint8 or float32 in [0, 1].
+        truth: "rv", "faz" -> bool [H, W], or None where the case has no such mask.
+        masks: "rv", "faz" -> predicted mask, bool [H, W].
+    """
+
+    position: int
+    id: str
     score: float
-    prediction: Prediction
+    image: np.ndarray
+    truth: dict[str, np.ndarray | None]
     masks: dict[str, np.ndarray]
 
 
@@ -116,20 +128,46 @@ class Row:
     """Numbers of one case.
 
     Attributes:
+        id: name of the case.
+        um_per_px: pixel pitch, um; None where it is unknown.
         masks: task -> predicted mask, bool [H, W].
         counts: task with a true mask -> `tp`, `fp`, `fn`, `tn` in pixels.
         region: the same inside the FAZ's perivascular region; empty where there is none.
         values: task -> metric -> value; NaN or absent where it is undefined.
         histograms: task -> histogram of the pixels over their probability.
         biomarkers: result of `measure_both`; empty where the pixel pitch is unknown.
+        position: its place among all cases.
     """
 
+    id: str
+    um_per_px: float | None
     masks: dict[str, np.ndarray]
     counts: dict[str, dict[str, int]]
     region: dict[str, dict[str, int]]
     values: dict[str, dict[str, float]] = field(default_factory=dict)
     histograms: dict[str, Histogram] = field(default_factory=dict)
     biomarkers: Pairs = field(default_factory=dict)
+    position: int = 0
+
+    @property
+    def score(self) -> float:
+        """Mean Dice over the tasks."""
+        return float(np.mean([self.values[t]["dice"] for t in TASKS if t in self.values]))
+
+
+@dataclass(eq=False)
+class Scored:
+    """Numbers of the cases that one process scores.
+
+    Attributes:
+        rows: one a case; their histograms have no pixels any more, only the calibration.
+        pools: task -> pixels of all cases' histograms, without the calibration.
+        shown: cases sorted from best to worst; all but the first and last three may be missing.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    pools: dict[str, Pool] = field(default_factory=dict)
+    shown: list[Shown] = field(default_factory=list)
 
 
 def score_cases(predictions: Iterable[Prediction], total: int, settings: Settings) -> Scores:
@@ -144,26 +182,73 @@ def score_cases(predictions: Iterable[Prediction], total: int, settings: Setting
         UserError: the window is in micrometres and a pixel pitch is unknown, or a probability is
             NaN.
     """
-    result = Scores(settings)
-    rows: list[Row] = []
-    pools: dict[str, Pool] = {}
-    pitches = set()
+    scored = score_all(predictions, range(total), settings)
+    return assemble(scored.rows, scored.pools, scored.shown, settings)
+
+
+def score_all(
+    predictions: Iterable[Prediction], positions: Sequence[int], settings: Settings
+) -> Scored:
+    """Scores every case once; see `score_cases`.
+
+    Args:
+        predictions: the cases.
+        positions: place of each among all cases, increasing.
+        settings: settings of the evaluation.
+    """
+    result = Scored()
     console = make_console(stderr=True)
-    shown = track(predictions, "Evaluating", total, console=console,
-                  disable=not console.is_terminal)  # fmt: skip
-    for prediction, row in _in_threads(shown, settings):
-        rows.append(row)
-        result.ids.append(prediction.id)
+    # Of several processes the first one has the first case.
+    is_hidden = not console.is_terminal or 0 not in positions[:1]
+    shown = track(predictions, "Evaluating", len(positions), console=console, disable=is_hidden)
+    for position, (prediction, row) in zip(positions, _in_threads(shown, settings), strict=True):
+        row.position = position
+        result.rows.append(row)
         for task, histogram in row.histograms.items():
-            pools.setdefault(task, Pool()).add(histogram)
-        pitches.add(prediction.um_per_px)
-        dice = [row.values[task]["dice"] for task in TASKS if task in row.values]
-        result.shown.append(Shown(float(np.mean(dice)), prediction, row.masks))
-        result.shown.sort(key=lambda one: -one.score)
+            pixels, row.histograms[task] = histogram.parted()
+            result.pools.setdefault(task, Pool()).add(pixels)
+        image, truth = prediction.image, prediction.truth
+        result.shown.append(Shown(position, row.id, row.score, image, truth, row.masks))
+        result.shown = best_first(result.shown)
         del result.shown[_SHOWN:-_SHOWN]
-        row.masks, row.histograms = {}, {}  # of thousands of cases, they would not fit into memory
-    result.biomarkers = agreement(result.ids, [row.biomarkers for row in rows])
-    result.um_per_px = pitches.pop() if len(pitches) == 1 else None
+        row.masks = {}  # of thousands of cases, they would not fit into memory
+    return result
+
+
+def best_first(cases: Iterable[Any]) -> list[Any]:
+    """Rows or shown cases in the order of their scores; equal ones in that of their positions."""
+    return sorted(cases, key=lambda case: (-case.score, case.position))
+
+
+def drawn(rows: Sequence[Row]) -> set[int]:
+    """Positions of the cases that pictures show."""
+    order = best_first(rows)
+    return {row.position for row in (*order[:_SHOWN], *order[-_SHOWN:])}
+
+
+def assemble(
+    rows: Sequence[Row], pools: dict[str, Pool], shown: Sequence[Shown], settings: Settings
+) -> Scores:
+    """All numbers of an evaluation from those of its cases.
+
+    Args:
+        rows: one a case, in the order of the cases.
+        pools: as `Scored.pools`; the calibration of the rows is added to them.
+        shown: as `Scored.shown`.
+        settings: settings of the evaluation.
+    """
+    pitches = {row.um_per_px for row in rows}
+    for row in rows:
+        for task, calibration in row.histograms.items():
+            pools[task].add(calibration)
+    ids = [row.id for row in rows]
+    result = Scores(
+        settings,
+        ids,
+        um_per_px=pitches.pop() if len(pitches) == 1 else None,
+        biomarkers=agreement(ids, [row.biomarkers for row in rows]),
+        shown=[*shown],
+    )
     for task in (*TASKS, FAZ_POST):
         mine = [row for row in rows if task in row.values]
         if not mine:
@@ -238,7 +323,8 @@ def score_case(prediction: Prediction, settings: Settings) -> Row:
     region = {}
     if window is not None:
         region = _integers(_count_pixels(*counted, np.array([window], np.int32)))
-    row = Row({task: masks[task] for task in TASKS}, counts, region)
+    shown = {task: masks[task] for task in TASKS}
+    row = Row(prediction.id, prediction.um_per_px, shown, counts, region)
     if prediction.um_per_px is not None:
         row.biomarkers = measure_both(masks, prediction.truth, prediction.um_per_px)
     for task, true in truth.items():

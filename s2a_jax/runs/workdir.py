@@ -12,8 +12,8 @@ from s2a_jax.files import alone, full_path, written_whole
 from s2a_jax.runs.files import read_object
 
 _MAY_CHANGE = (
-    "data.root", "data.synthetic.root", "data.incomplete", "data.accept_changes", "eval.", "log.",
-    "mesh.",
+    "data.root", "data.synthetic.root", "data.incomplete", "data.accept_changes", "data.cache_gib",
+    "eval.", "log.", "mesh.",
 )  # fmt: skip
 """Beginnings of the fields that may change when a run resumes: they do not change its weights."""
 

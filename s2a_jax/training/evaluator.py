@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from s2a_jax import processes
 from s2a_jax.convert.weights import Description
-from s2a_jax.data.cases import CaseSet
+from s2a_jax.data.cases import Cases
 from s2a_jax.data.pipeline import evaluation_batches
 from s2a_jax.evaluation.counts import Evaluation, count_pixels, evaluate
 from s2a_jax.training.sharding import batch_sharding, put_batch, replicated
@@ -30,7 +30,8 @@ class Evaluator:
         batch_size: cases in an evaluation batch.
         count: jitted (variables, batch) -> pixel counts at one threshold.
         predict: jitted (variables, images of `step.predict_step`) -> probabilities.
-        predict_batch: the same for the images of an evaluation batch, which lie on all devices.
+        predict_batch: the same for the images of an evaluation batch; both lie split over all
+            devices.
     """
 
     description: Description
@@ -69,22 +70,23 @@ def make_evaluator(
         truth = {"rv": masks[..., 0], "faz": masks[..., 1]}
         return count_pixels(probability, truth, threshold)
 
-    shardings = {
-        "in_shardings": (None, batch_sharding(mesh)),
-        "out_shardings": replicated(mesh),
-    }
+    split, whole = batch_sharding(mesh), replicated(mesh)
     return Evaluator(
         description,
         slabs,
         mesh,
         batch_size,
-        count=processes.compiled_together(jax.jit(count, **shardings)),
-        predict=processes.compiled_together(jax.jit(predict, out_shardings=replicated(mesh))),
-        predict_batch=processes.compiled_together(jax.jit(predict, **shardings)),
+        count=processes.compiled_together(
+            jax.jit(count, in_shardings=(None, split), out_shardings=whole)
+        ),
+        predict=processes.compiled_together(jax.jit(predict, out_shardings=whole)),
+        predict_batch=processes.compiled_together(
+            jax.jit(predict, in_shardings=(None, split), out_shardings=split)
+        ),
     )
 
 
-def count_cases(evaluator: Evaluator, variables: Any, cases: CaseSet) -> Evaluation:
+def count_cases(evaluator: Evaluator, variables: Any, cases: Cases) -> Evaluation:
     """Counts the pixels of all `cases`."""
     batches = evaluation_batches(cases, evaluator.batch_size, processes.index(), processes.count())
     placed = ((part, put_batch(batch, evaluator.mesh)) for part, batch in batches)

@@ -28,7 +28,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from s2a_jax import processes
 from s2a_jax.config.recipes import defaults_of
-from s2a_jax.data.fingerprint import fingerprints
 from s2a_jax.errors import UserError
 from s2a_jax.runs.environment import recorded
 from s2a_jax.runs.metrics import MetricWriter, NoWriter
@@ -85,7 +84,7 @@ def _train(
     training = setup.training
     with processes.together():
         if processes.is_first():
-            cases = fingerprints(setup.dataset)
+            cases = setup.dataset.fingerprints()
             if workdir.claim(config, defaults_of(config)):
                 _check_data(config, workdir, cases, console)
             write_record(workdir, cases)  # an accepted change becomes the data of this run
@@ -147,7 +146,7 @@ def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
             if checkpoints.best is None:
                 raise UserError(f"{workdir.path} has no validated checkpoint yet: train on.")
             if processes.is_first():
-                _check_data(config, workdir, fingerprints(setup.dataset), console)
+                _check_data(config, workdir, setup.dataset.fingerprints(), console)
         write_run_results(config.eval, setup, checkpoints, workdir, console)
     processes.barrier()
     return 0

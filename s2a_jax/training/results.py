@@ -1,7 +1,7 @@
 """What a run leaves behind: evaluations of its best network, pictures, exported weights."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,18 @@ from rich.console import Console
 from s2a_jax import processes
 from s2a_jax.console import make_console
 from s2a_jax.convert.weights import save_weights
-from s2a_jax.data.cases import CaseSet, resize_set
-from s2a_jax.data.pipeline import evaluation_batches, record
+from s2a_jax.data.cases import Cases
+from s2a_jax.data.entry import Pitch
+from s2a_jax.data.pipeline import evaluation_batches, own_cases, record
+from s2a_jax.data.rows import resize_cases
 from s2a_jax.evaluation.counts import TASKS
 from s2a_jax.evaluation.metrics import confusion, scores
 from s2a_jax.evaluation.pictures import save_comparison
 from s2a_jax.evaluation.protocols import Protocol, find_protocol
 from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.results import Subject, write_results
-from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
+from s2a_jax.evaluation.scoring import Prediction, Scores, Settings
+from s2a_jax.evaluation.shared import score_shared
 from s2a_jax.files import written_whole
 from s2a_jax.inputs.images import unit_pixels
 from s2a_jax.inputs.names import counted
@@ -30,13 +33,13 @@ from s2a_jax.runs.workdir import Workdir
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.evaluator import Evaluator
 from s2a_jax.training.setup import Setup
-from s2a_jax.training.sharding import gather, put_batch
+from s2a_jax.training.sharding import gather, own_rows, put_batch
 
 
 def draw_overlays(
     evaluator: Evaluator,
     variables: Any,
-    cases: CaseSet,
+    cases: Cases,
     folder: Path,
     *,
     number: int,
@@ -131,12 +134,9 @@ def write_run_results(
             console.print(f"No {split} cases to evaluate.")
             continue
         notes = resizing_notes(cases, dataset.size, settings.protocol)
-        predictions = _predictions(evaluator, variables, cases, settings.protocol, pitch)
+        result = score_set(evaluator, variables, cases, settings, pitch)
         if not processes.is_first():
-            for _ in predictions:  # this process computes its rows of each batch
-                pass
             continue
-        result = score_cases(predictions, len(cases), settings)
         tables = write_results(
             result, Subject(split, network, fields, step, notes), workdir.results
         )
@@ -162,7 +162,36 @@ def write_run_results(
     )
 
 
-def resizing_notes(cases: CaseSet, size: int, protocol: Protocol) -> tuple[str, ...]:
+def score_set(
+    evaluator: Evaluator, variables: Any, cases: Cases, settings: Settings, pitch: Pitch
+) -> Scores:
+    """Scores every case once; each process scores those that it predicts.
+
+    Args:
+        evaluator: the network.
+        variables: its variables.
+        cases: all cases.
+        settings: settings of the evaluation.
+        pitch: side in um of a pixel of a case's file, from its name and native size.
+
+    Returns:
+        The same on every process.
+
+    Raises:
+        UserError: as `score_cases`.
+    """
+    total, batch = len(cases), evaluator.batch_size
+    parts = (slice(first, min(first + batch, total)) for first in range(0, total, batch))
+    own = [i for part in parts for i in own_cases(part, batch, *_which())]
+    predictions = _predictions(evaluator, variables, cases, settings.protocol, pitch)
+    return score_shared(predictions, own, total, settings, processes.exchanged)
+
+
+def _which() -> tuple[int, int]:
+    return processes.index(), processes.count()
+
+
+def resizing_notes(cases: Cases, size: int, protocol: Protocol) -> tuple[str, ...]:
     """Sentences for below a table about cases that were not read at the size of their files.
 
     Args:
@@ -187,33 +216,36 @@ def resizing_notes(cases: CaseSet, size: int, protocol: Protocol) -> tuple[str, 
 def _predictions(
     evaluator: Evaluator,
     variables: Any,
-    cases: CaseSet,
+    cases: Cases,
     protocol: Protocol,
-    pitch: Callable[[str, tuple[int, int]], float | None],
+    pitch: Pitch,
 ) -> Iterator[Prediction]:
-    """The network's probabilities of every case, at the protocol's resolution.
+    """The network's probabilities of this process's cases, at the protocol's resolution.
 
     Args:
         evaluator: the network.
         variables: its variables.
-        cases: the cases to predict, in this order.
+        cases: all cases; the processes share them.
         protocol: may resize them.
         pitch: side in um of a pixel of a case's file, from its name and native size.
     """
-    if protocol.side is not None:
-        cases = resize_set(cases, protocol.side)
-    side = cases.images.shape[1]
-    batches = evaluation_batches(cases, evaluator.batch_size, processes.index(), processes.count())
-    for part, batch in batches:
+    side = protocol.side or cases.image_shape[0]
+    if side != cases.image_shape[0]:
+        cases = resize_cases(cases, side)
+    which = (evaluator.batch_size, *_which())
+    for part, batch in evaluation_batches(cases, *which):
         images = put_batch({"image": batch["image"]}, evaluator.mesh)["image"]
-        probability = jax.device_get(evaluator.predict_batch(variables, images))
-        for row, index in enumerate(range(part.start, part.stop)):
-            case = record(cases, index)
+        predicted = evaluator.predict_batch(variables, images)
+        probability = {task: own_rows(predicted[task]) for task in TASKS}
+        for row, index in enumerate(own_cases(part, *which)):
             native = cases.native_sizes[index]
             yield Prediction(
                 cases.ids[index],
-                first_slab(case["image"]),
-                {task: case[task] > 0 if case[f"has_{task}"] else None for task in TASKS},
+                first_slab(batch["image"][row]),
+                {
+                    task: batch[task][row] > 0 if batch[f"has_{task}"][row] else None
+                    for task in TASKS
+                },
                 {task: probability[task][row] for task in TASKS},
                 resized_pitch(pitch(cases.ids[index], native), native, (side, side)),
             )

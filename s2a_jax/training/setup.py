@@ -19,6 +19,7 @@ from s2a_jax.convert.imagenet import encoder_shapes, pretrained_encoder
 from s2a_jax.convert.weights import Description
 from s2a_jax.data.load import RunData, data_slabs, image_size, load_run_data
 from s2a_jax.data.pipeline import TrainStream
+from s2a_jax.data.survey import Share
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import build_network, network_fields
 from s2a_jax.objectives.balancing import BALANCES
@@ -73,7 +74,7 @@ class Setup:
     """One run's parts.
 
     Attributes:
-        dataset: decoded cases.
+        dataset: the cases.
         training: what the training steps need.
         evaluator: what evaluations of the network need.
     """
@@ -109,7 +110,9 @@ def make_setup(config: Any) -> Setup:
         )
     fields = network_fields_of(config)
     module = build_network(config.model.name, fields)
-    dataset = load_run_data(config.data)
+    dataset = load_run_data(
+        config.data, Share(processes.index(), processes.count(), processes.exchanged)
+    )
     if not len(dataset.val):
         raise UserError("The data set has no validation cases to choose the best network by.")
     training = _make_training(config, module, augmentation, objective, dataset, mesh)

@@ -82,6 +82,12 @@ def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     }
 
 
+def own_rows(array: jax.Array) -> np.ndarray:
+    """This process's rows of an array that lies as `put_batch` put it, in their order."""
+    shards = {shard.index[0].start or 0: shard.data for shard in array.addressable_shards}
+    return np.concatenate([np.asarray(shards[start]) for start in sorted(shards)])
+
+
 def gather(tree: Any, mesh: Mesh) -> Any:
     """Whole NumPy arrays on every process; all processes must call this."""
     return jax.device_get(jax.jit(lambda whole: whole, out_shardings=replicated(mesh))(tree))

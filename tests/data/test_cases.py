@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from s2a_jax.data.cases import concatenate, load_cases
+from s2a_jax.data.cases import load_cases
 from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.errors import UserError
 
@@ -69,19 +69,6 @@ def test_no_files_give_an_empty_set():
     assert len(cases) == 0
     assert cases.images.shape == cases.rv.shape == (0, 32, 32)
     assert cases.native_sizes.shape == (0, 2)
-
-
-def test_concatenate(tmp_path):
-    eight = load_cases([case(tmp_path, "a", combined=COMBINED)], size=32)
-    deep = IMAGE.astype(np.uint16) * 256 + 7
-    sixteen = load_cases([case(tmp_path, "b", deep, rv=COMBINED // 255)], size=32)
-    assert concatenate([eight, eight]).images.dtype == np.uint8
-    both = concatenate([eight, sixteen])
-    assert both.ids == ("a", "b")
-    np.testing.assert_array_equal(both.images[0], IMAGE.astype(np.float32) / 255)
-    np.testing.assert_array_equal(both.has_faz, [True, False])
-    with pytest.raises(ValueError, match="at least one"):
-        concatenate([])
 
 
 @pytest.mark.parametrize("kind", ["rv", "faz", "combined"])

@@ -1,5 +1,7 @@
 """Protocols, and the scores of several cases."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from skimage.filters import threshold_otsu
@@ -10,6 +12,8 @@ from s2a_jax.evaluation.protocols import PROTOCOLS, find_protocol
 from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.results import summarise
 from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
+from s2a_jax.evaluation.shared import score_shared
+from tests.meeting import Meeting
 
 
 def test_thresholds_of_the_protocols():
@@ -110,3 +114,36 @@ def test_a_window_in_micrometres_needs_the_pitch(cases):
         score_cases([unknown], 1, settings)
     result = score_cases([unknown], 1, Settings(PROTOCOLS["otsu"], Window(20, "px")))
     assert "hd95_um" not in result.values["rv"]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_any_number_of_processes_gives_the_same_numbers_and_pictures(cases, number):
+    """Two rows a process and batch; the last batch has four cases."""
+    settings = Settings(PROTOCOLS["native"], Window(24, "px"), postprocess=True)
+    expected = score_cases(iter(cases), len(cases), settings)
+    meeting = Meeting(number)
+
+    def scored(index):
+        batches = (range(first, 10) for first in range(0, 10, 2 * number))
+        own = [i for batch in batches for i in batch[2 * index : 2 * (index + 1)]]
+        mine = (cases[i] for i in own)
+        return score_shared(mine, own, len(cases), settings, meeting.exchange(index))
+
+    with ThreadPoolExecutor(number) as pool:
+        results = list(pool.map(scored, range(number)))
+    for result in results:
+        with np.printoptions(floatmode="unique"):
+            assert repr(vars(result) | {"shown": ()}) == repr(vars(expected) | {"shown": ()})
+        for ours, theirs in zip(result.shown, expected.shown, strict=True):
+            assert (ours.id, ours.score) == (theirs.id, theirs.score)
+            np.testing.assert_array_equal(ours.image, theirs.image)
+            for task in TASKS:
+                np.testing.assert_array_equal(ours.masks[task], theirs.masks[task])
+                np.testing.assert_equal(ours.truth[task], theirs.truth[task])
+
+
+def test_a_case_that_nobody_or_everybody_scores_is_no_result(cases):
+    settings = Settings(PROTOCOLS["native"], Window(24, "px"))
+    for mine, total in (([0, 1], 3), ([0, 0], 1)):
+        with pytest.raises(RuntimeError, match="twice, or not at all"):
+            score_shared(cases[:2], mine, total, settings, lambda work: [work()])

@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from s2a_jax.config.load import load_config
-from s2a_jax.data.fingerprint import fingerprints
 from s2a_jax.data.load import load_run_data
 from s2a_jax.errors import UserError
 from s2a_jax.runs.workdir import Workdir
@@ -34,7 +33,7 @@ def root(tmp_path):
 def read(root, **fields):
     data = load_config("default").data
     data.update({"name": "folder", "root": str(root), "size": 32} | fields)
-    return fingerprints(load_run_data(data))
+    return load_run_data(data).fingerprints()
 
 
 def invert(path):

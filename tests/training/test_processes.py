@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 
 from s2a_jax import processes
 from s2a_jax.errors import UserError
+from tests.meeting import Meeting
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,7 +90,15 @@ def test_any_processes_and_devices_compute_what_one_does_and_hand_over(tmp_path,
         result, arrays = steps(tmp_path, processes_, devices, fsdp=fsdp, updates=updates)
         losses += result["losses"]
         np.testing.assert_allclose(losses, expected[: len(losses)], atol=1e-6)
-    assert result["counts"] == alone[0]["counts"]
+    # Each case is scored once, 12 and 8 of them, and the first process has all rows in order.
+    names = [f"case{i}" for i in range(20)]
+    assert [len(own) for own in result["scored"]] == [12, 8] and result["ids"] == names
+    assert sorted(name for own in result["scored"] for name in own) == sorted(names)
+    for name in ("counts", "drawn"):
+        assert result[name] == alone[0][name]
+    for name, values in alone[0]["table"].items():
+        # Probabilities that differ by 1e-7 may change places among the pixels of an AUC.
+        np.testing.assert_allclose(result["table"][name], values, atol=1e-5, err_msg=name)
     for name, array in arrays.items():
         np.testing.assert_allclose(array, state[name], atol=1e-6, err_msg=name)
 
@@ -139,6 +150,56 @@ def test_a_mistake_of_one_process_ends_all_with_its_sentence(tmp_path):
     assert "error: Process 1: config.train.batch_size=3 cannot be split" in first
     assert "error: config.train.batch_size=3 cannot be split" in second
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("is_inner", [False, True])
+def test_a_mistake_before_or_in_an_exchange_ends_both_processes_once(monkeypatch, is_inner):
+    """The first process waits in the exchange, inside another `together`."""
+    which, meeting, meetings = threading.local(), Meeting(2), [0, 0]
+
+    def gathered(text):
+        meetings[which.index] += 1
+        return [line for (line,) in meeting.exchange(which.index)(lambda: [text])]
+
+    monkeypatch.setattr(processes, "gathered", gathered)
+    monkeypatch.setattr(processes, "count", lambda: 2)
+
+    def work():
+        if which.index == 1 and is_inner:
+            raise UserError("eye7 is damaged")
+        return ["line"]
+
+    def run(index):
+        which.index = index
+        with pytest.raises(UserError) as mistake, processes.together():
+            if index == 1 and not is_inner:
+                raise UserError("eye7 is damaged")
+            processes.exchanged(work)
+        return str(mistake.value)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(run, range(2))) == ["Process 1: eye7 is damaged", "eye7 is damaged"]
+    assert meetings == [1, 1]
+
+
+def test_lines_of_any_length_are_exchanged(monkeypatch):
+    which, meeting = threading.local(), Meeting(3)
+    lines = [["a" * 50, "b"], [], ["c" * 7]]  # more, no and fewer characters than a message
+
+    def gathered(text):
+        assert len(text) <= 8
+        return [line for (line,) in meeting.exchange(which.index)(lambda: [text])]
+
+    monkeypatch.setattr(processes, "gathered", gathered)
+    monkeypatch.setattr(processes, "count", lambda: 3)
+    monkeypatch.setattr(processes, "_PIECE", 8)
+
+    def run(index):
+        which.index = index
+        return processes.exchanged(lambda: lines[index])
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(run, range(3))) == [lines] * 3
 
 
 @pytest.mark.parametrize(

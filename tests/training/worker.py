@@ -16,16 +16,21 @@ from s2a_jax import processes
 from s2a_jax.convert.weights import Description
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.pipeline import TrainStream
+from s2a_jax.evaluation.protocols import PROTOCOLS
+from s2a_jax.evaluation.regions import Window
+from s2a_jax.evaluation.scoring import Settings
 from s2a_jax.models.build import build_network, network_fields
 from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.evaluator import count_cases, make_evaluator
+from s2a_jax.training.results import score_set
 from s2a_jax.training.sharding import batch_sharding, gather, make_mesh, put_batch, replicated
 from s2a_jax.training.state import abstract_state, create_state
 from s2a_jax.training.step import train_step
 
 SIZE, BATCH, CASES = 32, 8, 20
+UPDATES = 6  # in all; then the state is evaluated
 
 
 def random_cases():
@@ -78,15 +83,38 @@ def main(folder, steps, fsdp):
     evaluator = make_evaluator(
         module, Description("unet", fields), (), mesh, batch_size=BATCH, threshold=0.5
     )
-    counts = count_cases(evaluator, state.variables(), cases).counts
     arrays = gather(state, mesh)
+    result = {"losses": losses}
+    if first + steps == UPDATES:
+        result |= evaluation(evaluator, state.variables(), cases)
     if processes.is_first():
         flat = {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(arrays))}
         np.savez(folder / "state.npz", **flat)
-        counted = {
-            f"{task}_{k}": v.tolist() for task, one in counts.items() for k, v in one.items()
-        }
-        (folder / "result.json").write_text(json.dumps({"losses": losses, "counts": counted}))
+        (folder / "result.json").write_text(json.dumps(result))
+
+
+def evaluation(evaluator, variables, cases):
+    """Counts and scores of all cases, and the cases that each process scored."""
+    scored = []
+
+    def pitch(name, native_size):
+        scored.append(name)
+        return 10.0
+
+    counts = count_cases(evaluator, variables, cases).counts
+    settings = Settings(PROTOCOLS["native"], Window(16, "px"))
+    scores = score_set(evaluator, variables, cases, settings, pitch)
+
+    def listed(groups):
+        return {f"{a} {b}": v.tolist() for a, group in groups.items() for b, v in group.items()}
+
+    return {
+        "counts": listed(counts),
+        "ids": scores.ids,
+        "table": listed(scores.values),
+        "drawn": [case.id for case in scores.shown],
+        "scored": processes.exchanged(lambda: scored),
+    }
 
 
 if __name__ == "__main__":

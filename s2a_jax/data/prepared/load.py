@@ -1,4 +1,4 @@
-"""Reads a prepared data set into memory: TFDS data source -> grain -> `CaseSet`."""
+"""Reads a prepared data set: TFDS data source -> cases."""
 
 import contextlib
 import logging
@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf.json_format import ParseError
 
-from s2a_jax.data.cases import Case, CaseSet, resized, stacked
+from s2a_jax.data.cases import Case, resized
 from s2a_jax.data.entry import Pitch
 from s2a_jax.data.prepared.builders import from_levels
+from s2a_jax.data.rows import Read
 from s2a_jax.data.sets import DATA_SETS
-from s2a_jax.data.splits import SPLITS
 from s2a_jax.errors import UserError
 from s2a_jax.files import full_path
 from s2a_jax.inputs.names import id_key
@@ -85,24 +85,20 @@ def prepared_pitch(folder: Path) -> Pitch:
     return DATA_SETS[name].pitch(subset, folder)
 
 
-def load_prepared(folder: Path, size: int) -> dict[str, CaseSet]:
-    """Reads every split.
+def prepared_reader(folder: Path, split: str, size: int) -> tuple[Read, int]:
+    """What decodes the cases of a split in the order in which they are stored, and their number.
 
     Args:
         folder: the folder of one data set; see `find_prepared`.
+        split: "train", "val" or "test".
         size: height and width of the result in pixels.
-
-    Returns:
-        "train", "val" and "test" -> the same cases that reading the raw folder gives.
 
     Raises:
         UserError: the files are damaged, or `prepare` did not write them.
     """
-    splits = {}
-    for split in SPLITS:
-        pairs = _read(folder, split, size)
-        splits[split] = stacked([name for name, _ in pairs], [case for _, case in pairs], size)
-    return splits
+    builder = _open(folder)
+    examples = _Examples(builder, split) if split in builder.info.splits else ()
+    return lambda index: _named_case(examples[index], size), len(examples)
 
 
 def prepared_cases(folder: Path, split: str) -> list[tuple[str, Case]]:
@@ -115,7 +111,16 @@ def prepared_cases(folder: Path, split: str) -> list[tuple[str, Case]]:
     Raises:
         UserError: the files are damaged, or `prepare` did not write them.
     """
-    return _read(folder, split, None)
+    builder = _open(folder)
+    if split not in builder.info.splits:
+        return []
+    pairs = (
+        grain.MapDataset.source(_Examples(builder, split))
+        .map(_named_case)
+        .to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=16))
+    )
+    # TFDS shuffles what it writes.
+    return sorted(pairs, key=lambda pair: id_key(pair[0]))
 
 
 def case_of(example: dict[str, np.ndarray]) -> Case:
@@ -143,18 +148,8 @@ class _Examples(Sequence):
             return self._source[index]
 
 
-def _read(folder: Path, split: str, size: int | None) -> list[tuple[str, Case]]:
-    """Ids and cases in the order of the raw folder, at `size` or their native size; [] if none."""
-    builder = _open(folder)
-    if split not in builder.info.splits:
-        return []
-    pairs = (
-        grain.MapDataset.source(_Examples(builder, split))
-        .map(lambda example: (example["id"].decode(), resized(case_of(example), size)))
-        .to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=16))
-    )
-    # TFDS shuffles what it writes.
-    return sorted(pairs, key=lambda pair: id_key(pair[0]))
+def _named_case(example: dict[str, Any], size: int | None = None) -> tuple[str, Case]:
+    return example["id"].decode(), resized(case_of(example), size)
 
 
 def _open(folder: Path) -> tfds.core.DatasetBuilder:

@@ -166,14 +166,13 @@ def _check(
         try:
             case = read(file)
             summaries.append(summarise(file, case))
-            checked.append((file, case._replace(image=None)))
+            checked.append(file)
         except CannotKeepError:
             raise
         except UserError as error:
             unreadable[file.image] = str(error)
         advance()
-    if checked:
-        check_combined(*zip(*checked, strict=True))
+    check_combined(checked, [bool(summary.masks.faz_share) for summary in summaries])
     if not any(summary.split == "train" for summary in summaries):
         first = first_few(list(unreadable.values()))
         raise UserError(f"No train case can be read: {first}")
