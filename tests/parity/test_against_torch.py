@@ -14,6 +14,11 @@ from parity.sides import inputs
 from s2a_jax.convert import from_torch, to_torch
 from s2a_jax.objectives.joint import Objective
 
+try:
+    from jax import enable_x64
+except ImportError:  # the first releases that we support
+    from jax.experimental import enable_x64
+
 STEPS, RATE, SIZE = 10, 1e-3, 32
 
 
@@ -40,7 +45,7 @@ def test_inference_agrees(network, batch):
     module = reference(network)
     with torch.no_grad():
         theirs = module(*inputs(network, torch.from_numpy(batch["image"])))
-    with jax.enable_x64(True):
+    with enable_x64(True):
         flax, variables = converted(network, module, dtype=jnp.float64)
         ours = jax.jit(lambda v, x: flax.apply(v, x, train=False))(
             variables, batch["image"][..., None]
@@ -53,7 +58,7 @@ def test_inference_agrees(network, batch):
 
 def test_ten_updates_agree(network, batch):
     module = reference(network)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         flax, variables = converted(network, module, dtype=jnp.float64)
         ours, gradients, final = _train_jax(flax, variables, batch)
         gradients = to_torch(network, {"params": gradients})
