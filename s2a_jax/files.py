@@ -8,7 +8,6 @@ from pathlib import Path
 
 from s2a_jax.errors import UserError
 
-
 _ADDRESS = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]+://\S*")
 
 
