@@ -7,17 +7,13 @@ import optax
 import pytest
 import torch
 from flax.traverse_util import flatten_dict
+from precision import enable_x64
 from references import FIELDS, KNOWN, converted, reference, state_of
 
 from parity.losses import joint_loss
 from parity.sides import inputs
 from s2a_jax.convert import from_torch, to_torch
 from s2a_jax.objectives.joint import Objective
-
-try:
-    from jax import enable_x64
-except ImportError:  # the first releases that we support
-    from jax.experimental import enable_x64
 
 STEPS, RATE, SIZE = 10, 1e-3, 32
 
