@@ -18,9 +18,7 @@ from s2a_jax.errors import UserError
 _SMALLEST_SHARDED = 2**10  # elements; gathering anything smaller costs more than storing it
 
 
-def make_mesh(
-    data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | None = None
-) -> Mesh:
+def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
     """A mesh of all devices.
 
     Args:
