@@ -68,6 +68,8 @@ class _Chip(NamedTuple):
     side: int  # of the matrix unit's tile
 
 
+_REMAT = ("checkpoint", "remat", "rematted_computation")
+
 _CHIPS = {"TPU v5 lite": _Chip("v5e", 16, 128), "TPU v6 lite": _Chip("v6e", 32, 256)}
 """JAX's device kind -> chip."""
 
@@ -285,8 +287,11 @@ def _layer(path: str) -> tuple[str, str]:
     direction = "backward" if "transpose(" in path else "forward"
     # Decoders are alike, and so are blocks of the Transformer.
     path = re.sub(r"(decoder|transformer/block)_\d+", r"\1_*", path)
-    parts = [part for part in path.split("/") if "(" not in part]
-    return direction, "/".join(parts[:-1]) or path
+    parts = [part for part in path.split("/")[:-1] if "(" not in part and part not in _REMAT]
+    half = len(parts) // 2
+    if parts[:half] == parts[half:]:  # a layer that is a checkpoint names its module twice
+        parts = parts[:half]
+    return direction, "/".join(parts) or path
 
 
 if __name__ == "__main__":
