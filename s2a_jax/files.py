@@ -1,7 +1,8 @@
-"""Files: names that can be printed, files that appear only when they are complete, and locks."""
+"""Files: names that can be used, files that appear only when they are complete, and locks."""
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +10,20 @@ from filelock import FileLock, Timeout
 
 from s2a_jax.errors import UserError
 
+_ADDRESS = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]+://\S*")
+
 
 def check_name(path: str | Path) -> None:
-    """Raises a UserError for a path that is not UTF-8.
+    """Raises a UserError for a path that is not UTF-8, and for an address such as gs://bucket.
 
-    Such a file can be opened, but its name can neither be printed nor written to a table.
+    A file of the one kind can be opened, but its name can neither be printed nor written to a
+    table; of the other, a folder named "gs:" would be made.
     """
+    if address := _ADDRESS.search(str(path)):
+        raise UserError(
+            f"{address[0]}: expected a file or folder, not an address; mount a bucket (gs:// with "
+            "gcsfuse, docs/scaling.md), or copy the files, and give their path."
+        )
     try:
         str(path).encode()
     except UnicodeEncodeError:

@@ -6,6 +6,7 @@ process 0 runs; devices take no part in it.
 """
 
 import contextlib
+import inspect
 import itertools
 import math
 import os
@@ -77,11 +78,11 @@ def start(coordinator: str | None, processes: int | None, process: int | None) -
             return
     import jax
 
+    timeouts = {"heartbeat_timeout_seconds": _JAX_SILENCE}
+    if "shutdown_timeout_seconds" in inspect.signature(jax.distributed.initialize).parameters:
+        timeouts["shutdown_timeout_seconds"] = 30  # the first releases that we support lack it
     try:
-        jax.distributed.initialize(
-            address, count, index, heartbeat_timeout_seconds=_JAX_SILENCE,
-            shutdown_timeout_seconds=30,
-        )  # fmt: skip
+        jax.distributed.initialize(address, count, index, **timeouts)
     except (RuntimeError, ValueError) as error:  # JAX's errors of all kinds, with long messages
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import sim_to_real, sim_to_real_ablation, synthesis_realism
+from benchmarks import sim_to_real, sim_to_real_ablation, synthesis_realism, tpu_compile
 from s2a_jax.signals import run_program
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "command_line")
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if "def main(" in path.read_text())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -47,3 +47,16 @@ def test_another_number_of_eyes_in_the_folder_is_refused(monkeypatch, capsys, tm
     monkeypatch.setattr("sys.argv", flags)
     assert run_program(sim_to_real_ablation.main) == 2
     assert "has 1 eyes, not --eyes=2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("found", "named"),
+    [(None, "the compiler for TPUs, is missing"), ("0.0.1", "libtpu 0.0.1 does not fit jax")],
+)
+def test_a_missing_or_other_compiler_for_tpus_is_refused(found, named, monkeypatch, capsys):
+    monkeypatch.setattr(tpu_compile, "_version", lambda package: found)
+    monkeypatch.setattr("sys.argv", ["x"])
+    assert run_program(tpu_compile.main) == 2
+    error = capsys.readouterr().err
+    assert named in error and "pip install -e '.[tpu-compile]'" in error
+    assert error.startswith("error: ") and error.count("\n") == 1

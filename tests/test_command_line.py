@@ -54,6 +54,20 @@ def test_version(capsys):
         (["train", "--workdir=nowhere"], "--config is missing"),
         (["train", "--workdir=nowhere", "--config=synthetic", "x"], "Unexpected argument 'x'"),
         (["train", "--workdir=nowhere", "--config=demo"], "octa500, rose, sim_to_real, synthetic"),
+        (["train", "--config=synthetic", "--workdir=gs://bucket/run"], "gs://bucket/run: expected"),
+        (
+            ["train", "--config=rose", "--workdir", "nowhere", "--config.data.root=gs://b"],
+            "gs://b:",
+        ),
+        (["evaluate", "--weights=sim_to_real", "--data", "s3://bucket/eyes"], "s3://bucket/eyes:"),
+        (
+            ["predict", "--weights=sim_to_real", "--out=nowhere", "https://a.org/b.png"],
+            "copy the f",
+        ),
+        (
+            ["measure", "--rv=gs://bucket/rv", "--out=eyes.csv"],
+            "mount a bucket (gs:// with gcsfuse",
+        ),
     ],
 )
 def test_a_wrong_command_line_is_one_sentence(arguments, named):

@@ -1,6 +1,7 @@
 """Whole runs of the public commands, with the shortest trainings."""
 
 import csv
+import gzip
 import json
 import shutil
 import signal
@@ -149,10 +150,15 @@ def test_a_changed_data_set_is_refused_unless_it_is_accepted(forked, trained, sh
 def test_another_network_trains_and_predicts(run, tmp_path):
     workdir = tmp_path / "unet"
     flags = ("--config.model.name=unet", "--config.data.synthetic.stream=False",
-             "--config.data.slab=superficial")  # fmt: skip
+             "--config.data.slab=superficial", "--profile")  # fmt: skip
     code, output = run(*TRAIN, *flags, "--workdir", workdir)
     assert code == 0, output
     assert "unet tiny" in output
+    (trace,) = (workdir / "profile").rglob("*.trace.json.gz")
+    assert f"Trace of steps 2 to 4: {trace}" in output.replace("\n", "")
+    events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
+    steps = [event["args"]["step_num"] for event in events if event.get("name") == "train"]
+    assert steps == ["2", "3", "4"]
     for meta in (workdir / "checkpoints").glob("*/meta/metadata"):
         assert json.loads(meta.read_text())["slab"] == "superficial"
     with safe_open(workdir / "weights.safetensors", framework="np") as file:

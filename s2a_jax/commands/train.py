@@ -1,6 +1,7 @@
 """`train`: trains or evaluates one configuration, or shows what it would train on."""
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable
 
@@ -48,6 +49,11 @@ examples:
         "run's own by default",
     )
     parser.add_argument("--workdir", required=True, metavar="DIR", help="the folder of the run")
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="also write a trace of ten steps to DIR/profile, for XProf or Perfetto",
+    )
     several = parser.add_argument_group(
         "several processes, each with some of the devices; SLURM and Open MPI need no flag"
     )
@@ -78,6 +84,10 @@ def run(options: argparse.Namespace) -> int:
         UserError: a flag, field, file or data set that cannot be used.
         NonFiniteLossError: training has diverged.
     """
+    if options.profile and options.mode != "train":
+        raise UserError(
+            f"--profile traces training steps; leave it out with --mode={options.mode}."
+        )
     processes.start(options.coordinator, options.processes, options.process)
     with processes.together():
         workdir = Workdir(options.workdir)
@@ -90,7 +100,9 @@ def run(options: argparse.Namespace) -> int:
     )
     if options.mode == "preview":
         return _preview(config, workdir, console) if processes.is_first() else 0
-    work = train if options.mode == "train" else evaluate_workdir
+    work = evaluate_workdir
+    if options.mode == "train":
+        work = functools.partial(train, profile=options.profile)
     code = run_program(
         lambda: _unless_lost(lambda: work(config, workdir, console)),
         lambda: stopped_sentence(options.mode, workdir),

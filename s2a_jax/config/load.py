@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from s2a_jax.config.fields import field_hint
 from s2a_jax.config.values import flatten
 from s2a_jax.errors import UserError
-from s2a_jax.files import full_path
+from s2a_jax.files import check_name, full_path
 
 _PACKAGE = Path(__file__).parents[1]
 # An installed package has the files inside; in a checkout they lie beside the package.
@@ -43,7 +43,7 @@ def load_config(argument: str) -> ConfigDict:
 
     Raises:
         UserError: there is no such file, it has no `get_config`, it lacks a field, or it fails;
-            the message names the file, the line and the exception.
+            the message names the file, the line and the exception. Or a value is an address.
     """
     file, colon, mode = argument.partition(":")
     path = _find(file, argument)
@@ -58,6 +58,8 @@ def load_config(argument: str) -> ConfigDict:
         _check_fields(config, path)
     if mode == "smoke" and not takes_mode:
         config.update_from_flattened_dict(_run_file(_DEFAULT).SMOKE)
+    for value in flatten(config).values():
+        check_name(str(value))
     return config.lock()
 
 

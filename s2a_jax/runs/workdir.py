@@ -42,6 +42,7 @@ class Workdir:
         self.metrics = self.path / "metrics.jsonl"
         self.events = self.path / "tensorboard"
         self.overlays = self.path / "overlays"
+        self.profile = self.path / "profile"
         self.results = self.path / "results"
         self.weights = self.path / "weights.safetensors"
 

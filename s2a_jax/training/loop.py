@@ -37,6 +37,7 @@ from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.data_record import check_record, write_record
 from s2a_jax.training.estimate import warn_if_slow
 from s2a_jax.training.evaluator import count_cases
+from s2a_jax.training.profile import Traced
 from s2a_jax.training.results import draw_overlays, evaluation_settings, write_run_results
 from s2a_jax.training.setup import Setup, batches, check_batch, make_setup, read_pretrained
 from s2a_jax.training.state import TrainState, create_state
@@ -45,13 +46,14 @@ from s2a_jax.training.step_log import StepLog
 _AGREE = 10  # steps after which processes tell each other about signals
 
 
-def train(config: Any, workdir: Workdir, console: Console) -> int:
+def train(config: Any, workdir: Workdir, console: Console, *, profile: bool = False) -> int:
     """Trains or resumes, and evaluates the best network at the end.
 
     Args:
         config: a resolved configuration.
         workdir: the folder of the run.
         console: for tables and sentences.
+        profile: whether to write a trace of ten steps to the workdir.
 
     Returns:
         The exit code: 0, or 128 + the number of the signal that stopped the run.
@@ -70,7 +72,7 @@ def train(config: Any, workdir: Workdir, console: Console) -> int:
             config.model.pretrained, setup.evaluator.description, setup.training.abstract.params
         )
     with _alone(workdir):
-        return _train(config, setup, pretrained, workdir, console)
+        return _train(config, setup, pretrained, workdir, console, profile)
 
 
 def _train(
@@ -79,6 +81,7 @@ def _train(
     pretrained: dict[str, np.ndarray],
     workdir: Workdir,
     console: Console,
+    profile: bool,
 ) -> int:
     """Does the work of `train` in a workdir that no other run writes to."""
     training = setup.training
@@ -101,7 +104,7 @@ def _train(
                 workdir.environment.unlink(missing_ok=True)
             with _recorded(workdir, console), Interrupt() as interrupt:
                 run = _Run(config, setup, checkpoints, workdir, console)
-                stopped_by = run.train(state, start, interrupt)
+                stopped_by = run.train(state, start, interrupt, profile)
             if stopped_by is not None:
                 console.print(
                     f"Stopped by {stopped_by.name} after step {checkpoints.latest_step} of "
@@ -110,7 +113,10 @@ def _train(
                 )
                 return 128 + stopped_by
         else:
-            console.print(f"The run in {workdir.path} is finished; evaluating its best network.")
+            untraced = "--profile has no step to trace, and " if profile else ""
+            console.print(
+                f"The run in {workdir.path} is finished; {untraced}evaluating its best network."
+            )
         write_run_results(config.eval, setup, checkpoints, workdir, console)
     processes.barrier()  # the first one has written everything
     return 0
@@ -204,21 +210,26 @@ class _Run:
         self.config, self.setup, self.checkpoints = config, setup, checkpoints
         self.workdir, self.console = workdir, console
 
-    def train(self, state: TrainState, start: int, interrupt: Interrupt) -> signal.Signals | None:
+    def train(
+        self, state: TrainState, start: int, interrupt: Interrupt, profile: bool
+    ) -> signal.Signals | None:
         """Makes all steps after `start`, or those until a signal, which is returned."""
         training, every = self.setup.training, self.config.log.every_steps
         stream = batches(training, start)
         batch = next(stream)
         self.announce(batch, start)
         update = processes.compiled_together(training.step)
-        writer = NoWriter()
+        writer, ends = NoWriter(), contextlib.ExitStack()
+        if profile and processes.is_first():
+            update = Traced(update, start, self.workdir.profile, self.console)
+            ends.callback(update.close)
         if processes.is_first():
             writer = MetricWriter(self.workdir.metrics, self.workdir.events, start)
         log = StepLog(
             self.setup, self.checkpoints, writer, self.console, start, self.config.train.batch_size
         )
         progress, bar = self.make_bar(start)
-        with contextlib.closing(writer), progress:
+        with contextlib.closing(writer), ends, progress:
             for step in range(start + 1, training.total_steps + 1):
                 state, metrics = update(state, batch)
                 log.add(metrics)

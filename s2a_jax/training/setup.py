@@ -163,18 +163,11 @@ def _make_training(
         remat=config.train.remat,
         accumulate=config.train.accumulate,
     )
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
     return Training(
         mesh=mesh,
         init=init,
         abstract=abstract,
-        # jit with in_shardings and out_shardings is today's pjit.
-        step=jax.jit(
-            step,
-            in_shardings=(shardings, batch_sharding(mesh)),
-            out_shardings=(shardings, replicated(mesh)),
-            donate_argnums=0,
-        ),
+        step=jit_step(step, abstract, mesh),
         stream=TrainStream(
             dataset.train,
             dataset.sources,
@@ -187,6 +180,24 @@ def _make_training(
         schedule=schedule,
         steps_per_epoch=steps_per_epoch,
         epochs=epochs,
+    )
+
+
+def jit_step(step: Callable[..., Any], abstract: TrainState, mesh: Mesh) -> Callable[..., Any]:
+    """One program for all devices, which reuses the memory of the old state.
+
+    Args:
+        step: (state, batch) -> (state, metrics).
+        abstract: shapes and shardings of the state.
+        mesh: the devices.
+    """
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
+    # jit with in_shardings and out_shardings is today's pjit.
+    return jax.jit(
+        step,
+        in_shardings=(shardings, batch_sharding(mesh)),
+        out_shardings=(shardings, replicated(mesh)),
+        donate_argnums=0,
     )
 
 

@@ -5,6 +5,7 @@ A single device is the smallest mesh. Batches are split over both axes. With fsd
 array of the state is split over that axis as well; `forward.py` gathers parameters layer by layer.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -17,26 +18,29 @@ from s2a_jax.errors import UserError
 _SMALLEST_SHARDED = 2**10  # elements; gathering anything smaller costs more than storing it
 
 
-def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
+def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
     """A mesh of all devices.
 
     Args:
         data: number of replicas; -1: as many as fit.
         fsdp: devices that share one copy of the state.
+        devices: those of a machine to compile for; None: those of this one.
 
     Raises:
         UserError: the product is not the number of devices.
     """
-    devices = jax.device_count()
+    devices = jax.devices() if devices is None else devices
     if data == -1 and fsdp > 0:
-        data = devices // fsdp
-    if data < 1 or fsdp < 1 or data * fsdp != devices:
+        data = len(devices) // fsdp
+    if data < 1 or fsdp < 1 or data * fsdp != len(devices):
         raise UserError(
-            f"config.mesh: data={data} x fsdp={fsdp} does not use all {devices} devices; "
+            f"config.mesh: data={data} x fsdp={fsdp} does not use all {len(devices)} devices; "
             "choose an fsdp that divides their number, and data=-1."
         )
     # Explicit axes are make_mesh's default; Linen's modules need Auto ones.
-    return jax.make_mesh((data, fsdp), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+    return jax.make_mesh(
+        (data, fsdp), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2, devices=devices
+    )
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

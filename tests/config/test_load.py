@@ -47,6 +47,14 @@ def test_a_configuration_of_ones_own(tmp_path):
             "def get_config():\n    return ConfigDict({'seed': 1})\n",
             r"mine\.py: the configuration lacks config",
         ),
+        (
+            "from s2a_jax.config.load import load_config\n"
+            "def get_config():\n"
+            "    config = load_config('default')\n"
+            "    config.data.mixture.others = ('name=folder,root=gs://bucket/eyes,weight=0.2',)\n"
+            "    return config\n",
+            r"^gs://bucket/eyes,weight=0\.2\S*: expected a file or folder, not an address; mount",
+        ),
         ("\0", r"mine\.py"),
         ("def get_config(a, b):\n    return a\n", "TypeError"),
         (

@@ -7,6 +7,7 @@ import optax
 import pytest
 import torch
 from flax.traverse_util import flatten_dict
+from precision import enable_x64
 from references import FIELDS, KNOWN, converted, reference, state_of
 
 from parity.losses import joint_loss
@@ -40,7 +41,7 @@ def test_inference_agrees(network, batch):
     module = reference(network)
     with torch.no_grad():
         theirs = module(*inputs(network, torch.from_numpy(batch["image"])))
-    with jax.enable_x64(True):
+    with enable_x64(True):
         flax, variables = converted(network, module, dtype=jnp.float64)
         ours = jax.jit(lambda v, x: flax.apply(v, x, train=False))(
             variables, batch["image"][..., None]
@@ -53,7 +54,7 @@ def test_inference_agrees(network, batch):
 
 def test_ten_updates_agree(network, batch):
     module = reference(network)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         flax, variables = converted(network, module, dtype=jnp.float64)
         ours, gradients, final = _train_jax(flax, variables, batch)
         gradients = to_torch(network, {"params": gradients})

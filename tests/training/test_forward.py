@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from precision import enable_x64
 
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import build_network
@@ -74,12 +75,14 @@ def gradient(module, **options):
 
 def assert_close(ours, theirs):
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(one, other, atol=1e-10)
 
 
 @pytest.mark.parametrize("network", SMALLEST)
+@enable_x64(True)
 def test_split_parameters_and_blocks_change_no_gradient(network, capfd):
-    module, variables, images = start(network)
+    module, variables, images = start(network, dtype=jnp.float64)
+    variables = jax.tree.map(lambda leaf: leaf.astype(float), variables)
     mesh = make_mesh(fsdp=8)
     shardings = (state_shardings(variables, mesh), batch_sharding(mesh))
     split = jax.jit(

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+from jax import export
 from jax.sharding import AxisType, Mesh
 
 from s2a_jax.errors import UserError
@@ -145,7 +146,7 @@ def test_nothing_is_compiled_again_from_epoch_to_epoch(one_device):
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
 def test_step_lowers_for_accelerators(split, platform):
     step, _, abstract, batch = split
-    exported = jax.export.export(step, platforms=[platform])(abstract, batch)
+    exported = export.export(step, platforms=[platform])(abstract, batch)
     assert exported.nr_devices == 8
     assert exported.platforms == (platform,)
 
