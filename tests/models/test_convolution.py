@@ -85,7 +85,8 @@ def test_every_form_of_a_doubling_is_that_of_pytorch(suffix, has_skip):
 
 
 @pytest.mark.parametrize(
-    "platform, convolutions, products", [("cpu", 0, 1), ("tpu", 0, 3), ("cuda", 0, 3), ("rocm", 1, 0)]
+    "platform, convolutions, products",
+    [("cpu", 0, 1), ("tpu", 0, 3), ("cuda", 0, 3), ("rocm", 1, 0)],
 )
 def test_each_platform_gets_its_form(platform, convolutions, products):
     x, kernel = jnp.zeros((1, 4, 4, 3)), jnp.zeros((3, 3, 3, 2))
