@@ -4,6 +4,7 @@ This is the one place where networks depend on the platform. The choice is made 
 lowered, so an exported network holds every form. `benchmarks/convolutions.py` measures them.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -228,10 +229,32 @@ def _folded_with_matrices_and_skip(x: Array, skip: Array, kernel: Array) -> Arra
 
 def _folded(x: Array, kernel: Array) -> Array:
     """The fold with interpolation by shifted copies."""
-    taps = _tap_products(x, kernel)
+    return _doubled_sum(_tap_products(x, kernel)).astype(x.dtype)
+
+
+@jax.custom_vjp
+def _doubled_sum(taps: Array) -> Array:
+    """Each tap's map doubled and shifted, and all summed.  [B, H, W, 3, 3, F] -> [B, 2H, 2W, F]."""
     columns = sum(_shifted(_double_axis(taps[..., j, :], 2), 2, j - 1) for j in range(3))
-    total = sum(_shifted(_double_axis(columns[..., i, :], 1), 1, i - 1) for i in range(3))
-    return total.astype(x.dtype)
+    return sum(_shifted(_double_axis(columns[..., i, :], 1), 1, i - 1) for i in range(3))
+
+
+def _doubled_sum_forward(taps: Array) -> tuple[Array, None]:
+    return _doubled_sum(taps), None
+
+
+def _doubled_sum_backward(_: None, gradient: Array) -> tuple[Array]:
+    """Joins the taps' gradients; JAX's own would pad each to all nine taps, and add."""
+
+    def to_taps(gradient: Array, axis: int) -> Array:
+        """Adds an axis of three taps before the channels."""
+        taps = [_halve_axis(gradient, axis, 1 - i) for i in range(3)]
+        return jnp.stack(taps, axis=-2)
+
+    return (to_taps(to_taps(gradient, 1), 2),)
+
+
+_doubled_sum.defvjp(_doubled_sum_forward, _doubled_sum_backward)
 
 
 def _folded_with_matrices(x: Array, kernel: Array) -> Array:
@@ -265,12 +288,21 @@ def _product_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array
 def _product_backward(stored: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     x, kernel = stored
     gradient = gradient.astype(x.dtype)
-    of_kernel = lax.dot_general(
-        x,
-        gradient,
-        ((tuple(range(x.ndim - 1)),) * 2, ((), ())),
-        preferred_element_type=jnp.promote_types(x.dtype, jnp.float32),
-    )
+
+    def direct(x: Array, gradient: Array) -> Array:
+        summed = tuple(range(x.ndim - 1))
+        precise = jnp.promote_types(x.dtype, jnp.float32)
+        return lax.dot_general(
+            x, gradient, ((summed, summed), ((), ())), preferred_element_type=precise
+        )
+
+    def by_rows(x: Array, gradient: Array) -> Array:
+        return _kernel_gradient(x, gradient, (1, 1))[0, 0]
+
+    if x.ndim == 4:  # maps; a sum over so many pixels at once is slow on CPUs
+        of_kernel = lax.platform_dependent(x, gradient, cpu=by_rows, default=direct)
+    else:
+        of_kernel = direct(x, gradient)
     return product(gradient, kernel.T), of_kernel.astype(kernel.dtype)
 
 
@@ -292,6 +324,7 @@ def _shifted_doubling(n: int, dtype: Any) -> Array:
     return jnp.stack([_shifted(doubled, 0, step) for step in (-1, 0, 1)]).astype(dtype)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _double_axis(x: Array, axis: int) -> Array:
     """Doubles one axis of n pixels: output pixel i lies at i * (n - 1) / (2n - 1).
 
@@ -299,11 +332,7 @@ def _double_axis(x: Array, axis: int) -> Array:
     copies and a fixed ramp of weights suffice; the gradient of a gather would be a scatter.
     """
     n = x.shape[axis]
-    shape = [1] * x.ndim
-    shape[axis] = n
-    ramp = jnp.arange(n, dtype=jnp.promote_types(x.dtype, jnp.float32)) / (2 * n - 1)
-    to_previous = ramp.reshape(shape).astype(x.dtype)  # k / (2n - 1)
-    to_next = ramp[::-1].reshape(shape).astype(x.dtype)  # (n - 1 - k) / (2n - 1)
+    to_previous, to_next = _doubling_weights(n, x, axis)
     first, last = lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, n - 1, n, axis=axis)
     # The edge copies get weight zero: they only keep the shapes equal.
     previous = jnp.concatenate([first, lax.slice_in_dim(x, 0, n - 1, axis=axis)], axis)
@@ -312,6 +341,53 @@ def _double_axis(x: Array, axis: int) -> Array:
     odd = x + (following - x) * to_next
     doubled = [*x.shape[:axis], 2 * n, *x.shape[axis + 1 :]]
     return jnp.stack([even, odd], axis + 1).reshape(doubled)
+
+
+def _double_forward(x: Array, axis: int) -> tuple[Array, None]:
+    return _double_axis(x, axis), None
+
+
+def _double_backward(axis: int, _: None, gradient: Array) -> tuple[Array]:
+    return (_halve_axis(gradient, axis),)
+
+
+_double_axis.defvjp(_double_forward, _double_backward)
+
+
+def _halve_axis(gradient: Array, axis: int, step: int = 0) -> Array:
+    """The transpose of `_double_axis`, of `_shifted(gradient, axis, step)`.
+
+    Each pixel is a weighted sum of four, read from one padded array; JAX's own transpose would be a
+    sum of several.
+    """
+    n = gradient.shape[axis] // 2
+    to_previous, to_next = _doubling_weights(n, gradient, axis)
+    pads = [(0, 0)] * gradient.ndim
+    pads[axis] = (2, 2)
+    padded = jnp.pad(gradient, pads)
+
+    def pixel(offset: int) -> Array:
+        """Pixels 2k + offset of the shifted gradient."""
+        first = 2 + offset + step
+        return lax.slice_in_dim(padded, first, first + 2 * n - 1, 2, axis)
+
+    return (
+        pixel(0) * (1 - to_previous)
+        + pixel(1) * (1 - to_next)
+        + pixel(2) * _shifted(to_previous, axis, 1)  # pixel k is the previous one there
+        + pixel(-1) * _shifted(to_next, axis, -1)  # and here the next one
+    )
+
+
+def _doubling_weights(n: int, like: Array, axis: int) -> tuple[Array, Array]:
+    """Weights k / (2n - 1) of pixel k - 1 at 2k, and (n - 1 - k) / (2n - 1) of k + 1 at 2k + 1.
+
+    They lie along one axis of arrays such as `like`, and have its type.
+    """
+    shape = [1] * like.ndim
+    shape[axis] = n
+    ramp = jnp.arange(n, dtype=jnp.promote_types(like.dtype, jnp.float32)) / (2 * n - 1)
+    return ramp.reshape(shape).astype(like.dtype), ramp[::-1].reshape(shape).astype(like.dtype)
 
 
 _same_convolution = _by_platform(_xla_convolution, cpu=_convolution_with_products)
