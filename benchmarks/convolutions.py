@@ -17,16 +17,16 @@ from jax import Array
 
 from benchmarks.alternate import alternate
 from benchmarks.command_line import parser, positive
-from s2a_jax.models import convolution
+from s2a_jax.models import convolution, doubling
 from s2a_jax.signals import leave, run_program
 
 LEVELS = ((19, 512, 1024, 256), (38, 256, 512, 128), (76, 128, 192, 64), (152, 64, 64, 16))
 """Side before doubling, channels that are doubled, channels with the skip, channels after."""
 
 _DOUBLED = {
-    "plain": convolution._plain,
-    "folded": convolution._folded,
-    "matrices": convolution._folded_with_matrices,
+    "plain": doubling._plain,
+    "folded": doubling._folded,
+    "matrices": doubling._folded_with_matrices,
 }
 
 
@@ -52,14 +52,14 @@ def main() -> None:
         wide, _, gradient = _arrays(options, 2 * side, channels, features, 1)
         calls["XLA"] = _call(
             lambda x, gradient, features=features: jax.vjp(
-                functools.partial(convolution._xla_convolution, x),
+                functools.partial(convolution.xla_convolution, x),
                 jnp.zeros((3, 3, x.shape[-1], features), x.dtype),
             )[1](gradient),
             wide,
             gradient,
         )
         calls["products"] = _call(
-            lambda x, gradient: convolution._kernel_gradient(x, gradient, (3, 3)), wide, gradient
+            lambda x, gradient: convolution.kernel_gradient(x, gradient, (3, 3)), wide, gradient
         )
         seconds = alternate(calls, options.rounds)
         times = [f"{1e3 * spent:10.2f}" for spent in seconds.values()]

@@ -36,7 +36,7 @@ OUTSIDE = {
     "parity": None,
 }
 """Folder beside the package -> what of the package it may import; None: everything."""
-BESIDE = {"configs": set(), "benchmarks": set(), "parity": set()}
+BESIDE = {"configs": set(), "benchmarks": {"parity"}, "parity": set()}
 """Folder beside the package -> its neighbours that it may import."""
 
 

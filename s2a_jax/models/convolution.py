@@ -1,17 +1,19 @@
-"""Convolutions in the form that each platform computes fastest; the numbers are the same.
+"""Convolutions and products in the form that each platform computes fastest.
 
-This is the one place where networks depend on the platform. The choice is made when a function is
-lowered, so an exported network holds every form. `benchmarks/convolutions.py` measures them.
+The numbers are the same. `benchmarks/convolutions.py` measures the forms.
 """
 
 import functools
 import math
-from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+
+from s2a_jax.models.platforms import by_platform
+
+_FEW_CHANNELS = 4
+"""Maps of up to this many channels, an image's, are halved by way of their depth."""
 
 _FEW_PIXELS = 2048
 """Maps up to this many pixels take their kernel's gradient as one matrix product."""
@@ -41,32 +43,11 @@ def convolve(
     keeps_size = padding == (height // 2, width // 2) and height % 2 == width % 2 == 1
     if strides == 1 and dilation == (1, 1) and keeps_size:
         return _pointwise(x, kernel) if height == width == 1 else _same_convolution(x, kernel)
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (strides, strides),
-        [(pad, pad) for pad in padding],
-        rhs_dilation=dilation,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-
-
-def convolve_doubled(x: Array, kernel: Array) -> Array:
-    """A 3x3 convolution of the doubled map.  [B, H, W, C], [3, 3, C, F] -> [B, 2H, 2W, F].
-
-    Equals `convolve(upsample2x_align_corners(x), kernel, padding=(1, 1))`. Interpolation and
-    product over the channels commute: folded, each tap's product is taken on a quarter of the
-    pixels, and its F channels are interpolated in place of x's C.
-    """
-    return _doubled(x, kernel)
-
-
-def convolve_doubled_with_skip(x: Array, skip: Array, kernel: Array) -> Array:
-    """The same of the doubled map joined with a skip.
-
-    [B, H, W, C], [B, 2H, 2W, S], [3, 3, C + S, F] -> [B, 2H, 2W, F].
-    """
-    return _doubled_with_skip(x, skip, kernel)
+    are_sides_even = x.shape[1] % 2 == x.shape[2] % 2 == 0
+    if strides == 2 and dilation == (1, 1) and keeps_size and are_sides_even and height > 1:
+        if x.shape[-1] <= _FEW_CHANNELS:
+            return _halving_of_few_channels(x, kernel)
+    return xla_convolution(x, kernel, strides=strides, padding=padding, dilation=dilation)
 
 
 def product(x: Array, kernel: Array) -> Array:
@@ -75,78 +56,77 @@ def product(x: Array, kernel: Array) -> Array:
     bfloat16 is summed in float32, and XLA is told so: otherwise it does not use the units that
     processors have for it.
     """
-    return _precise_product(x, kernel).astype(x.dtype)
+    return precise_product(x, kernel).astype(x.dtype)
 
 
-def upsample2x_align_corners(x: Array) -> Array:
-    """Doubles H and W bilinearly with aligned corners.  [B, H, W, C] -> [B, 2H, 2W, C].
-
-    Equals `torch.nn.functional.interpolate(scale_factor=2, mode="bilinear", align_corners=True)`.
-    """
-    return _double_axis(_double_axis(x, 1), 2)
-
-
-_Form = Callable[..., Array]
-
-
-def _by_platform(default: _Form, **others: _Form) -> _Form:
-    """One function of arrays in the form for the platform: `default`, or that of its name.
-
-    The form is chosen anew in the backward pass. Otherwise all forms would have to store the same
-    arrays for it.
-    """
-
-    @jax.custom_vjp
-    def function(*arrays: Array) -> Array:
-        return lax.platform_dependent(*arrays, default=default, **others)
-
-    def forward(*arrays: Array) -> tuple[Array, tuple[Array, ...]]:
-        return function(*arrays), arrays
-
-    def backward(arrays: tuple[Array, ...], gradient: Array) -> tuple[Array, ...]:
-        def transposed(form: _Form) -> Callable[..., tuple[Array, ...]]:
-            return lambda gradient, *arrays: jax.vjp(form, *arrays)[1](gradient)
-
-        return lax.platform_dependent(
-            gradient,
-            *arrays,
-            default=transposed(default),
-            **{name: transposed(form) for name, form in others.items()},
-        )
-
-    function.defvjp(forward, backward)
-    return function
-
-
-def _xla_convolution(x: Array, kernel: Array) -> Array:
+def xla_convolution(
+    x: Array,
+    kernel: Array,
+    *,
+    strides: int = 1,
+    padding: tuple[int, int] | None = None,
+    dilation: tuple[int, int] = (1, 1),
+) -> Array:
+    """XLA's convolution; without `padding` it keeps the size, or halves it."""
+    down, across = padding or (kernel.shape[0] // 2, kernel.shape[1] // 2)
     return lax.conv_general_dilated(
-        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x,
+        kernel,
+        (strides, strides),
+        ((down, down), (across, across)),
+        rhs_dilation=dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def _halving_by_depth(x: Array, kernel: Array) -> Array:
+    """A convolution of stride 2 as one of stride 1 on a quarter of the pixels.
+
+    Each 2x2 pixels become one with four times the channels. XLA's convolution of three channels
+    takes up to ten times as long on CPUs, depending on the number of features.
+    """
+    batch, height, width, channels = x.shape
+    features = kernel.shape[-1]
+    x = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
+    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // 2, width // 2, 4 * channels)
+    pads, taps, beside = [], [], []
+    for n in kernel.shape[:2]:
+        first = n // 2 % 2  # a tap of weight 0, so that the first one meets an even pixel
+        pads.append((first, (first + n) % 2))
+        taps.append((first + n + 1) // 2)
+        before = (n // 2 + first) // 2
+        beside.append((before, taps[-1] - 1 - before))
+    kernel = jnp.pad(kernel, (*pads, (0, 0), (0, 0)))
+    kernel = kernel.reshape(taps[0], 2, taps[1], 2, channels, features)
+    kernel = kernel.transpose(0, 2, 1, 3, 4, 5).reshape(*taps, 4 * channels, features)
+    return lax.conv_general_dilated(
+        x, kernel, (1, 1), beside, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
 @jax.custom_vjp
-def _convolution_with_products(x: Array, kernel: Array) -> Array:
+def convolution_with_products(x: Array, kernel: Array) -> Array:
     """XLA's convolution, whose kernel's gradient is computed by matrix products.
 
     XLA's own is three to five times slower on CPUs.
     """
-    return _xla_convolution(x, kernel)
+    return xla_convolution(x, kernel)
 
 
 def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _xla_convolution(x, kernel), (x, kernel)
+    return xla_convolution(x, kernel), (x, kernel)
 
 
 def _backward(stored: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     x, kernel = stored
-    (x_gradient,) = jax.vjp(lambda x: _xla_convolution(x, kernel), x)[1](gradient)
-    return x_gradient, _kernel_gradient(x, gradient, kernel.shape[:2]).astype(kernel.dtype)
+    (x_gradient,) = jax.vjp(lambda x: xla_convolution(x, kernel), x)[1](gradient)
+    return x_gradient, kernel_gradient(x, gradient, kernel.shape[:2]).astype(kernel.dtype)
 
 
-_convolution_with_products.defvjp(_forward, _backward)
+convolution_with_products.defvjp(_forward, _backward)
 
 
-def _kernel_gradient(x: Array, gradient: Array, taps: tuple[int, int]) -> Array:
+def kernel_gradient(x: Array, gradient: Array, taps: tuple[int, int]) -> Array:
     """Gradient by the kernel as products of x with shifted gradients of the result.
 
     Large maps take a few rows at a time, so that the shifted copies stay in the cache. There each
@@ -208,72 +188,8 @@ def _product(x: Array, kernel: Array) -> Array:
     return product(x, kernel[0, 0])
 
 
-def _plain(x: Array, kernel: Array) -> Array:
-    return _xla_convolution(upsample2x_align_corners(x), kernel)
-
-
-def _plain_with_skip(x: Array, skip: Array, kernel: Array) -> Array:
-    joined = jnp.concatenate([upsample2x_align_corners(x), skip], axis=-1)
-    return _xla_convolution(joined, kernel)
-
-
-def _folded_with_skip(x: Array, skip: Array, kernel: Array) -> Array:
-    of_x, of_skip = jnp.split(kernel, [x.shape[-1]], axis=2)
-    return _folded(x, of_x) + _convolution_with_products(skip, of_skip)
-
-
-def _folded_with_matrices_and_skip(x: Array, skip: Array, kernel: Array) -> Array:
-    of_x, of_skip = jnp.split(kernel, [x.shape[-1]], axis=2)
-    return _folded_with_matrices(x, of_x) + _xla_convolution(skip, of_skip)
-
-
-def _folded(x: Array, kernel: Array) -> Array:
-    """The fold with interpolation by shifted copies."""
-    return _doubled_sum(_tap_products(x, kernel)).astype(x.dtype)
-
-
 @jax.custom_vjp
-def _doubled_sum(taps: Array) -> Array:
-    """Each tap's map doubled and shifted, and all summed.  [B, H, W, 3, 3, F] -> [B, 2H, 2W, F]."""
-    columns = sum(_shifted(_double_axis(taps[..., j, :], 2), 2, j - 1) for j in range(3))
-    return sum(_shifted(_double_axis(columns[..., i, :], 1), 1, i - 1) for i in range(3))
-
-
-def _doubled_sum_forward(taps: Array) -> tuple[Array, None]:
-    return _doubled_sum(taps), None
-
-
-def _doubled_sum_backward(_: None, gradient: Array) -> tuple[Array]:
-    """Joins the taps' gradients; JAX's own would pad each to all nine taps, and add."""
-
-    def to_taps(gradient: Array, axis: int) -> Array:
-        """Adds an axis of three taps before the channels."""
-        taps = [_halve_axis(gradient, axis, 1 - i) for i in range(3)]
-        return jnp.stack(taps, axis=-2)
-
-    return (to_taps(to_taps(gradient, 1), 2),)
-
-
-_doubled_sum.defvjp(_doubled_sum_forward, _doubled_sum_backward)
-
-
-def _folded_with_matrices(x: Array, kernel: Array) -> Array:
-    """The fold with interpolation and shift as products with two small matrices."""
-    taps = _tap_products(x, kernel).astype(x.dtype)
-    rows, columns = (_shifted_doubling(n, x.dtype) for n in x.shape[1:3])
-    half = jnp.einsum("bhwijf,jqw->bhqif", taps, columns)
-    return jnp.einsum("bhqif,iph->bpqf", half, rows)
-
-
-def _tap_products(x: Array, kernel: Array) -> Array:
-    """Each pixel's product with each of the nine taps.  -> [B, H, W, 3, 3, F], float32 at least."""
-    channels, features = kernel.shape[2:]
-    wide = kernel.transpose(2, 0, 1, 3).reshape(channels, 9 * features)
-    return _precise_product(x, wide).reshape(*x.shape[:3], 3, 3, features)
-
-
-@jax.custom_vjp
-def _precise_product(x: Array, kernel: Array) -> Array:
+def precise_product(x: Array, kernel: Array) -> Array:
     """`x @ kernel` of [..., C] and [C, F], summed and returned in float32 at least.
 
     The gradients are products of the operands' type as well; JAX's own would be of float32.
@@ -282,7 +198,7 @@ def _precise_product(x: Array, kernel: Array) -> Array:
 
 
 def _product_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _precise_product(x, kernel), (x, kernel)
+    return precise_product(x, kernel), (x, kernel)
 
 
 def _product_backward(stored: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
@@ -297,7 +213,7 @@ def _product_backward(stored: tuple[Array, Array], gradient: Array) -> tuple[Arr
         )
 
     def by_rows(x: Array, gradient: Array) -> Array:
-        return _kernel_gradient(x, gradient, (1, 1))[0, 0]
+        return kernel_gradient(x, gradient, (1, 1))[0, 0]
 
     if x.ndim == 4:  # maps; a sum over so many pixels at once is slow on CPUs
         of_kernel = lax.platform_dependent(x, gradient, cpu=by_rows, default=direct)
@@ -306,97 +222,13 @@ def _product_backward(stored: tuple[Array, Array], gradient: Array) -> tuple[Arr
     return product(gradient, kernel.T), of_kernel.astype(kernel.dtype)
 
 
-_precise_product.defvjp(_product_forward, _product_backward)
+precise_product.defvjp(_product_forward, _product_backward)
 
 
-def _shifted(x: Array, axis: int, step: int) -> Array:
-    """Pixel p + step of `x` at p along one axis, 0 outside."""
-    if step == 0:
-        return x
-    pads = [(0, 0, 0)] * x.ndim
-    pads[axis] = (-step, step, 0)
-    return lax.pad(x, jnp.zeros((), x.dtype), pads)
+_same_convolution = by_platform(xla_convolution, cpu=convolution_with_products)
 
-
-def _shifted_doubling(n: int, dtype: Any) -> Array:
-    """Matrices that double an axis of n pixels and shift it by -1, 0, 1.  [3, 2n, n]."""
-    doubled = _double_axis(jnp.eye(n, dtype=jnp.promote_types(dtype, jnp.float32)), 0)
-    return jnp.stack([_shifted(doubled, 0, step) for step in (-1, 0, 1)]).astype(dtype)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _double_axis(x: Array, axis: int) -> Array:
-    """Doubles one axis of n pixels: output pixel i lies at i * (n - 1) / (2n - 1).
-
-    That is between k - 1 and k for i = 2k, and between k and k + 1 for i = 2k + 1. So two shifted
-    copies and a fixed ramp of weights suffice; the gradient of a gather would be a scatter.
-    """
-    n = x.shape[axis]
-    to_previous, to_next = _doubling_weights(n, x, axis)
-    first, last = lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, n - 1, n, axis=axis)
-    # The edge copies get weight zero: they only keep the shapes equal.
-    previous = jnp.concatenate([first, lax.slice_in_dim(x, 0, n - 1, axis=axis)], axis)
-    following = jnp.concatenate([lax.slice_in_dim(x, 1, n, axis=axis), last], axis)
-    even = x + (previous - x) * to_previous
-    odd = x + (following - x) * to_next
-    doubled = [*x.shape[:axis], 2 * n, *x.shape[axis + 1 :]]
-    return jnp.stack([even, odd], axis + 1).reshape(doubled)
-
-
-def _double_forward(x: Array, axis: int) -> tuple[Array, None]:
-    return _double_axis(x, axis), None
-
-
-def _double_backward(axis: int, _: None, gradient: Array) -> tuple[Array]:
-    return (_halve_axis(gradient, axis),)
-
-
-_double_axis.defvjp(_double_forward, _double_backward)
-
-
-def _halve_axis(gradient: Array, axis: int, step: int = 0) -> Array:
-    """The transpose of `_double_axis`, of `_shifted(gradient, axis, step)`.
-
-    Each pixel is a weighted sum of four, read from one padded array; JAX's own transpose would be a
-    sum of several.
-    """
-    n = gradient.shape[axis] // 2
-    to_previous, to_next = _doubling_weights(n, gradient, axis)
-    pads = [(0, 0)] * gradient.ndim
-    pads[axis] = (2, 2)
-    padded = jnp.pad(gradient, pads)
-
-    def pixel(offset: int) -> Array:
-        """Pixels 2k + offset of the shifted gradient."""
-        first = 2 + offset + step
-        return lax.slice_in_dim(padded, first, first + 2 * n - 1, 2, axis)
-
-    return (
-        pixel(0) * (1 - to_previous)
-        + pixel(1) * (1 - to_next)
-        + pixel(2) * _shifted(to_previous, axis, 1)  # pixel k is the previous one there
-        + pixel(-1) * _shifted(to_next, axis, -1)  # and here the next one
-    )
-
-
-def _doubling_weights(n: int, like: Array, axis: int) -> tuple[Array, Array]:
-    """Weights k / (2n - 1) of pixel k - 1 at 2k, and (n - 1 - k) / (2n - 1) of k + 1 at 2k + 1.
-
-    They lie along one axis of arrays such as `like`, and have its type.
-    """
-    shape = [1] * like.ndim
-    shape[axis] = n
-    ramp = jnp.arange(n, dtype=jnp.promote_types(like.dtype, jnp.float32)) / (2 * n - 1)
-    return ramp.reshape(shape).astype(like.dtype), ramp[::-1].reshape(shape).astype(like.dtype)
-
-
-_same_convolution = _by_platform(_xla_convolution, cpu=_convolution_with_products)
-
-_pointwise = _by_platform(_xla_convolution, cpu=_product)
-
-# On a GPU the fold pays only without a skip, whose convolution would become a second one there.
-_doubled = _by_platform(_plain, cpu=_folded, tpu=_folded_with_matrices, cuda=_folded_with_matrices)
-
-_doubled_with_skip = _by_platform(
-    _plain_with_skip, cpu=_folded_with_skip, tpu=_folded_with_matrices_and_skip
+_halving_of_few_channels = by_platform(
+    functools.partial(xla_convolution, strides=2), cpu=_halving_by_depth
 )
+
+_pointwise = by_platform(xla_convolution, cpu=_product)

@@ -14,12 +14,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-from s2a_jax.models.convolution import (
-    convolve,
-    convolve_doubled,
-    convolve_doubled_with_skip,
-    product,
-)
+from s2a_jax.models.convolution import convolve, product
+from s2a_jax.models.doubling import convolve_doubled, convolve_doubled_with_skip
 
 KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 """Kernel init of `torch.nn.Conv2d` and `torch.nn.Linear`: uniform in ±1/sqrt(fan_in)."""

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from s2a_jax.models.convolution import upsample2x_align_corners
+from s2a_jax.models.doubling import upsample2x_align_corners
 from s2a_jax.models.fields import Variants, check_length, check_types, require
 from s2a_jax.models.layers import (
     BatchNorm,

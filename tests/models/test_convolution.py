@@ -7,8 +7,9 @@ import pytest
 import torch
 from jax import lax
 
-from s2a_jax.models import convolution
+from s2a_jax.models import convolution, doubling
 from s2a_jax.training.operations import count_operations
+from tests.precision import enable_x64
 
 
 def _random(*shapes):
@@ -46,13 +47,33 @@ def _torch_doubled(x, skip, kernel, gradient):
 def test_convolve_and_its_gradients_are_those_of_xla(height, width, taps):
     x, kernel, gradient = _random((2, height, width, 3), (*taps, 3, 4), (2, height, width, 4))
     padding = (taps[0] // 2, taps[1] // 2)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         found = _with_gradients(
             lambda x, k: convolution.convolve(x, k, padding=padding), (x, kernel), gradient
         )
         expected = _with_gradients(
             lambda x, k: lax.conv_general_dilated(
                 x, k, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            ),
+            (x, kernel),
+            gradient,
+        )
+    _close(found, expected)
+
+
+@pytest.mark.parametrize("taps", [(7, 7), (3, 3), (5, 3)])
+def test_a_halving_convolution_of_an_image_and_its_gradients_are_those_of_xla(taps):
+    x, kernel, gradient = _random((2, 12, 8, 3), (*taps, 3, 4), (2, 6, 4, 4))
+    padding = (taps[0] // 2, taps[1] // 2)
+    with enable_x64(True):
+        found = _with_gradients(
+            lambda x, k: convolution.convolve(x, k, strides=2, padding=padding),
+            (x, kernel),
+            gradient,
+        )
+        expected = _with_gradients(
+            lambda x, k: lax.conv_general_dilated(
+                x, k, (2, 2), [(p, p) for p in padding], dimension_numbers=("NHWC", "HWIO", "NHWC")
             ),
             (x, kernel),
             gradient,
@@ -67,15 +88,15 @@ def test_every_form_of_a_doubling_is_that_of_pytorch(suffix, has_skip):
     shapes = ((2, 5, 4, 3), (2, 10, 8, skips), (3, 3, 3 + skips, 4), (2, 10, 8, 4))
     x, skip, kernel, gradient = _random(*shapes)
     forms = {
-        ("", False): convolution.convolve_doubled,
-        ("", True): convolution.convolve_doubled_with_skip,
-        ("tpu", False): convolution._folded_with_matrices,
-        ("tpu", True): convolution._folded_with_matrices_and_skip,
-        ("gpu", False): convolution._plain,
-        ("gpu", True): convolution._plain_with_skip,
+        ("", False): doubling.convolve_doubled,
+        ("", True): doubling.convolve_doubled_with_skip,
+        ("tpu", False): doubling._folded_with_matrices,
+        ("tpu", True): doubling._folded_with_matrices_and_skip,
+        ("gpu", False): doubling._plain,
+        ("gpu", True): doubling._plain_with_skip,
     }
     arrays = (x, skip, kernel) if has_skip else (x, kernel)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         value, gradients = _with_gradients(forms[suffix, has_skip], arrays, gradient)
     expected, (of_x, of_skip, of_kernel) = _torch_doubled(x, skip, kernel, gradient)
     _close(
@@ -90,7 +111,7 @@ def test_every_form_of_a_doubling_is_that_of_pytorch(suffix, has_skip):
 )
 def test_each_platform_gets_its_form(platform, convolutions, products):
     x, kernel = jnp.zeros((1, 4, 4, 3)), jnp.zeros((3, 3, 3, 2))
-    traced = jax.jit(convolution.convolve_doubled).trace(x, kernel)
+    traced = jax.jit(doubling.convolve_doubled).trace(x, kernel)
     text = traced.lower(lowering_platforms=(platform,)).as_text()
     assert text.count("stablehlo.convolution") == convolutions
     assert text.count("stablehlo.dot_general") == products
@@ -106,5 +127,5 @@ def test_operations_of_loops_branches_and_gradients_are_counted():
     assert count_operations(jax.jit(loss).trace(x, kernel)) == one
     # Forward, and a gradient for each operand; the kernel's is summed in a loop.
     assert count_operations(jax.jit(jax.grad(loss, (0, 1))).trace(x, kernel)) == 3 * one
-    doubled = jax.jit(convolution.convolve_doubled).trace(x, kernel)
+    doubled = jax.jit(doubling.convolve_doubled).trace(x, kernel)
     assert count_operations(doubled) == one  # on a quarter of the pixels of the result

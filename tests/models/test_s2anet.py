@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from s2a_jax.models.context import GCEM, LCEM
-from s2a_jax.models.convolution import upsample2x_align_corners
+from s2a_jax.models.doubling import upsample2x_align_corners
 from s2a_jax.models.layers import BatchNorm
 from s2a_jax.models.s2anet import S2ANet
 
