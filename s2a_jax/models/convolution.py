@@ -43,9 +43,11 @@ def convolve(
     keeps_size = padding == (height // 2, width // 2) and height % 2 == width % 2 == 1
     if strides == 1 and dilation == (1, 1) and keeps_size:
         return _pointwise(x, kernel) if height == width == 1 else _same_convolution(x, kernel)
-    are_sides_even = x.shape[1] % 2 == x.shape[2] % 2 == 0
-    if strides == 2 and dilation == (1, 1) and keeps_size and are_sides_even and height > 1:
-        if x.shape[-1] <= _FEW_CHANNELS:
+    if strides == 2 and dilation == (1, 1) and keeps_size:
+        if height == width == 1:
+            return _halving_pointwise(x, kernel)
+        are_sides_even = x.shape[1] % 2 == x.shape[2] % 2 == 0
+        if x.shape[-1] <= _FEW_CHANNELS and are_sides_even:
             return _halving_of_few_channels(x, kernel)
     return xla_convolution(x, kernel, strides=strides, padding=padding, dilation=dilation)
 
@@ -89,44 +91,69 @@ def _halving_by_depth(x: Array, kernel: Array) -> Array:
     features = kernel.shape[-1]
     x = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
     x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // 2, width // 2, 4 * channels)
-    pads, taps, beside = [], [], []
+    pads, taps, befores = [], [], []
     for n in kernel.shape[:2]:
         first = n // 2 % 2  # a tap of weight 0, so that the first one meets an even pixel
         pads.append((first, (first + n) % 2))
         taps.append((first + n + 1) // 2)
-        before = (n // 2 + first) // 2
-        beside.append((before, taps[-1] - 1 - before))
+        befores.append((n // 2 + first) // 2)
     kernel = jnp.pad(kernel, (*pads, (0, 0), (0, 0)))
     kernel = kernel.reshape(taps[0], 2, taps[1], 2, channels, features)
     kernel = kernel.transpose(0, 2, 1, 3, 4, 5).reshape(*taps, 4 * channels, features)
+    return convolution_with_products(x, kernel, tuple(befores))
+
+
+def _product_of_halved(x: Array, kernel: Array) -> Array:
+    """A 1x1 convolution of stride 2 as a matrix product."""
+    return _product(x[:, ::2, ::2], kernel)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def convolution_with_products(
+    x: Array, kernel: Array, before: tuple[int, int] | None = None
+) -> Array:
+    """XLA's convolution that keeps the size; its kernel's gradient is computed by matrix products.
+
+    XLA's own is three to five times slower on CPUs.
+
+    Args:
+        x: [B, H, W, C].
+        kernel: [h, w, C, F].
+        before: zero pixels above and on the left; without, half the kernel's size.
+    """
+    return _same_size(x, kernel, before)
+
+
+def _same_size(x: Array, kernel: Array, before: tuple[int, int] | None) -> Array:
+    taps = kernel.shape[:2]
+    before = before or (taps[0] // 2, taps[1] // 2)
+    around = [(b, n - 1 - b) for b, n in zip(before, taps, strict=True)]
     return lax.conv_general_dilated(
-        x, kernel, (1, 1), beside, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x, kernel, (1, 1), around, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
-@jax.custom_vjp
-def convolution_with_products(x: Array, kernel: Array) -> Array:
-    """XLA's convolution, whose kernel's gradient is computed by matrix products.
-
-    XLA's own is three to five times slower on CPUs.
-    """
-    return xla_convolution(x, kernel)
+def _forward(
+    x: Array, kernel: Array, before: tuple[int, int] | None
+) -> tuple[Array, tuple[Array, Array]]:
+    return _same_size(x, kernel, before), (x, kernel)
 
 
-def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return xla_convolution(x, kernel), (x, kernel)
-
-
-def _backward(stored: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+def _backward(
+    before: tuple[int, int] | None, stored: tuple[Array, Array], gradient: Array
+) -> tuple[Array, Array]:
     x, kernel = stored
-    (x_gradient,) = jax.vjp(lambda x: xla_convolution(x, kernel), x)[1](gradient)
-    return x_gradient, kernel_gradient(x, gradient, kernel.shape[:2]).astype(kernel.dtype)
+    (of_x,) = jax.vjp(lambda x: _same_size(x, kernel, before), x)[1](gradient)
+    of_kernel = kernel_gradient(x, gradient, kernel.shape[:2], before)
+    return of_x, of_kernel.astype(kernel.dtype)
 
 
 convolution_with_products.defvjp(_forward, _backward)
 
 
-def kernel_gradient(x: Array, gradient: Array, taps: tuple[int, int]) -> Array:
+def kernel_gradient(
+    x: Array, gradient: Array, taps: tuple[int, int], before: tuple[int, int] | None = None
+) -> Array:
     """Gradient by the kernel as products of x with shifted gradients of the result.
 
     Large maps take a few rows at a time, so that the shifted copies stay in the cache. There each
@@ -136,7 +163,8 @@ def kernel_gradient(x: Array, gradient: Array, taps: tuple[int, int]) -> Array:
     Args:
         x: [B, H, W, C].
         gradient: [B, H, W, F].
-        taps: height and width of the kernel, odd.
+        taps: height and width of the kernel.
+        before: as for `convolution_with_products`.
 
     Returns:
         [height, width, C, F], float32 at least.
@@ -144,8 +172,9 @@ def kernel_gradient(x: Array, gradient: Array, taps: tuple[int, int]) -> Array:
     batch, height, width, channels = x.shape
     features = gradient.shape[-1]
     precise = jnp.promote_types(x.dtype, jnp.float32)
-    around = [(0, 0), *((n // 2, n // 2) for n in taps), (0, 0)]
-    padded = jnp.pad(gradient, around)
+    before = before or (taps[0] // 2, taps[1] // 2)
+    around = [(n - 1 - b, b) for b, n in zip(before, taps, strict=True)]
+    padded = jnp.pad(gradient, [(0, 0), *around, (0, 0)])
 
     def shifted(rows: Array) -> Array:
         """[B, rows + h - 1, W + w - 1, F] -> [B, rows * W, h * w * F]."""
@@ -229,6 +258,10 @@ _same_convolution = by_platform(xla_convolution, cpu=convolution_with_products)
 
 _halving_of_few_channels = by_platform(
     functools.partial(xla_convolution, strides=2), cpu=_halving_by_depth
+)
+
+_halving_pointwise = by_platform(
+    functools.partial(xla_convolution, strides=2), cpu=_product_of_halved
 )
 
 _pointwise = by_platform(xla_convolution, cpu=_product)

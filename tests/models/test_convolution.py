@@ -61,9 +61,11 @@ def test_convolve_and_its_gradients_are_those_of_xla(height, width, taps):
     _close(found, expected)
 
 
-@pytest.mark.parametrize("taps", [(7, 7), (3, 3), (5, 3)])
-def test_a_halving_convolution_of_an_image_and_its_gradients_are_those_of_xla(taps):
-    x, kernel, gradient = _random((2, 12, 8, 3), (*taps, 3, 4), (2, 6, 4, 4))
+@pytest.mark.parametrize("taps", [(7, 7), (3, 3), (5, 3), (1, 1)])
+@pytest.mark.parametrize("height, width", [(12, 8), (11, 9)])
+def test_a_halving_convolution_and_its_gradients_are_those_of_xla(taps, height, width):
+    halves = (-(-height // 2), -(-width // 2))
+    x, kernel, gradient = _random((2, height, width, 3), (*taps, 3, 4), (2, *halves, 4))
     padding = (taps[0] // 2, taps[1] // 2)
     with enable_x64(True):
         found = _with_gradients(
