@@ -13,7 +13,8 @@ from s2a_jax.models.build import build_network
 from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.operations import count_operations
 from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
-from s2a_jax.training.sharding import batch_sharding, make_mesh, put_batch, replicated
+from s2a_jax.training.setup import jit_step
+from s2a_jax.training.sharding import make_mesh, put_batch
 from s2a_jax.training.state import abstract_state, create_state
 from s2a_jax.training.step import predict_step, train_step
 
@@ -91,15 +92,8 @@ def train_program(
         mesh=mesh if with_mesh else None,
         remat=remat,
     )
-    shardings = {}
-    if with_mesh:
-        of_state = jax.tree.map(lambda leaf: leaf.sharding, abstract)
-        shardings = {
-            "in_shardings": (of_state, batch_sharding(mesh)),
-            "out_shardings": (of_state, replicated(mesh)),
-        }
     batch = put_batch(random_batch(shape), mesh)
-    jitted = jax.jit(step, donate_argnums=0, **shardings)
+    jitted = jit_step(step, abstract, mesh) if with_mesh else jax.jit(step, donate_argnums=0)
     compiled, flops, seconds = _compile(jitted, state, batch)
     state, metrics = compiled(state, batch)
     loss, gradient_norm = float(metrics["loss"]), float(metrics["grad_norm"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import sim_to_real, sim_to_real_ablation, synthesis_realism, tpu_compile
+from benchmarks import forward, sim_to_real, sim_to_real_ablation, synthesis_realism, tpu_compile
 from s2a_jax.signals import run_program
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
@@ -22,6 +22,15 @@ def test_help(name, monkeypatch, capsys):
     text = capsys.readouterr().out
     assert program.__doc__.strip() in text  # verbatim, with its command
     assert f"python -m benchmarks.{name}" in program.__doc__
+
+
+def test_both_sides_are_timed_in_one_run(monkeypatch, capsys):
+    flags = ["x", "--variant", "tiny", "--size", "32", "--batch", "1,2", "--rounds", "1"]
+    monkeypatch.setattr("sys.argv", [*flags, "--torch", "eager"])
+    assert run_program(forward.main) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    sides = [(row[0], row[1]) for row in rows if row[:1] in (["1"], ["2"])]
+    assert sides == [("1", "ours"), ("1", "torch"), ("2", "ours"), ("2", "torch")]
 
 
 @pytest.mark.parametrize("program", [sim_to_real, sim_to_real_ablation, synthesis_realism])
