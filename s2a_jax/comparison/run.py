@@ -139,8 +139,9 @@ def _start(
         )
         forwarded = False
         try:
-            child.stdin.write(json.dumps(job) + "\n")
-            child.stdin.flush()
+            with contextlib.suppress(BrokenPipeError):  # it ended at once; its code says so
+                child.stdin.write(json.dumps(job) + "\n")
+                child.stdin.flush()
             while child.poll() is None:
                 if interrupt.signal is not None and not forwarded:
                     child.send_signal(interrupt.signal)
@@ -152,7 +153,8 @@ def _start(
             raise
         finally:
             child.wait()
-            child.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                child.stdin.close()
     return child.returncode
 
 
