@@ -14,6 +14,7 @@ from jax import Array, lax
 from s2a_jax.models.convolution import (
     convolution_with_products,
     precise_product,
+    product,
     xla_convolution,
 )
 from s2a_jax.models.platforms import by_platform
@@ -59,11 +60,6 @@ def _folded_with_skip(x: Array, skip: Array, kernel: Array) -> Array:
     return _folded(x, of_x) + convolution_with_products(skip, of_skip)
 
 
-def _folded_with_matrices_and_skip(x: Array, skip: Array, kernel: Array) -> Array:
-    of_x, of_skip = jnp.split(kernel, [x.shape[-1]], axis=2)
-    return _folded_with_matrices(x, of_x) + xla_convolution(skip, of_skip)
-
-
 def _folded(x: Array, kernel: Array) -> Array:
     """The fold with interpolation by shifted copies."""
     return _doubled_sum(_tap_products(x, kernel)).astype(x.dtype)
@@ -95,11 +91,17 @@ _doubled_sum.defvjp(_doubled_sum_forward, _doubled_sum_backward)
 
 
 def _folded_with_matrices(x: Array, kernel: Array) -> Array:
-    """The fold with interpolation and shift as products with two small matrices."""
-    taps = _tap_products(x, kernel).astype(x.dtype)
-    rows, columns = (_shifted_doubling(n, x.dtype) for n in x.shape[1:3])
-    half = jnp.einsum("bhwijf,jqw->bhqif", taps, columns)
-    return jnp.einsum("bhqif,iph->bpqf", half, rows)
+    """The fold with interpolation and shift as products with two matrices.
+
+    The taps of an axis lie one after the other along it, so that each product fills a matrix unit.
+    """
+    height, width, channels = x.shape[1:]
+    features = kernel.shape[-1]
+    wide = kernel.transpose(1, 2, 0, 3).reshape(3, channels, 3 * features)
+    taps = jnp.concatenate([product(x, wide[j]) for j in range(3)], axis=2)  # [B, H, 3W, 3F]
+    columns = jnp.einsum("qv,bhvn->bhqn", _shifted_doubling(width, x.dtype), taps)
+    columns = jnp.concatenate(jnp.split(columns, 3, axis=-1), axis=1)  # [B, 3H, 2W, F]
+    return jnp.einsum("pu,buqf->bpqf", _shifted_doubling(height, x.dtype), columns)
 
 
 def _tap_products(x: Array, kernel: Array) -> Array:
@@ -119,9 +121,10 @@ def _shifted(x: Array, axis: int, step: int) -> Array:
 
 
 def _shifted_doubling(n: int, dtype: Any) -> Array:
-    """Matrices that double an axis of n pixels and shift it by -1, 0, 1.  [3, 2n, n]."""
+    """Matrices side by side that double an axis of n pixels and shift it by -1, 0, 1.  [2n, 3n]."""
     doubled = _double_axis(jnp.eye(n, dtype=jnp.promote_types(dtype, jnp.float32)), 0)
-    return jnp.stack([_shifted(doubled, 0, step) for step in (-1, 0, 1)]).astype(dtype)
+    shifted = [_shifted(doubled, 0, step) for step in (-1, 0, 1)]
+    return jnp.concatenate(shifted, axis=1).astype(dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -190,9 +193,7 @@ def _doubling_weights(n: int, like: Array, axis: int) -> tuple[Array, Array]:
     return ramp.reshape(shape).astype(like.dtype), ramp[::-1].reshape(shape).astype(like.dtype)
 
 
-# On a GPU the fold pays only without a skip, whose convolution would become a second one there.
-_doubled = by_platform(_plain, cpu=_folded, tpu=_folded_with_matrices, cuda=_folded_with_matrices)
+_doubled = by_platform(_plain, cpu=_folded, tpu=_folded_with_matrices)
 
-_doubled_with_skip = by_platform(
-    _plain_with_skip, cpu=_folded_with_skip, tpu=_folded_with_matrices_and_skip
-)
+# On a TPU the skip would take a convolution of its own, and the fold more memory traffic.
+_doubled_with_skip = by_platform(_plain_with_skip, cpu=_folded_with_skip)

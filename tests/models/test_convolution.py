@@ -83,23 +83,23 @@ def test_a_halving_convolution_and_its_gradients_are_those_of_xla(taps, height, 
     _close(found, expected)
 
 
-@pytest.mark.parametrize("suffix", ["", "tpu", "gpu"])
-@pytest.mark.parametrize("has_skip", [False, True])
-def test_every_form_of_a_doubling_is_that_of_pytorch(suffix, has_skip):
+@pytest.mark.parametrize(
+    "form, has_skip",
+    [
+        (doubling.convolve_doubled, False),
+        (doubling.convolve_doubled_with_skip, True),
+        (doubling._folded_with_matrices, False),
+        (doubling._plain, False),
+        (doubling._plain_with_skip, True),
+    ],
+)
+def test_every_form_of_a_doubling_is_that_of_pytorch(form, has_skip):
     skips = 2 if has_skip else 0
     shapes = ((2, 5, 4, 3), (2, 10, 8, skips), (3, 3, 3 + skips, 4), (2, 10, 8, 4))
     x, skip, kernel, gradient = _random(*shapes)
-    forms = {
-        ("", False): doubling.convolve_doubled,
-        ("", True): doubling.convolve_doubled_with_skip,
-        ("tpu", False): doubling._folded_with_matrices,
-        ("tpu", True): doubling._folded_with_matrices_and_skip,
-        ("gpu", False): doubling._plain,
-        ("gpu", True): doubling._plain_with_skip,
-    }
     arrays = (x, skip, kernel) if has_skip else (x, kernel)
     with enable_x64(True):
-        value, gradients = _with_gradients(forms[suffix, has_skip], arrays, gradient)
+        value, gradients = _with_gradients(form, arrays, gradient)
     expected, (of_x, of_skip, of_kernel) = _torch_doubled(x, skip, kernel, gradient)
     _close(
         (value, gradients),
@@ -109,7 +109,7 @@ def test_every_form_of_a_doubling_is_that_of_pytorch(suffix, has_skip):
 
 @pytest.mark.parametrize(
     "platform, convolutions, products",
-    [("cpu", 0, 1), ("tpu", 0, 3), ("cuda", 0, 3), ("rocm", 1, 0)],
+    [("cpu", 0, 1), ("tpu", 0, 5), ("cuda", 1, 0)],
 )
 def test_each_platform_gets_its_form(platform, convolutions, products):
     x, kernel = jnp.zeros((1, 4, 4, 3)), jnp.zeros((3, 3, 3, 2))
