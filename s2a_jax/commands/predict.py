@@ -107,8 +107,8 @@ def run(options: argparse.Namespace) -> None:
     """Segments every image that is not finished yet.
 
     Raises:
-        UserError: a flag, image or weights that cannot be used. Results of images before that one
-            are complete.
+        UserError: a flag, image or weights that cannot be used. Results written before that are
+            complete, and the same command goes on after them.
     """
     out, threshold, shard = options.out, options.threshold, options.shard
     if not 0 <= threshold <= 1:

@@ -112,6 +112,7 @@ class Journal:
         self._folder, self._settings, self._shard = folder, settings, shard
         self._path = folder / f"predictions{shard.suffix}.jsonl"
         self._adding = threading.Lock()
+        self._refusal: UserError | None = None
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -164,11 +165,18 @@ class Journal:
             UserError: the journal cannot be written, or another process has other settings.
         """
         with self._adding:
+            if self._refusal:
+                raise self._refusal
             if not self._path.exists():
                 with written_whole(self._path) as partial:
                     partial.write_text(json.dumps(self._settings._asdict()) + "\n")
-                for path in self._journals():  # of a process that began at the same moment
-                    _check_settings(path, self._settings)
+                try:
+                    for path in self._journals():  # of a process that began at the same moment
+                        _check_settings(path, self._settings)
+                except UserError as error:
+                    self._path.unlink()  # nothing is in it yet, and it would block the other's
+                    self._refusal = error
+                    raise
             try:
                 _append(self._path, json.dumps(row._asdict(), default=str))
             except OSError as error:

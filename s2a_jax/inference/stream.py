@@ -64,7 +64,7 @@ def predict_stream(
         try:
             for group in by_size(images, predictor.rows):
                 started = predictor.start([padded.pixels for _, padded in group])
-                jax.block_until_ready(computing)  # at most two batches lie on the devices
+                jax.block_until_ready(computing)  # at most two batches are being computed
                 computing = started
                 written.append(writers.submit(write_batch, group, started))
                 while len(written) > threads + 1 or (written and written[0].done()):
