@@ -9,12 +9,12 @@ for `highest`; the accelerator's default for float32 may be TF32 (GPU) or bfloat
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh
 
 from benchmarks.command_line import parser, positive
 from benchmarks.our_side import train_program
 from s2a_jax.models.build import network_fields
 from s2a_jax.signals import leave, run_program
+from s2a_jax.training.sharding import make_mesh
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     expected = None
     for device, dtype, precision in rows:
         variant = {"name": options.network, "variant": options.variant, "dtype": dtype}
-        mesh = Mesh(np.array([[device]]), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+        mesh = make_mesh(devices=[device])
         with jax.default_device(device), jax.default_matmul_precision(precision):
             program = train_program(
                 options.network,

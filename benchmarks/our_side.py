@@ -44,9 +44,8 @@ class Program(NamedTuple):
 def forward_program(network: str, fields: dict[str, Any], shape: tuple[int, int, int]) -> Program:
     """Prediction of images of `shape`, [B, H, W], as `predict` and `evaluate` run it."""
     module = build_network(network, fields)
-    x = jax.ShapeDtypeStruct((1, *shape[1:], 1), np.float32)
     variables = jax.jit(functools.partial(module.init, train=False))(
-        jax.random.key(0), jax.numpy.zeros(x.shape)
+        jax.random.key(0), np.zeros((1, *shape[1:], 1), np.float32)
     )
     predict = jax.jit(functools.partial(predict_step, module=module))
     images = jax.device_put(random_batch(shape)["image"])

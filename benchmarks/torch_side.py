@@ -11,12 +11,9 @@ from benchmarks.our_side import random_batch
 from parity.losses import joint_loss
 from parity.sides import inputs, torch_network
 
-MODES = ("eager", "channels_last", "compile", "compile+channels_last")
-"""How PyTorch runs a network: `torch.compile` or not, and the layout of images in memory."""
-
 
 class TorchSide:
-    """One network in one of the `MODES`, on random images and masks of `shape` [B, H, W].
+    """One network in one of `versus.TORCH_MODES`, on random images and masks of `shape` [B, H, W].
 
     Convolutions and products of float32 may use TF32 on a GPU, as XLA's do. `bfloat16` is autocast:
     parameters and the optimizer stay in float32, as they do in this package.

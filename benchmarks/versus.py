@@ -17,8 +17,8 @@ from s2a_jax.errors import UserError
 from s2a_jax.machine import cores
 from s2a_jax.models.build import network_fields
 
-# As flags show them; benchmarks.torch_side imports torch, which not every run needs.
-_TORCH_MODES = ("eager", "channels_last", "compile", "compile+channels_last")
+TORCH_MODES = ("eager", "channels_last", "compile", "compile+channels_last")
+"""How PyTorch runs a network: `torch.compile` or not, and the layout of images in memory."""
 
 
 def flags(module: str, doc: str) -> argparse.ArgumentParser:
@@ -38,7 +38,7 @@ def flags(module: str, doc: str) -> argparse.ArgumentParser:
         "--torch",
         type=_several(str),
         default=["eager"],
-        help=f"ways to run PyTorch: none, or some of {', '.join(_TORCH_MODES)}; default eager",
+        help=f"ways to run PyTorch: none, or some of {', '.join(TORCH_MODES)}; default eager",
     )
     made.add_argument(
         "--device", choices=("cpu", "gpu", "tpu"), help="default: what JAX finds; torch: cpu or gpu"
@@ -58,7 +58,7 @@ def parse(made: argparse.ArgumentParser) -> argparse.Namespace:
     options = made.parse_args()
     if options.torch == ["none"]:
         options.torch = []
-    for name, allowed in (("torch", _TORCH_MODES), ("dtype", ("float32", "bfloat16"))):
+    for name, allowed in (("torch", TORCH_MODES), ("dtype", ("float32", "bfloat16"))):
         if unknown := set(getattr(options, name)) - set(allowed):
             raise UserError(f"--{name}={unknown.pop()}: expected some of {', '.join(allowed)}.")
     # PyTorch needs room on the same GPU.

@@ -1,6 +1,6 @@
 """Convolutions and products in the form that each platform computes fastest.
 
-The numbers are the same. `benchmarks/convolutions.py` measures the forms.
+The numbers are the same up to rounding. `benchmarks/convolutions.py` measures the forms.
 """
 
 import functools
