@@ -2,12 +2,12 @@
 
     python main.py --config configs/octa500_modern.py --config.data.root=DIR --workdir runs/modern
 
-takes the network as published and none of the reference's training: AdamW with warm-up and a cosine,
-Dice with cross-entropy, bfloat16, averaged parameters, and a fifth of every batch from synthetic
-eyes, which have the FAZ masks that a copy of OCTA-500 may lack. It takes 10.2 GiB of a GPU's memory.
-On an H100 an epoch takes 0.9 s after 93 s of compiling, and RV Dice on the 10 validation cases of 3M
-was 0.908 after 125 epochs, where that run ended. `configs/octa500_modern.py:smoke` is the shortest
-run.
+takes the network as published and none of the reference's training: AdamW with warm-up and a
+cosine, Dice with cross-entropy, bfloat16, averaged parameters, and a fifth of every batch from
+synthetic eyes, which have the FAZ masks that a copy of OCTA-500 may lack. It takes 10.2 GiB of a
+GPU's memory. On an H100 an epoch takes 0.9 s after 93 s of compiling; RV Dice on the 10 validation
+cases of 3M was 0.908 after 125 epochs, where that run ended. `configs/octa500_modern.py:smoke` is
+the shortest run.
 """
 
 from ml_collections import ConfigDict
