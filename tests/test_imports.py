@@ -23,6 +23,8 @@ ALLOWED = {
     "training": BASE | {"processes", "signals", "config", "models", "objectives", "inputs", "data",
                         "convert", "evaluation", "runs"},
     "inference": BASE | {"models", "inputs", "convert", "training"},
+    "quality": BASE | {"inputs", "biomarkers"},
+    "analysis": BASE | {"inputs", "biomarkers", "evaluation", "quality", "inference", "report"},
     "comparison": BASE | {"signals", "config", "data", "statistics", "evaluation", "runs",
                           "training"},
 }  # fmt: skip
