@@ -33,6 +33,14 @@ def check_name(path: str | Path) -> None:
         ) from None
 
 
+def text_cell(text: str) -> str:
+    """Text for a cell of a CSV file, which no spreadsheet takes for a formula.
+
+    Text that starts with = + - @, a tab or a carriage return gets an apostrophe before it.
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 def full_path(path: str | Path) -> Path:
     """The absolute path, without `~` and `..`, which some libraries refuse in a path."""
     return Path(os.path.abspath(Path(path).expanduser()))
@@ -59,7 +67,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def alone(lock: Path, place: str) -> Iterator[None]:
+def alone(lock: Path, place: str, wait: float = 0.0) -> Iterator[None]:
     """Keeps every other run out of a folder, which is made, while this one writes to it.
 
     The operating system frees the lock when the process ends, however it ends. Only on a file
@@ -68,6 +76,7 @@ def alone(lock: Path, place: str) -> Iterator[None]:
     Args:
         lock: a file in the folder; runs with the same one exclude each other.
         place: the folder in messages, such as "--workdir=runs/demo".
+        wait: seconds in which to try again if the lock is held.
 
     Raises:
         UserError: a run is at work here, or the folder cannot be written to.
@@ -75,7 +84,7 @@ def alone(lock: Path, place: str) -> Iterator[None]:
     held = FileLock(lock)
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        held.acquire(timeout=0)
+        held.acquire(timeout=wait)
     except Timeout as error:
         raise UserError(
             f"Another run is at work in {place}; wait for its end, or give another folder. "

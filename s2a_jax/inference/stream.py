@@ -5,7 +5,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 from jax import Array
@@ -21,16 +21,25 @@ _AHEAD = 2**26  # pixels of images that are read ahead: 256 MiB
 S, T = TypeVar("S"), TypeVar("T")
 
 
+class _Refused(NamedTuple):
+    """An item that cannot be read, and the reason."""
+
+    item: Any
+    error: UserError
+
+
 def predict_stream(
     predictor: BatchPredictor,
     items: Iterable[S],
     read: Callable[[S], tuple[T, Prepared]],
     write: Callable[[T, Computed], None],
+    failed: Callable[[S, UserError], None] | None = None,
+    threads: int | None = None,
 ) -> Iterator[int]:
     """Predicts every image on all devices of this process.
 
-    An error of `read` or `write` ends the stream. However it ends, no `write` is at work
-    afterwards.
+    An item that `read` refuses with a UserError is left out if there is `failed`; any other error
+    ends the stream. However it ends, no `write` is at work afterwards.
 
     Args:
         predictor: the network.
@@ -38,6 +47,8 @@ def predict_stream(
         read: called in threads; returns what `write` takes, and what `Segmenter.prepare` returns.
         write: called in threads with the result of one image. The order of the images may differ
             from that of `items`.
+        failed: called in the caller's thread with an item that cannot be read, and the reason.
+        threads: that read, and as many that write; None: one a core, at most 16.
 
     Yields:
         The number of images that were written since.
@@ -52,13 +63,29 @@ def predict_stream(
                 finished += 1
         return finished
 
-    threads = min(cores(), _THREADS)
+    threads = threads or min(cores(), _THREADS)
     writers = ThreadPoolExecutor(threads)
     written: deque[Future[int]] = deque()
     computing: dict[str, Array] | None = None
-    with contextlib.closing(_read_ahead(items, read, threads)) as images:
+
+    def read_or_refuse(item: S) -> tuple[T, Prepared] | _Refused:
         try:
-            for group in by_size(_pieces(images), predictor.rows):
+            return read(item)
+        except UserError as error:
+            if failed is None:
+                raise
+            return _Refused(item, error)
+
+    def readable(images: Iterable[tuple[T, Prepared] | _Refused]) -> Iterator[tuple[T, Prepared]]:
+        for one in images:
+            if isinstance(one, _Refused):
+                failed(*one)
+            else:
+                yield one
+
+    with contextlib.closing(_read_ahead(items, read_or_refuse, threads)) as images:
+        try:
+            for group in by_size(_pieces(readable(images)), predictor.rows):
                 started = predictor.start([piece.pixels() for _, piece in group])
                 jax.block_until_ready(computing)  # at most two batches are being computed
                 computing = started
@@ -89,18 +116,19 @@ def _pieces(images: Iterable[tuple[T, Prepared]]) -> Iterator[tuple[_Which[T], P
 
 
 def _read_ahead(
-    items: Iterable[S], read: Callable[[S], tuple[T, Prepared]], threads: int
-) -> Iterator[tuple[T, Prepared]]:
+    items: Iterable[S], read: Callable[[S], tuple[T, Prepared] | _Refused], threads: int
+) -> Iterator[tuple[T, Prepared] | _Refused]:
     """Yields what `read` returns of every item, in order, while it reads a few later ones."""
     readers = ThreadPoolExecutor(threads)
-    pending: deque[Future[tuple[T, Prepared]]] = deque()
+    pending: deque[Future[tuple[T, Prepared] | _Refused]] = deque()
     most = 2 * threads
     try:
         for item in items:
             pending.append(readers.submit(read, item))
             while len(pending) > most:
                 one = pending.popleft().result()
-                most = min(2 * threads, _AHEAD // math.prod(one[1].scale.size))
+                if not isinstance(one, _Refused):
+                    most = min(2 * threads, _AHEAD // math.prod(one[1].scale.size))
                 yield one
         while pending:
             yield pending.popleft().result()

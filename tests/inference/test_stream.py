@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from s2a_jax.errors import UserError
 from s2a_jax.inference import batches, stream
 from s2a_jax.inference.batches import by_size
 from s2a_jax.inference.pieces import Prepared
@@ -36,12 +37,17 @@ def test_batches_on_eight_devices_give_the_numbers_of_single_images(model, batch
         range(len(images)),
         read=lambda n: (n, model.prepare(images[n])),
         write=found.__setitem__,
+        failed=_none_fails,
     )
     assert sum(written) == len(found) == len(images)
     for n, image in enumerate(images):
         for task, expected in model.predict_proba(image).items():
             assert expected.std() > 1e-4
             np.testing.assert_allclose(found[n].probability[task], expected, atol=2e-6)
+
+
+def _none_fails(item, error):
+    raise AssertionError(f"{item}: {error}")
 
 
 def _images(*sizes):
@@ -83,9 +89,36 @@ def test_only_a_few_images_are_in_memory(model, monkeypatch):
         with lock:
             alive -= 1
 
-    assert sum(predict_stream(model.predictor(), iter(range(1000)), read, write)) == 1000
+    done = predict_stream(model.predictor(), iter(range(1000)), read, write, _none_fails)
+    assert sum(done) == 1000
     assert alive == 0
     assert 8 <= most <= 60  # batches of 8: two at most computing, three written, and read ahead
+
+
+def test_an_item_that_cannot_be_read_is_left_out(model, monkeypatch):
+    def predict_step(_, images, *, module):
+        return {"rv": images, "faz": images}
+
+    monkeypatch.setattr(batches, "predict_step", predict_step)
+    failures, found = [], {}
+
+    def read(n):
+        if n in (0, 7, 12):
+            raise UserError(f"{n} is damaged")
+        return n, model.prepare(np.full((32, 32), n, np.uint8))
+
+    def failed(item, error):
+        failures.append((item, str(error)))
+
+    predictor = model.predictor(8)
+    written = predict_stream(predictor, range(13), read, found.__setitem__, failed)
+    assert sum(written) == 10
+    assert failures == [(n, f"{n} is damaged") for n in (0, 7, 12)]
+    assert sorted(found) == [1, 2, 3, 4, 5, 6, 8, 9, 10, 11]
+    for n, computed in found.items():
+        np.testing.assert_allclose(computed.probability["rv"], n / 255, atol=1e-6)
+    with pytest.raises(UserError, match="0 is damaged"):
+        list(predict_stream(predictor, range(13), read, found.__setitem__))
 
 
 def test_programs_of_many_sizes_are_dropped(model, monkeypatch):
