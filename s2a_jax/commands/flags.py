@@ -9,6 +9,8 @@ from pathlib import Path
 from s2a_jax.errors import UserError
 from s2a_jax.files import full_path
 
+TTA_HELP = "average the network over the eight symmetries of the image, eight times as long"
+
 _FIELD = re.compile(r"(?:--)?config\.data\.(\w+(?:\.\w+)?)")
 
 

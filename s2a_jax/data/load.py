@@ -1,7 +1,7 @@
 """From the data section of a configuration to decoded training, validation and test cases."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from s2a_jax.data.synthetic_source import EyeSource
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import counted
 from s2a_jax.inputs.notes import note_lines
+from s2a_jax.inputs.pitch import resized_pitch
 from s2a_jax.inputs.plausibility import doubt_lines
 from s2a_jax.inputs.slabs import slab_names
 
@@ -35,6 +36,8 @@ class RunData:
         slabs: names of the images' last axis, where a case has several slabs; else ().
         slab: name of the only slab, if it has a name.
         pitch: the pixel pitch of a validation or test case.
+        pitches_um: smallest and largest pitch of the training images as the run reads them, um;
+            None if that of any of them is unknown.
         notes: sentences for the log.
         eyes: the source that is streamed, if one is; its range follows the indices of `train`.
     """
@@ -47,6 +50,7 @@ class RunData:
     slabs: tuple[str, ...]
     slab: str | None
     pitch: Pitch
+    pitches_um: tuple[float, float] | None
     notes: tuple[str, ...]
     eyes: EyeSource | None = None
 
@@ -54,6 +58,11 @@ class RunData:
         """Steps in which the first source is seen once on average; at least 1."""
         first, weight = next(iter(self.sources.values()))
         return max(1, round(len(first) / weight / batch_size))
+
+    def trained_tasks(self) -> tuple[str, ...]:
+        """The tasks that training cases have masks of: "rv", "faz" or both."""
+        has = {"rv": self.train.has_rv, "faz": self.train.has_faz}
+        return tuple(task for task, each in has.items() if each.any() or self.eyes is not None)
 
     def fingerprints(self) -> dict[str, str]:
         """A hash of each case's pixels and masks, as the run reads them, by the case's name.
@@ -142,14 +151,19 @@ def load_run_data(config: Mapping[str, Any], share: Share | None = None) -> RunD
     are_eyes_all = eyes is not None and config["name"] == "synthetic"
     splits, notes, pitch = reader.load(config, SPLITS[1:] if are_eyes_all else SPLITS)
     parts, ranges, first = {}, {}, 0
+    pitches: list[float | None] = []
     for name, (source, weight) in sources.items():
         if name == "synthetic" and eyes is not None:
             part = no_cases(size, len(eyes.slabs))
+            pitches += (1000 * field_mm / size for field_mm in eyes.field_mm)
         elif source is config:
             part = splits["train"]
+            pitches += _pitches(part, pitch, size)
         else:
-            part = reader.load(source, ("train",))[0]["train"]
+            loaded, _, own_pitch = reader.load(source, ("train",))
+            part = loaded["train"]
             _check_slabs(name, part, splits["train"])
+            pitches += _pitches(part, own_pitch, size)
         parts[name] = part
         ranges[name] = (range(first, first + len(part)), weight)
         first += len(part)
@@ -190,9 +204,16 @@ def load_run_data(config: Mapping[str, Any], share: Share | None = None) -> RunD
         slabs,
         slab=names[0] if len(names) == 1 else None,
         pitch=pitch,
+        pitches_um=None if None in pitches else (min(pitches), max(pitches)),
         notes=(*notes, *note),
         eyes=eyes,
     )
+
+
+def _pitches(cases: Cases, pitch: Pitch, size: int) -> Iterator[float | None]:
+    """Pixel pitch of every case as it is read, `size` pixels wide and high, um."""
+    for name, native in zip(cases.ids, cases.native_sizes.tolist(), strict=True):
+        yield resized_pitch(pitch(name, tuple(native)), native, (size, size))
 
 
 def _cache_bytes(config: Mapping[str, Any]) -> int:

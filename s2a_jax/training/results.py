@@ -120,7 +120,7 @@ def write_run_results(
     """
     settings = evaluation_settings(config)
     dataset, evaluator = setup.dataset, setup.evaluator
-    network, fields, slab = evaluator.description
+    description = evaluator.description
     step, score = checkpoints.best
     variables = checkpoints.restore(step, setup.training.abstract).variables()
     text = make_console(file=io.StringIO(), width=110)
@@ -138,7 +138,9 @@ def write_run_results(
         if not processes.is_first():
             continue
         tables = write_results(
-            result, Subject(split, network, fields, step, notes), workdir.results
+            result,
+            Subject(split, description.network, description.fields, step, notes),
+            workdir.results,
         )
         console.print(tables)
         text.print(tables)
@@ -155,7 +157,7 @@ def write_run_results(
     )
     whole = gather(variables, evaluator.mesh)
     if processes.is_first():
-        save_weights(workdir.weights, network, fields, whole, slab=slab)
+        save_weights(workdir.weights, description, whole)
     console.print(
         f"Tables, CSV, JSON, curves, best and worst cases: {workdir.results}\n"
         f"Pictures: {workdir.overlays}\nWeights: {workdir.weights}"

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from s2a_jax.cli import run as main
-from s2a_jax.convert.weights import save_weights
+from s2a_jax.convert.weights import Description, save_weights
 from s2a_jax.data.selection import select_cases
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.models.build import build_network, network_fields
@@ -21,7 +21,8 @@ def save_tiny(path, slabs=(), slab=None):
     module = build_network("unet", fields)
     shape = (1, 32, 32, len(slabs) or 1)
     init = jax.jit(lambda key: module.init(key, jnp.zeros(shape), train=False))
-    save_weights(path, "unet", fields, jax.device_get(init(jax.random.key(0))), slab=slab)
+    variables = jax.device_get(init(jax.random.key(0)))
+    save_weights(path, Description("unet", fields, slab), variables)
     return path
 
 

@@ -170,11 +170,14 @@ def test_weights_of_pytorch_are_refused_with_the_command_that_converts_them(tmp_
         ("[]", "does not name its network"),
         ('{"network": "unet"}', "does not name its network"),
         ('{"fields": {}}', "does not name its network"),
-        ('{"network": "resnet", "fields": {}}', "Unknown network 'resnet'"),
-        ('{"network": "unet", "fields": {"depth": 3}}', "no field 'depth'"),
-        ('{"network": "unet", "fields": {"widths": "wide"}}', "widths='wide': expected whole"),
+        ('{"network": "resnet", "fields": {}, "tasks": ["rv"]}', "Unknown network 'resnet'"),
+        ('{"network": "unet", "fields": {"depth": 3}, "tasks": ["faz"]}', "no field 'depth'"),
         (
-            '{"network": "unet", "fields": {"dtype": "float31"}}',
+            '{"network": "unet", "fields": {"widths": "wide"}, "tasks": ["rv"]}',
+            "widths='wide': expected whole",
+        ),
+        (
+            '{"network": "unet", "fields": {"dtype": "float31"}, "tasks": ["rv"]}',
             "dtype='float31': expected a floating",
         ),
     ],

@@ -9,7 +9,9 @@ import pytest
 
 from s2a_jax.inference import batches, stream
 from s2a_jax.inference.batches import by_size
-from s2a_jax.inference.segmenter import Padded, Segmenter
+from s2a_jax.inference.pieces import Prepared
+from s2a_jax.inference.scale import scale_for
+from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inference.stream import predict_stream
 from s2a_jax.models.build import build_network, network_fields
 
@@ -30,31 +32,32 @@ def test_batches_on_eight_devices_give_the_numbers_of_single_images(model, batch
     images = [rng.integers(0, 256, size, np.uint8) for size in sizes]
     found = {}
     written = predict_stream(
-        model,
+        model.predictor(batch_size),
         range(len(images)),
-        len(images),
-        read=lambda n: (n, model.pad(images[n])),
+        read=lambda n: (n, model.prepare(images[n])),
         write=found.__setitem__,
-        batch_size=batch_size,
     )
     assert sum(written) == len(found) == len(images)
     for n, image in enumerate(images):
         for task, expected in model.predict_proba(image).items():
             assert expected.std() > 1e-4
-            np.testing.assert_allclose(found[n][task], expected, atol=2e-6)
+            np.testing.assert_allclose(found[n].probability[task], expected, atol=2e-6)
 
 
 def _images(*sizes):
-    return [(n, Padded(np.zeros(size), *size)) for n, size in enumerate(sizes)]
+    return [
+        (n, Prepared(np.zeros(size), scale_for(size, None, None), ("rv",), False, "").pieces[0])
+        for n, size in enumerate(sizes)
+    ]
 
 
 def test_groups_of_one_size(monkeypatch):
-    small, large = (16, 16), (32, 32)
+    small, large = (32, 32), (48, 48)
     images = _images(small, large, small, small, large, small, small)
     rows = {small: 3, large: 2}.get
     groups = [[n for n, _ in group] for group in by_size(images, rows)]
     assert groups == [[0, 2, 3], [1, 4], [5, 6]]
-    monkeypatch.setattr(batches, "_WAITING", 16 * 16 + 32 * 32)
+    monkeypatch.setattr(batches, "_WAITING", 32 * 32 + 48 * 48)
     groups = [[n for n, _ in group] for group in by_size(images, rows)]
     assert groups == [[1], [0, 2, 3], [4], [5, 6]]  # the largest goes when more would wait
 
@@ -72,15 +75,15 @@ def test_only_a_few_images_are_in_memory(model, monkeypatch):
         with lock:
             alive += 1
             most = max(most, alive)
-        return n, model.pad(np.full((32, 32), n % 256, np.uint8))
+        return n, model.prepare(np.full((32, 32), n % 256, np.uint8))
 
-    def write(n, probability):
+    def write(n, computed):
         nonlocal alive
-        np.testing.assert_allclose(probability["rv"], n % 256 / 255, atol=1e-6)
+        np.testing.assert_allclose(computed.probability["rv"], n % 256 / 255, atol=1e-6)
         with lock:
             alive -= 1
 
-    assert sum(predict_stream(model, iter(range(1000)), 1000, read, write)) == 1000
+    assert sum(predict_stream(model.predictor(), iter(range(1000)), read, write)) == 1000
     assert alive == 0
     assert 8 <= most <= 60  # batches of 8: two at most computing, three written, and read ahead
 
@@ -88,7 +91,7 @@ def test_only_a_few_images_are_in_memory(model, monkeypatch):
 def test_programs_of_many_sizes_are_dropped(model, monkeypatch):
     monkeypatch.setattr(batches, "predict_step", lambda _, images, *, module: {"rv": images})
     monkeypatch.setattr(batches, "_PROGRAMS", 3)
-    predictor = batches.BatchPredictor(model, 1, 100)
+    predictor = model.predictor(1)
     for n in range(1, 8):
         image = np.full((16, 16 * n), n, np.float32)
         computed = predictor.start([image])["rv"]
