@@ -13,7 +13,7 @@ from rich.progress import track
 from s2a_jax.biomarkers.magnification import REFERENCE_AXIAL_LENGTH_MM, bennett_factor
 from s2a_jax.biomarkers.measure import measure, parse_laterality
 from s2a_jax.biomarkers.table import print_summary, write_rows
-from s2a_jax.commands.flags import TTA_HELP, check_out_folder, make_out_folder
+from s2a_jax.commands.flags import TTA_HELP, check_out_folder, left_out_lines, make_out_folder
 from s2a_jax.commands.pitch import SOURCES, add_pitch_flags, check_pitch_flags, known_pitch
 from s2a_jax.console import make_console
 from s2a_jax.errors import UserError
@@ -221,6 +221,8 @@ def _predictor(
 ) -> Callable[[_Eye], _Masks]:
     """What reads an image and predicts its masks; adds notes on resampling to `notes`."""
     model = Segmenter.load_from_checkpoint(weights)
+    for line in left_out_lines(model.tasks):
+        print(line)
     check_slab_count(files, model.slabs, weights)
 
     def read(eye: _Eye) -> _Masks:

@@ -3,14 +3,14 @@
 import argparse
 import contextlib
 import csv
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from s2a_jax.commands.flags import TTA_HELP, check_out_folder
+from s2a_jax.commands.flags import TTA_HELP, check_out_folder, left_out_lines
 from s2a_jax.commands.pitch import UNKNOWN, add_pitch_flags, check_pitch_flags, known_pitch
 from s2a_jax.console import progress
 from s2a_jax.errors import UserError
@@ -91,16 +91,6 @@ def _shard(text: str) -> Shard:
     if not slash or not index.isdecimal() or not count.isdecimal() or int(index) >= int(count):
         raise argparse.ArgumentTypeError(f"{text!r}: expected I/N with I from 0 to N - 1")
     return Shard(int(index), int(count))
-
-
-def left_out_lines(tasks: Collection[str]) -> tuple[str, ...]:
-    """A sentence about the task that a network was not trained on; () if it has both."""
-    words = {"rv": "vessels (RV)", "faz": "the FAZ"}
-    return tuple(
-        f"The network was trained without masks of {word}, so it predicts none."
-        for task, word in words.items()
-        if task not in tasks
-    )
 
 
 class _Eye(NamedTuple):

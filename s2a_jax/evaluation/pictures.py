@@ -88,7 +88,7 @@ def save_comparison(
         path: the PNG.
         image: [H, W] in [0, 1].
         truth: {"rv", "faz"} -> bool [H, W], or None where the case has no such mask.
-        predicted: {"rv", "faz"} -> bool [H, W].
+        predicted: {"rv", "faz"} -> bool [H, W]; a task without a true mask may be absent.
         caption: one line above the row.
     """
     scale = max(1, round(300 / image.shape[0]))
@@ -100,7 +100,7 @@ def save_comparison(
     panels = [
         ("image", panel(overlay(image, None, None))),
         ("truth", panel(overlay(image, truth["rv"], truth["faz"]))),
-        ("prediction", panel(overlay(image, predicted["rv"], predicted["faz"]))),
+        ("prediction", panel(overlay(image, predicted.get("rv"), predicted.get("faz")))),
     ]
     tag_missing(panels[1][1], truth)
     for task, name in (("rv", "vessels"), ("faz", "FAZ")):
