@@ -67,7 +67,7 @@ def _measure(
         "at the network's pitch": _values(computed.at_network, computed.um_per_px),
         "pitch unknown": _values(blind, pitch),
     }
-    if size == rendered:
+    if not options.enlarge:
         result["truth"] = _values({"rv": eye.rv, "faz": eye.faz}, pitch)
         for how, maps in (("at the image's pitch", computed.probability), ("pitch unknown", blind)):
             for task, truth in (("rv", eye.rv), ("faz", eye.faz)):

@@ -9,7 +9,8 @@ from s2a_jax.analysis.batch import Request, analyze_files
 from s2a_jax.analysis.table import SUMMARY, write_summary, write_table
 from s2a_jax.commands.eyes import add_eye_flags, check_eye_flags, eye_rows, known_eye
 from s2a_jax.commands.failures import Failures
-from s2a_jax.commands.predict import add_batch_flags, check_batch_flags, left_out_lines
+from s2a_jax.commands.flags import left_out_lines
+from s2a_jax.commands.predict import add_batch_flags, check_batch_flags
 from s2a_jax.inference.journal import Finished, Journal
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.eye_table import EyeRow

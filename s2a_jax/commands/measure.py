@@ -12,7 +12,7 @@ from s2a_jax.biomarkers.measure import measure
 from s2a_jax.biomarkers.table import print_summary, write_rows
 from s2a_jax.commands.eyes import add_eye_flags, check_eye_flags, eye_rows, known_eye
 from s2a_jax.commands.failures import Failures
-from s2a_jax.commands.flags import TTA_HELP, check_out_folder, make_out_folder
+from s2a_jax.commands.flags import TTA_HELP, check_out_folder, left_out_lines, make_out_folder
 from s2a_jax.commands.pitch import SOURCES
 from s2a_jax.console import progress
 from s2a_jax.errors import UserError
@@ -113,6 +113,8 @@ def run(options: argparse.Namespace) -> int:
     model = None
     if options.weights:
         model = Segmenter.load_from_checkpoint(options.weights)
+        for line in left_out_lines(model.tasks):
+            print(line)
         check_slab_count(files, model.slabs, options.weights)
     failures = Failures("eye", len(files))
     measured: list[_Measured] = []

@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import csv
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from s2a_jax.analysis.analysis import EyeFacts
 from s2a_jax.analysis.batch import write_png
 from s2a_jax.analysis.reading import Read, read_image
 from s2a_jax.commands.failures import Failures
-from s2a_jax.commands.flags import TTA_HELP, check_out_folder
+from s2a_jax.commands.flags import TTA_HELP, check_out_folder, left_out_lines
 from s2a_jax.commands.pitch import add_pitch_flags, check_pitch_flags, known_pitch
 from s2a_jax.console import progress
 from s2a_jax.errors import UserError
@@ -118,16 +118,6 @@ def _shard(text: str) -> Shard:
     if not slash or not index.isdecimal() or not count.isdecimal() or int(index) >= int(count):
         raise argparse.ArgumentTypeError(f"{text!r}: expected I/N with I from 0 to N - 1")
     return Shard(int(index), int(count))
-
-
-def left_out_lines(tasks: Collection[str]) -> tuple[str, ...]:
-    """A sentence about the task that a network was not trained on; () if it has both."""
-    words = {"rv": "vessels (RV)", "faz": "the FAZ"}
-    return tuple(
-        f"The network was trained without masks of {word}, so it predicts none."
-        for task, word in words.items()
-        if task not in tasks
-    )
 
 
 def run(options: argparse.Namespace) -> int:
