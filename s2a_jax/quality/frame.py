@@ -134,7 +134,7 @@ def _active(shown: np.ndarray) -> np.ndarray:
 
 def _boxes(active: np.ndarray) -> list[tuple[slice, slice]]:
     """Rectangles around the pictures, the largest first: thick active regions."""
-    side = max(_WINDOW, min(active.shape) // _THICK)
+    side = max(_WINDOW, min(active.shape) // _THICK) // 2 * 2 + 1  # odd, so that nothing moves
     closed = ndimage.minimum_filter(ndimage.maximum_filter(active, _WINDOW), _WINDOW)
     # Outside the image nothing is active, so that a thin strip along the edge is no picture.
     thick = ndimage.minimum_filter(closed, side, mode="constant", cval=0)
