@@ -59,7 +59,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def alone(lock: Path, place: str) -> Iterator[None]:
+def alone(lock: Path, place: str, wait: float = 0.0) -> Iterator[None]:
     """Keeps every other run out of a folder, which is made, while this one writes to it.
 
     The operating system frees the lock when the process ends, however it ends. Only on a file
@@ -68,6 +68,7 @@ def alone(lock: Path, place: str) -> Iterator[None]:
     Args:
         lock: a file in the folder; runs with the same one exclude each other.
         place: the folder in messages, such as "--workdir=runs/demo".
+        wait: seconds in which to try again if the lock is held.
 
     Raises:
         UserError: a run is at work here, or the folder cannot be written to.
@@ -75,7 +76,7 @@ def alone(lock: Path, place: str) -> Iterator[None]:
     held = FileLock(lock)
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        held.acquire(timeout=0)
+        held.acquire(timeout=wait)
     except Timeout as error:
         raise UserError(
             f"Another run is at work in {place}; wait for its end, or give another folder. "

@@ -8,15 +8,18 @@ process 0 runs; devices take no part in it.
 import contextlib
 import inspect
 import itertools
+import json
 import math
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from s2a_jax.errors import UserError
+
+T = TypeVar("T")
 
 _ENVIRONMENT = {
     "coordinator": "JAX_COORDINATOR_ADDRESS",
@@ -30,10 +33,12 @@ _WAIT = 3600  # s; the longest that processes wait for each other, as for a comp
 _BEAT = 2.0  # s; how often a process shows that it lives
 _SILENCE = 30.0  # s; when it counts as dead
 _PIECE = 2**19  # characters of one message between processes
+_READ_TOGETHER = 8  # batches of an evaluation between two agreements, in memory at once
 _JAX_SILENCE = 120  # s; JAX ends a process without a sentence: later than we do
 
 _ALIVE, _AGREED = "s2a_jax/alive/", "s2a_jax/agreed/"
 _codes: list[int] = []  # the exit code, once this process has finished its work
+_mistakes: list[str] = []  # that this process has found outside of an agreement
 _names = itertools.count()  # of agreements; all processes reach them in the same order
 
 
@@ -164,11 +169,6 @@ def exchanged(work: Callable[[], list[str]]) -> list[list[str]]:
     return [text.split("\n") if text else [] for text in texts]
 
 
-def barrier() -> None:
-    """Waits until all processes are here."""
-    gathered("")
-
-
 class KnownMistakeError(UserError):
     """A mistake of one process that all know of."""
 
@@ -194,6 +194,53 @@ def together() -> Iterator[None]:
             raise KnownMistakeError(mistake) from found
         if text:
             raise KnownMistakeError(f"Process {number}: {text}")
+
+
+def barrier() -> None:
+    """Waits until all processes are here.
+
+    Raises:
+        KnownMistakeError: another process has found a mistake and does not come.
+    """
+    with together():
+        pass
+
+
+@contextlib.contextmanager
+def announced() -> Iterator[None]:
+    """Tells the others of a mistake that this process has found outside of an agreement.
+
+    They may wait for it in a collective, so that no exception reaches them: `_watch` ends them with
+    its sentence.
+    """
+    try:
+        yield
+    except KnownMistakeError:
+        raise
+    except UserError as error:
+        _mistakes.append(str(error))
+        raise
+
+
+def read_together(batches: Iterable[T]) -> Iterator[T]:
+    """Yields batches that all processes could read, so that none waits in a collective for another.
+
+    Several processes read a few batches, agree that all could, and use them then. All must call
+    this, for the same number of batches.
+
+    Raises:
+        UserError: a process cannot read a batch.
+    """
+    batches = iter(batches)
+    if count() == 1:
+        yield from batches
+        return
+    while True:
+        with together():
+            group = list(itertools.islice(batches, _READ_TOGETHER))
+        if not group:
+            return
+        yield from group
 
 
 class CompiledTogether:
@@ -233,18 +280,31 @@ def _client() -> Any:
     return _state().client if "jax" in sys.modules else None
 
 
+class _Sign(NamedTuple):
+    """A sign of life of a process.
+
+    Attributes:
+        beat: how many came before.
+        code: the exit code once the process has finished its work, or None.
+        mistake: what `announced` tells, or "".
+    """
+
+    beat: int
+    code: int | None
+    mistake: str
+
+
 def _watch() -> None:
     """Ends this process with a sentence when another one is dead, or has failed alone."""
-    client, me, others = _client(), index(), [i for i in range(count()) if i != index()]
+    client, others = _client(), [i for i in range(count()) if i != index()]
     answered = time.monotonic()
-    seen = {i: ("", answered) for i in others}  # the last new sign of life
+    seen: dict[int, tuple[_Sign | None, float]] = {i: (None, answered) for i in others}  # last new
     failed = dict.fromkeys(others, answered)  # when it was last known not to have failed
     for beat in itertools.count():
         if client is not _client():  # shut down
             return
         try:
-            sign = f"{beat} {_codes[0] if _codes else ''}"
-            client.key_value_set(f"{_ALIVE}{me}", sign, allow_overwrite=True)
+            _show_sign(client, beat)
             signs = _signs(client)
             answered = time.monotonic()
         except RuntimeError as error:  # process 0, where the store is, has gone
@@ -252,22 +312,33 @@ def _watch() -> None:
                 end(f"process 0 has gone ({_line(error)})")
         else:
             for i in others:
-                sign = signs.get(i, "")
+                sign = signs.get(i)
                 if sign != seen[i][0]:
                     seen[i] = (sign, answered)
                 elif sign and answered - seen[i][1] > _SILENCE:
                     end(f"process {i} has been silent for {_SILENCE:.0f} seconds")
-                if sign.partition(" ")[2] in ("", "0"):
+                if sign is None or not sign.code:
                     failed[i] = answered
                 elif answered - failed[i] > _SILENCE and not _codes:
                     end(f"process {i} has failed")
+                if sign is not None and sign.mistake and not _codes and not _mistakes:
+                    _codes.append(2)
+                    _show_sign(client, beat)  # so that nobody waits for this process
+                    print(f"error: Process {i}: {sign.mistake}", file=sys.stderr, flush=True)
+                    _disconnect()
+                    os._exit(2)
         time.sleep(_BEAT)
 
 
-def _signs(client: Any) -> dict[int, str]:
-    """Process -> its newest sign of life: a number, and the exit code once it has finished."""
+def _show_sign(client: Any, beat: int) -> None:
+    sign = _Sign(beat, *(_codes[:1] or [None]), *(_mistakes[:1] or [""]))
+    client.key_value_set(f"{_ALIVE}{index()}", json.dumps(sign), allow_overwrite=True)
+
+
+def _signs(client: Any) -> dict[int, _Sign]:
+    """Process -> its newest sign of life."""
     signs = client.key_value_dir_get(_ALIVE)
-    return {int(key.rpartition("/")[2]): sign for key, sign in signs}
+    return {int(key.rpartition("/")[2]): _Sign(*json.loads(sign)) for key, sign in signs}
 
 
 def finish(code: int) -> None:
@@ -286,9 +357,13 @@ def finish(code: int) -> None:
             signs = _signs(client)
         except RuntimeError:  # process 0 has left already
             return
-        if len(signs) == count() and all(sign.partition(" ")[2] for sign in signs.values()):
+        if len(signs) == count() and all(sign.code is not None for sign in signs.values()):
             break
         time.sleep(_BEAT / 10)
+    _disconnect()
+
+
+def _disconnect() -> None:
     import jax
 
     with contextlib.suppress(RuntimeError):  # another process did not wait

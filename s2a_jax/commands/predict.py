@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from s2a_jax import __version__
 from s2a_jax.commands.flags import check_out_folder
 from s2a_jax.console import progress
 from s2a_jax.errors import UserError
@@ -107,8 +108,8 @@ def run(options: argparse.Namespace) -> None:
     """Segments every image that is not finished yet.
 
     Raises:
-        UserError: a flag, image or weights that cannot be used. Results written before that are
-            complete, and the same command goes on after them.
+        UserError: a flag, image or weights that cannot be used. Images that can be read are
+            finished nevertheless, and the same command goes on after them.
     """
     out, threshold, shard = options.out, options.threshold, options.shard
     if not 0 <= threshold <= 1:
@@ -119,7 +120,7 @@ def run(options: argparse.Namespace) -> None:
     images = shard.slice(list_images(options.images))
     model = Segmenter.load_from_checkpoint(options.weights)
     check_slab_count(images, model.slabs, options.weights)
-    journal = Journal(out, Settings(model.fingerprint(), threshold), shard)
+    journal = Journal(out, Settings(model.fingerprint(), threshold, __version__), shard)
     with journal.alone():
         rows = journal.finished(images)
         left = [files for files in images if files.id not in rows]
@@ -138,10 +139,17 @@ def run(options: argparse.Namespace) -> None:
             journal.add(row)
             rows[row.id] = row
 
-        stream = predict_stream(model, left, len(left), read, write, options.batch_size)
+        unreadable: list[str] = []
+
+        def failed(_: ImageFiles, error: UserError) -> None:
+            unreadable.append(str(error))
+
+        stream = predict_stream(model, left, len(left), read, write, failed, options.batch_size)
         with progress("Segmenting", len(left)) as advance, contextlib.closing(stream):
             for count in stream:
                 advance(count)
+        if unreadable:
+            raise UserError(_unreadable_sentence(unreadable, len(images), out))
         every = [rows[files.id] for files in images]
         names = [name_of(files.image) for files in images]
         _write_table(out / f"predictions{shard.suffix}.csv", names, every)
@@ -150,6 +158,15 @@ def run(options: argparse.Namespace) -> None:
     before = len(images) - len(left)
     skipped = f" ({before} of them by an earlier run)" if before else ""
     print(f"{counted(len(images), 'image')} -> {out}{skipped}")
+
+
+def _unreadable_sentence(errors: list[str], total: int, out: Path) -> str:
+    if len(errors) == 1:
+        return errors[0]
+    return (
+        f"{len(errors)} of {counted(total, 'image')} cannot be used (the others are in {out}); "
+        "repair or leave them out:\n" + "\n".join(errors)
+    )
 
 
 def _write_pictures(out: Path, eye: _Eye, masks: dict[str, np.ndarray]) -> Finished:

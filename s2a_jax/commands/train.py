@@ -116,7 +116,8 @@ def run(options: argparse.Namespace) -> int:
 def _unless_lost(work: Callable[[], int]) -> int:
     """Runs `work`; a connection to another process that breaks becomes one sentence."""
     try:
-        return work()
+        with processes.announced():
+            return work()
     except RuntimeError as error:
         if processes.is_lost(error):
             processes.end_lost(error)

@@ -13,7 +13,7 @@ from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.data.rows import LazyCaseSet, Room, in_memory, join, no_cases
 from s2a_jax.data.sets import PREPARED, find_data_set, synthetic_slabs
 from s2a_jax.data.splits import SPLITS, Wanted
-from s2a_jax.data.survey import Share, survey
+from s2a_jax.data.survey import Share, listing_digest, survey
 from s2a_jax.data.synthetic_source import EyeSource
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import counted
@@ -256,14 +256,21 @@ class _Reader:
         def read(index: int) -> tuple[str, Case]:
             return files[index].id, resized(read_case(files[index]), self.size)
 
-        cases = survey(read, len(files), self.size, self.room, self.share)
+        names = (path.name if path else "" for case in files for path in case.paths)
+        listing = listing_digest(names)
+        cases = survey(read, len(files), self.size, self.room, self.share, listing=listing)
         check_combined(files, [bool(facts.faz_share) for facts in cases.masks])
         return cases
 
     def _prepared(
         self, config: Mapping[str, Any], names: Sequence[str]
     ) -> tuple[dict[str, LazyCaseSet], list[str], Pitch]:
-        from s2a_jax.data.prepared.load import find_prepared, prepared_pitch, prepared_reader
+        from s2a_jax.data.prepared.load import (
+            find_prepared,
+            prepared_files,
+            prepared_pitch,
+            prepared_reader,
+        )
 
         if config["slab"] is not None:
             raise UserError(
@@ -274,11 +281,13 @@ class _Reader:
                 "config.data.train_split: a prepared data set has its own splits; leave it out."
             )
         folder = find_prepared(config["root"])
-        splits = {}
+        listing, splits = listing_digest(prepared_files(folder)), {}
         for split in names:
             read, count = prepared_reader(folder, split, self.size)
             # TFDS shuffles what it writes.
-            splits[split] = survey(read, count, self.size, self.room, self.share, sort=True)
+            splits[split] = survey(
+                read, count, self.size, self.room, self.share, listing=listing, sort=True
+            )
         return splits, [f"Prepared data set {folder}: {_sizes(splits)}"], prepared_pitch(folder)
 
     def settled(

@@ -42,6 +42,11 @@ class CaseFiles:
     further: tuple[Path, ...] = ()
     classes: Path | None = None
 
+    @property
+    def paths(self) -> tuple[Path | None, ...]:
+        """All its files; None in place of those that it does not have."""
+        return self.image, *self.further, self.rv, self.faz, self.combined, self.classes
+
 
 @dataclass(frozen=True)
 class Listing:

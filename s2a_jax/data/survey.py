@@ -4,8 +4,9 @@ Several processes share the pass: each decodes a contiguous part, and they excha
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,7 +66,14 @@ class Facts(NamedTuple):
 
 
 def survey(
-    read: Read, count: int, size: int, room: Room, share: Share, *, sort: bool = False
+    read: Read,
+    count: int,
+    size: int,
+    room: Room,
+    share: Share,
+    *,
+    listing: str = "",
+    sort: bool = False,
 ) -> LazyCaseSet:
     """Decodes every case once, on one of the processes.
 
@@ -77,6 +85,7 @@ def survey(
         size: side of the images in pixels.
         room: where rows are kept.
         share: the part of this process.
+        listing: what `read` reads, as `listing_digest`, which all processes must agree on.
         sort: whether to sort the cases by their ids.
 
     Raises:
@@ -103,7 +112,7 @@ def survey(
         found = grain.MapDataset.range(first, stop).map(examine).to_iter_dataset(_THREADS)
         return list(with_progress(found, total=stop - first))
 
-    facts = work() if share.count == 1 else _exchanged(work, count, share)
+    facts = work() if share.count == 1 else _exchanged(work, count, listing, share)
     order = range(count)
     if sort:
         order = sorted(order, key=lambda index: id_key(facts[index].id))
@@ -133,16 +142,34 @@ def _case_set(facts: Sequence[Facts], order: Sequence[int], rows: Rows, size: in
     )
 
 
-def _exchanged(work: Callable[[], list[Facts]], count: int, share: Share) -> list[Facts]:
+def listing_digest(names: Iterable[str]) -> str:
+    """A short hash of the names of all files that are read, in their order."""
+    digest = blake2b(digest_size=8)
+    for name in names:
+        digest.update(name.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def _exchanged(
+    work: Callable[[], list[Facts]], count: int, listing: str, share: Share
+) -> list[Facts]:
     """The facts about all cases, from the work of all processes."""
-    lines = share.exchange(lambda: [str(count), *map(_to_line, work())])
-    counts = [int(head) for head, *_ in lines]
+    # Before the work: a process that lacks a file would only say that it cannot read it.
+    heads = [head.split() for (head,) in share.exchange(lambda: [f"{count} {listing or '-'}"])]
+    counts, listings = ([head[i] for head in heads] for i in range(2))
     if len(set(counts)) > 1:
         raise UserError(
-            f"The processes see different data: {', '.join(map(str, counts))} cases; the data set "
-            "must be the same for all."
+            f"The processes see different data: {', '.join(counts)} cases; the data set must be "
+            "the same for all."
         )
-    return [_from_line(line) for _, *own in lines for line in own]
+    if len(set(listings)) > 1:
+        other = next(i for i, one in enumerate(listings) if one != listings[0])
+        raise UserError(
+            f"The processes see different data: of {count} cases each, processes 0 and {other} "
+            "read other files; the data set must be the same for all."
+        )
+    lines = share.exchange(lambda: [*map(_to_line, work())])
+    return [_from_line(line) for own in lines for line in own]
 
 
 def _to_line(case: Facts) -> str:

@@ -102,7 +102,8 @@ class Scores:
         curves: task -> `Pool.curves` of all cases' pixels together.
         um_per_px: pixel pitch, um; None where it is unknown or differs between cases.
         biomarkers: result of `agreement`; empty where no case's pitch is known.
-        shown: cases sorted from best to worst; all but the first and last three may be missing.
+        shown: cases with a mask sorted from best to worst; all but the first and last three may be
+            missing.
     """
 
     settings: Settings
@@ -151,8 +152,9 @@ class Row:
 
     @property
     def score(self) -> float:
-        """Mean Dice over the tasks."""
-        return float(np.mean([self.values[t]["dice"] for t in TASKS if t in self.values]))
+        """Mean Dice over the tasks; NaN for a case without masks."""
+        dice = [self.values[task]["dice"] for task in TASKS if task in self.values]
+        return float(np.mean(dice)) if dice else np.nan
 
 
 @dataclass(eq=False)
@@ -162,7 +164,7 @@ class Scored:
     Attributes:
         rows: one a case; their histograms have no pixels any more, only the calibration.
         pools: task -> pixels of all cases' histograms, without the calibration.
-        shown: cases sorted from best to worst; all but the first and last three may be missing.
+        shown: as `Scores.shown`.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -216,8 +218,12 @@ def score_all(
 
 
 def best_first(cases: Iterable[Any]) -> list[Any]:
-    """Rows or shown cases in the order of their scores; equal ones in that of their positions."""
-    return sorted(cases, key=lambda case: (-case.score, case.position))
+    """Rows or shown cases in the order of their scores; equal ones in that of their positions.
+
+    Cases without masks are neither good nor bad, and left out.
+    """
+    scored = (case for case in cases if not np.isnan(case.score))
+    return sorted(scored, key=lambda case: (-case.score, case.position))
 
 
 def drawn(rows: Sequence[Row]) -> set[int]:

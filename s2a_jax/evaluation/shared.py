@@ -8,6 +8,7 @@ import base64
 import io
 import json
 from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
 
 import numpy as np
 
@@ -34,7 +35,7 @@ Exchange = Callable[[Callable[[], list[str]]], list[list[str]]]
 def score_shared(
     predictions: Iterable[Prediction],
     positions: Sequence[int],
-    total: int,
+    ids: Sequence[str],
     settings: Settings,
     exchange: Exchange,
 ) -> Scores:
@@ -43,7 +44,7 @@ def score_shared(
     Args:
         predictions: the cases of this process, consumed lazily and to the end.
         positions: place of each among all cases, increasing.
-        total: number of all cases.
+        ids: names of all cases.
         settings: settings of the evaluation.
         exchange: see `Exchange`; a UserError in the work of one process must reach all.
 
@@ -51,9 +52,10 @@ def score_shared(
         The same on every process, and for any number of processes.
 
     Raises:
-        UserError: as `score_cases`, of the cases of any process.
+        UserError: as `score_cases`, of the cases of any process; or the processes have other cases.
     """
     mine = Scored()
+    digest = blake2b(repr([*ids]).encode(), digest_size=16).hexdigest()
 
     def score() -> list[str]:
         nonlocal mine
@@ -64,18 +66,23 @@ def score_shared(
             for _ in predictions_left:  # the others wait for this process in every batch
                 pass
             raise
-        return [_pools_to_line(mine.pools), *map(_row_to_line, mine.rows)]
+        return [digest, _pools_to_line(mine.pools), *map(_row_to_line, mine.rows)]
 
     found = exchange(score)
+    if len({theirs for theirs, *_ in found}) > 1:
+        raise UserError(
+            "The processes evaluate different cases, whose names differ; the data set must be the "
+            "same for all."
+        )
     rows = sorted(
-        (_row_from_line(line) for _, *lines in found for line in lines),
+        (_row_from_line(line) for _, _, *lines in found for line in lines),
         key=lambda row: row.position,
     )
-    if [row.position for row in rows] != [*range(total)]:
+    if [(row.position, row.id) for row in rows] != [*enumerate(ids)]:
         raise RuntimeError("a case was scored twice, or not at all")
     pools: dict[str, Pool] = {}
-    for first, *_ in found:
-        for task, histogram in _pools_from_line(first).items():
+    for _, packed, *_ in found:
+        for task, histogram in _pools_from_line(packed).items():
             pools.setdefault(task, Pool()).add(histogram)
     wanted = drawn(rows)
     pictures = exchange(

@@ -18,6 +18,8 @@ from s2a_jax.files import alone, full_path, written_whole
 from s2a_jax.inputs.image_files import PREDICTED, ImageFiles
 from s2a_jax.inputs.notes import Note
 
+_PATIENCE = 5.0  # s; how long another process may hold a lock only to see whether it is free
+
 
 class Settings(NamedTuple):
     """What the results of an image depend on.
@@ -25,10 +27,12 @@ class Settings(NamedTuple):
     Attributes:
         weights: fingerprint of the network and its weights.
         threshold: of both masks, in [0, 1].
+        version: the package's.
     """
 
     weights: str
     threshold: float
+    version: str
 
 
 class Finished(NamedTuple):
@@ -128,7 +132,9 @@ class Journal:
         with alone(lock, place):
             for other in sorted(self._folder.glob(".lock*")):
                 if not other.name.endswith(f"-of-{self._shard.count}") and other != lock:
-                    with alone(other, place):  # those who split the images in another way
+                    # Those who split the images in another way; or another process of this
+                    # command, which tries the same lock at this moment.
+                    with alone(other, place, wait=_PATIENCE):
                         pass
             try:
                 yield
@@ -208,7 +214,9 @@ def _check_settings(path: Path, settings: Settings) -> list[str]:
     if theirs == settings:
         return rest
     differs = "by other weights"
-    if theirs.weights == settings.weights:
+    if theirs.version != settings.version:
+        differs = f"by version {theirs.version} of s2a-jax, not {settings.version}"
+    elif theirs.weights == settings.weights:
         differs = f"with --threshold={theirs.threshold}, not {settings.threshold}"
     raise UserError(
         f"--out={path.parent} holds masks that were predicted {differs}; give another folder, or "

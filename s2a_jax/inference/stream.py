@@ -4,7 +4,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -20,18 +20,26 @@ _THREADS = 16  # at most, of either kind
 S, T = TypeVar("S"), TypeVar("T")
 
 
+class _Refused(NamedTuple):
+    """An item that cannot be read, and the reason."""
+
+    item: Any
+    error: UserError
+
+
 def predict_stream(
     model: Segmenter,
     items: Iterable[S],
     count: int,
     read: Callable[[S], tuple[T, Padded]],
     write: Callable[[T, dict[str, np.ndarray]], None],
+    failed: Callable[[S, UserError], None],
     batch_size: int | None = None,
 ) -> Iterator[int]:
     """Predicts every image on all devices of this process.
 
-    An error of `read` or `write` ends the stream. However it ends, no `write` is at work
-    afterwards.
+    An item that `read` refuses with a UserError is left out; any other error ends the stream.
+    However it ends, no `write` is at work afterwards.
 
     Args:
         model: the network.
@@ -40,6 +48,7 @@ def predict_stream(
         read: called in threads; returns what `write` takes, and what `model.pad` returns.
         write: called in threads with the probabilities of one image, as `predict_proba` returns
             them. The order of the images may differ from that of `items`.
+        failed: called in the caller's thread with an item that cannot be read, and the reason.
         batch_size: as for `BatchPredictor`.
 
     Yields:
@@ -60,9 +69,23 @@ def predict_stream(
     writers = ThreadPoolExecutor(threads)
     written: deque[Future[int]] = deque()
     computing: dict[str, Array] | None = None
-    with contextlib.closing(_read_ahead(items, read, threads)) as images:
+
+    def read_or_refuse(item: S) -> tuple[T, Padded] | _Refused:
         try:
-            for group in by_size(images, predictor.rows):
+            return read(item)
+        except UserError as error:
+            return _Refused(item, error)
+
+    def readable(images: Iterable[tuple[T, Padded] | _Refused]) -> Iterator[tuple[T, Padded]]:
+        for one in images:
+            if isinstance(one, _Refused):
+                failed(*one)
+            else:
+                yield one
+
+    with contextlib.closing(_read_ahead(items, read_or_refuse, threads)) as images:
+        try:
+            for group in by_size(readable(images), predictor.rows):
                 started = predictor.start([padded.pixels for _, padded in group])
                 jax.block_until_ready(computing)  # at most two batches are being computed
                 computing = started

@@ -89,6 +89,8 @@ def make_evaluator(
 def count_cases(evaluator: Evaluator, variables: Any, cases: Cases) -> Evaluation:
     """Counts the pixels of all `cases`."""
     batches = evaluation_batches(cases, evaluator.batch_size, processes.index(), processes.count())
-    placed = ((part, put_batch(batch, evaluator.mesh)) for part, batch in batches)
+    placed = (
+        (part, put_batch(batch, evaluator.mesh)) for part, batch in processes.read_together(batches)
+    )
     present = {"rv": cases.has_rv, "faz": cases.has_faz}
     return evaluate(placed, functools.partial(evaluator.count, variables), cases.ids, present)

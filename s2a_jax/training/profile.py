@@ -53,7 +53,11 @@ class Traced:
     def _end(self) -> None:
         jax.profiler.stop_trace()
         self._is_tracing = False
-        file = max(self._folder.rglob("*.trace.json.gz"), key=lambda one: one.stat().st_mtime)
+        found = self._folder.rglob("*.trace.json.gz")
+        file = max(found, key=lambda one: one.stat().st_mtime, default=None)
+        if file is None:  # the profiler reports a full or read-only disk in its own log only
+            self._console.print(f"--profile: no trace was written to {self._folder}.")
+            return
         self._console.print(
             f"Trace of steps {self._start + 2} to {self._step}: {file} opens in "
             f"https://ui.perfetto.dev; `pip install xprof` and `xprof --logdir {self._folder}` "

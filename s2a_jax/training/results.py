@@ -66,7 +66,8 @@ def draw_overlays(
     pool = np.concatenate([complete, others])[: max(number, min(len(complete), len(cases)))]
     chosen = pool[np.linspace(0, len(pool) - 1, number).round().astype(int)] if number else []
     for index in chosen:
-        case = record(cases, int(index))
+        with processes.together():
+            case = record(cases, int(index))
         probability = jax.device_get(evaluator.predict(variables, case["image"][None]))
         if not processes.is_first():
             continue
@@ -184,7 +185,7 @@ def score_set(
     parts = (slice(first, min(first + batch, total)) for first in range(0, total, batch))
     own = [i for part in parts for i in own_cases(part, batch, *_which())]
     predictions = _predictions(evaluator, variables, cases, settings.protocol, pitch)
-    return score_shared(predictions, own, total, settings, processes.exchanged)
+    return score_shared(predictions, own, cases.ids, settings, processes.exchanged)
 
 
 def _which() -> tuple[int, int]:
@@ -233,7 +234,7 @@ def _predictions(
     if side != cases.image_shape[0]:
         cases = resize_cases(cases, side)
     which = (evaluator.batch_size, *_which())
-    for part, batch in evaluation_batches(cases, *which):
+    for part, batch in processes.read_together(evaluation_batches(cases, *which)):
         images = put_batch({"image": batch["image"]}, evaluator.mesh)["image"]
         predicted = evaluator.predict_batch(variables, images)
         probability = {task: own_rows(predicted[task]) for task in TASKS}

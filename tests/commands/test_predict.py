@@ -17,7 +17,7 @@ from PIL import Image
 from s2a_jax.cli import run as main
 from s2a_jax.errors import Stopped
 from s2a_jax.files import alone
-from s2a_jax.inference import batches
+from s2a_jax.inference import batches, journal
 from s2a_jax.inference.segmenter import Segmenter
 from tests.inputs.files import write_dicom
 
@@ -151,16 +151,23 @@ def test_results_of_other_settings_are_not_mixed(tmp_path, capsys, intensity_net
 
 def test_a_file_that_cannot_be_read_wastes_nothing(tmp_path, capsys, intensity_network, computed):
     pixels = _write_images(tmp_path / "in", 20)
-    good = (tmp_path / "in/016.png").read_bytes()
-    (tmp_path / "in/016.png").write_bytes(good[:200])
-    command = _command(tmp_path, "--batch-size", "8", tmp_path / "in")
-    assert main(command) == 2
-    assert "016.png" in capsys.readouterr().err
-    assert computed == [8, 8]
-    assert len(list((tmp_path / "out").glob("*_rv.png"))) == 16
-    (tmp_path / "in/016.png").write_bytes(good)
+    good = {n: (tmp_path / f"in/{n:03}.png").read_bytes() for n in (3, 16)}
+    for bad in ([16], [3, 16]):
+        for n in bad:
+            (tmp_path / f"in/{n:03}.png").write_bytes(good[n][:200])
+        command = _command(tmp_path, "--batch-size", "8", tmp_path / "in")
+        assert main(command) == 2
+        error = capsys.readouterr().err
+        assert len(error.splitlines()) == (1 if bad == [16] else 3)
+        assert all(f"{n:03}.png" in error for n in bad)
+        assert ("2 of 20 images cannot be used" in error) == (len(bad) == 2)
+        assert computed == [8, 8, 3]  # and those that wait for a full batch
+        assert len(list((tmp_path / "out").glob("*_rv.png"))) == 19
+        assert not (tmp_path / "out/predictions.csv").exists()
+    for n, content in good.items():
+        (tmp_path / f"in/{n:03}.png").write_bytes(content)
     assert main(command) == 0
-    assert computed == [8, 8, 4]
+    assert computed == [8, 8, 3, 2]
     _check_results(tmp_path / "out", pixels)
 
 
@@ -181,7 +188,7 @@ def test_a_journal_that_ends_within_a_line(tmp_path, capsys, intensity_network, 
     assert f"{journal}: line 2 is damaged" in capsys.readouterr().err
 
 
-def test_shards_complete_the_whole(tmp_path, capsys, intensity_network, computed):
+def test_shards_complete_the_whole(tmp_path, capsys, monkeypatch, intensity_network, computed):
     pixels = _write_images(tmp_path / "in", 7)
     out = tmp_path / "out"
     tables = []
@@ -191,6 +198,7 @@ def test_shards_complete_the_whole(tmp_path, capsys, intensity_network, computed
     for shard in range(3):
         header, *rows = (out / f"predictions-{shard}-of-3.csv").read_text().splitlines()
         tables += rows
+    monkeypatch.setattr(journal, "_PATIENCE", 0.1)
     with alone(out / ".lock-1-of-3", "the test"):
         capsys.readouterr()
         assert main(_command(tmp_path, tmp_path / "in")) == 2

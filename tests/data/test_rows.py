@@ -183,6 +183,23 @@ def test_processes_that_see_different_data_say_so():
         list(pool.map(run, range(2)))
 
 
+def test_processes_that_see_as_many_other_files_say_so(tmp_path, monkeypatch):
+    """Both lack a case; which one differs, and nothing is decoded."""
+    meeting, roots = Meeting(2), [make(tmp_path / name, 4) for name in "ab"]
+    for index, root in enumerate(roots):
+        (root / f"train/images/eye{index}.png").unlink()
+    monkeypatch.setattr(load, "read_case", lambda files: pytest.fail("a case was decoded"))
+
+    def run(index):
+        data = load_config("default").data
+        data.update({"name": "folder", "root": str(roots[index]), "size": SIDE})
+        with pytest.raises(UserError, match="of 3 cases each, processes 0 and 1 read other files"):
+            load_run_data(data, Share(index, 2, meeting.exchange(index)))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(run, range(2)))
+
+
 def test_a_case_that_changes_after_the_survey_is_refused(tmp_path):
     root = make(tmp_path / "raw", 3)
     data = load_config("default").data

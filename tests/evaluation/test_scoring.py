@@ -1,5 +1,6 @@
 """Protocols, and the scores of several cases."""
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,7 +12,7 @@ from s2a_jax.evaluation.counts import TASKS
 from s2a_jax.evaluation.protocols import PROTOCOLS, find_protocol
 from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.results import summarise
-from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
+from s2a_jax.evaluation.scoring import Prediction, Settings, score_case, score_cases
 from s2a_jax.evaluation.shared import score_shared
 from tests.meeting import Meeting
 
@@ -121,13 +122,13 @@ def test_any_number_of_processes_gives_the_same_numbers_and_pictures(cases, numb
     """Two rows a process and batch; the last batch has four cases."""
     settings = Settings(PROTOCOLS["native"], Window(24, "px"), postprocess=True)
     expected = score_cases(iter(cases), len(cases), settings)
-    meeting = Meeting(number)
+    meeting, ids = Meeting(number), [case.id for case in cases]
 
     def scored(index):
         batches = (range(first, 10) for first in range(0, 10, 2 * number))
         own = [i for batch in batches for i in batch[2 * index : 2 * (index + 1)]]
         mine = (cases[i] for i in own)
-        return score_shared(mine, own, len(cases), settings, meeting.exchange(index))
+        return score_shared(mine, own, ids, settings, meeting.exchange(index))
 
     with ThreadPoolExecutor(number) as pool:
         results = list(pool.map(scored, range(number)))
@@ -144,6 +145,32 @@ def test_any_number_of_processes_gives_the_same_numbers_and_pictures(cases, numb
 
 def test_a_case_that_nobody_or_everybody_scores_is_no_result(cases):
     settings = Settings(PROTOCOLS["native"], Window(24, "px"))
-    for mine, total in (([0, 1], 3), ([0, 0], 1)):
+    for mine, ids in (([0, 1], ["eye0", "eye1", "eye2"]), ([0, 0], ["eye0"])):
         with pytest.raises(RuntimeError, match="twice, or not at all"):
-            score_shared(cases[:2], mine, total, settings, lambda work: [work()])
+            score_shared(cases[:2], mine, ids, settings, lambda work: [work()])
+
+
+def test_processes_with_other_cases_all_say_so(cases):
+    settings, meeting = Settings(PROTOCOLS["native"], Window(24, "px")), Meeting(2)
+
+    def scored(index):
+        ids = ["eye0", "eye1" if index else "eye7"]
+        with pytest.raises(UserError, match="evaluate different cases"):
+            score_shared([cases[index]], [index], ids, settings, meeting.exchange(index))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(scored, range(2)))
+
+
+@pytest.mark.parametrize("bare", [range(1), range(5, 7), range(10)])
+def test_cases_without_masks_are_neither_best_nor_worst(cases, bare):
+    settings = Settings(PROTOCOLS["native"], Window(24, "px"))
+    without = [
+        dataclasses.replace(case, truth=dict.fromkeys(TASKS)) if i in bare else case
+        for i, case in enumerate(cases)
+    ]
+    dice = {case.id: float(row.score) for case in cases for row in [score_case(case, settings)]}
+    order = sorted((c.id for i, c in enumerate(cases) if i not in bare), key=lambda one: -dice[one])
+    result = score_cases(iter(without), len(cases), settings)
+    assert [one.id for one in result.shown] == [*order[:3], *order[3:][-3:]]
+    assert result.ids == [case.id for case in cases]

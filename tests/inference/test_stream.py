@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from s2a_jax.errors import UserError
 from s2a_jax.inference import batches, stream
 from s2a_jax.inference.batches import by_size
 from s2a_jax.inference.segmenter import Padded, Segmenter
@@ -35,6 +36,7 @@ def test_batches_on_eight_devices_give_the_numbers_of_single_images(model, batch
         len(images),
         read=lambda n: (n, model.pad(images[n])),
         write=found.__setitem__,
+        failed=_none_fails,
         batch_size=batch_size,
     )
     assert sum(written) == len(found) == len(images)
@@ -42,6 +44,10 @@ def test_batches_on_eight_devices_give_the_numbers_of_single_images(model, batch
         for task, expected in model.predict_proba(image).items():
             assert expected.std() > 1e-4
             np.testing.assert_allclose(found[n][task], expected, atol=2e-6)
+
+
+def _none_fails(item, error):
+    raise AssertionError(f"{item}: {error}")
 
 
 def _images(*sizes):
@@ -80,9 +86,29 @@ def test_only_a_few_images_are_in_memory(model, monkeypatch):
         with lock:
             alive -= 1
 
-    assert sum(predict_stream(model, iter(range(1000)), 1000, read, write)) == 1000
+    assert sum(predict_stream(model, iter(range(1000)), 1000, read, write, _none_fails)) == 1000
     assert alive == 0
     assert 8 <= most <= 60  # batches of 8: two at most computing, three written, and read ahead
+
+
+def test_an_item_that_cannot_be_read_is_left_out(model, monkeypatch):
+    monkeypatch.setattr(batches, "predict_step", lambda _, images, *, module: {"rv": images})
+    failures, found = [], {}
+
+    def read(n):
+        if n in (0, 7, 12):
+            raise UserError(f"{n} is damaged")
+        return n, model.pad(np.full((32, 32), n, np.uint8))
+
+    def failed(item, error):
+        failures.append((item, str(error)))
+
+    written = predict_stream(model, range(13), 13, read, found.__setitem__, failed, 8)
+    assert sum(written) == 10
+    assert failures == [(n, f"{n} is damaged") for n in (0, 7, 12)]
+    assert sorted(found) == [1, 2, 3, 4, 5, 6, 8, 9, 10, 11]
+    for n, probability in found.items():
+        np.testing.assert_allclose(probability["rv"], n / 255, atol=1e-6)
 
 
 def test_programs_of_many_sizes_are_dropped(model, monkeypatch):

@@ -35,3 +35,14 @@ def test_a_run_of_one_step_leaves_no_trace(tmp_path):
     update.close()
     assert said.getvalue() == "--profile: there was no second step to trace.\n"
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_trace_that_the_profiler_did_not_write_is_no_traceback(tmp_path, monkeypatch):
+    monkeypatch.setattr(jax.profiler, "start_trace", lambda *_, **__: None)
+    monkeypatch.setattr(jax.profiler, "stop_trace", lambda: None)
+    said = io.StringIO()
+    update = Traced(lambda x: x, 0, tmp_path, Console(file=said, width=1000))
+    for _ in range(3):
+        update(jnp.float32(1))
+    update.close()
+    assert said.getvalue() == f"--profile: no trace was written to {tmp_path}.\n"

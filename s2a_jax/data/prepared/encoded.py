@@ -93,8 +93,7 @@ def _head(stamp: str, encoded: Encoded) -> bytes:
 
 def _stamp(files: CaseFiles) -> str:
     """Names, sizes and times of a case's files, and the threshold of its masks."""
-    paths = (files.image, *files.further, files.rv, files.faz, files.combined, files.classes)
-    stats = [path and _stat(path) for path in paths]
+    stats = [path and _stat(path) for path in files.paths]
     return json.dumps([stats, files.threshold])
 
 

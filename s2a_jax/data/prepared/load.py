@@ -85,6 +85,16 @@ def prepared_pitch(folder: Path) -> Pitch:
     return DATA_SETS[name].pitch(subset, folder)
 
 
+def prepared_files(folder: Path) -> list[str]:
+    """Names and sizes of the files that hold the cases of a prepared data set.
+
+    Raises:
+        UserError: a file cannot be examined.
+    """
+    with _reading(folder):
+        return [f"{path.name} {path.stat().st_size}" for path in sorted(folder.glob("*_record*"))]
+
+
 def prepared_reader(folder: Path, split: str, size: int) -> tuple[Read, int]:
     """What decodes the cases of a split in the order in which they are stored, and their number.
 
