@@ -331,7 +331,7 @@ def score_case(prediction: Prediction, settings: Settings) -> Row:
         region = _integers(_count_pixels(*counted, np.array([window], np.int32)))
     shown = {task: masks[task] for task in TASKS}
     row = Row(prediction.id, prediction.um_per_px, shown, counts, region)
-    if prediction.um_per_px is not None:
+    if truth and prediction.um_per_px is not None:
         row.biomarkers = measure_both(masks, prediction.truth, prediction.um_per_px)
     for task, true in truth.items():
         values = {name: float(value) for name, value in scores(counts[task]).items()}
