@@ -15,7 +15,13 @@ import numpy as np
 import pytest
 
 from s2a_jax import processes
+from s2a_jax.data.cases import Case
+from s2a_jax.data.rows import LazyCaseSet, row_of
 from s2a_jax.errors import UserError
+from s2a_jax.evaluation.protocols import PROTOCOLS
+from s2a_jax.evaluation.regions import Window
+from s2a_jax.evaluation.scoring import Settings
+from s2a_jax.training import evaluator, results
 from tests.meeting import Meeting
 
 ROOT = Path(__file__).parents[2]
@@ -180,6 +186,123 @@ def test_a_mistake_before_or_in_an_exchange_ends_both_processes_once(monkeypatch
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(run, range(2))) == ["Process 1: eye7 is damaged", "eye7 is damaged"]
     assert meetings == [1, 1]
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Runs a function of the index in two threads, which stand for processes."""
+    which, meeting = threading.local(), Meeting(2)
+
+    def gathered(text):
+        return [line for (line,) in meeting.exchange(which.index)(lambda: [text])]
+
+    monkeypatch.setattr(processes, "gathered", gathered)
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    monkeypatch.setattr(processes, "index", lambda: which.index)
+
+    def run(work):
+        def started(index):
+            which.index = index
+            return work(index)
+
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(started, range(2)))
+
+    return run
+
+
+def test_a_mistake_reaches_those_who_wait_at_a_barrier(threads):
+    def work(index):
+        with pytest.raises(UserError) as mistake:
+            if index == 0:
+                processes.barrier()
+            with processes.together():
+                raise UserError("the disk is full")
+        return str(mistake.value)
+
+    assert threads(work) == ["Process 1: the disk is full", "the disk is full"]
+
+
+@pytest.mark.parametrize("bad", [0, 21, 39])
+@pytest.mark.parametrize("evaluation", ["count", "score", "draw"])
+def test_a_case_that_one_process_cannot_read_ends_an_evaluation_for_all(
+    threads, monkeypatch, tmp_path, evaluation, bad
+):
+    """Batches of two cases, 20 of them; each is a collective, where both must come."""
+    image, collective, done = np.zeros((32, 32), np.uint8), threading.Barrier(2), [0, 0]
+
+    def read(number):
+        if number == bad and processes.index() == bad % 2:
+            raise UserError(f"eye{number} cannot be read")
+        return f"eye{number}", Case(image, image > 0, image > 0, image.shape)
+
+    def compute(variables, batch):
+        collective.wait(timeout=20)
+        done[processes.index()] += 1
+        shape = (2,) if evaluation == "count" else (1, 32, 32)
+        names = ("tp", "fp", "fn", "tn") if evaluation == "count" else ()
+        return {
+            task: dict.fromkeys(names, np.zeros(shape, int)) or np.zeros(shape, np.float32)
+            for task in ("rv", "faz")
+        }
+
+    monkeypatch.setattr(evaluator, "put_batch", lambda batch, mesh: batch)
+    monkeypatch.setattr(results, "put_batch", lambda batch, mesh: batch)
+    monkeypatch.setattr(results, "own_rows", lambda array: array)
+    network = evaluator.Evaluator(None, (), None, 2, compute, compute, compute)
+    kept = np.ones(40, bool)
+    cases = LazyCaseSet(
+        tuple(f"eye{i}" for i in range(40)), kept, kept, np.full((40, 2), 32), ("",) * 40,
+        image.shape, image.dtype, read=lambda index, last: row_of(read(index)[1]),
+    )  # fmt: skip
+    settings = Settings(PROTOCOLS["native"], Window(16, "px"))
+
+    def work(index):
+        with pytest.raises(UserError) as mistake:
+            if evaluation == "count":
+                evaluator.count_cases(network, None, cases)
+            elif evaluation == "score":
+                results.score_set(network, None, cases, settings, lambda *_: None)
+            else:
+                results.draw_overlays(network, None, cases, tmp_path, number=40, threshold=0.5)
+        return str(mistake.value)
+
+    sentences = [f"Process {bad % 2}: eye{bad} cannot be read"] * 2
+    sentences[bad % 2] = f"eye{bad} cannot be read"
+    assert threads(work) == sentences
+    assert done[0] == done[1]
+
+
+WAITING = """
+import sys
+import time
+from s2a_jax import processes
+from s2a_jax.errors import UserError
+from s2a_jax.signals import run_program
+
+processes.start(sys.argv[1], 2, int(sys.argv[3]))
+
+def work():
+    with processes.announced():
+        processes.barrier()
+        if not processes.is_first():
+            raise UserError("eye7 cannot be read")
+        time.sleep(200)  # as in a collective
+
+code = run_program(work)
+processes.finish(code)
+sys.exit(code)
+"""
+
+
+def test_a_process_that_waits_on_a_device_ends_with_the_mistake_of_another():
+    started = start(["-c", WAITING], 2, 2, flags=False)
+    first, second = outputs(started, timeout=60)
+    assert (first, second) == (
+        "error: Process 1: eye7 cannot be read\n",
+        "error: eye7 cannot be read\n",
+    )
+    assert [process.returncode for process in started] == [2, 2]
 
 
 def test_lines_of_any_length_are_exchanged(monkeypatch):
