@@ -1,7 +1,7 @@
 """The report about a data set: counts, prevalence, missing and doubtful masks, duplicates."""
 
 import dataclasses
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import combinations
@@ -12,6 +12,7 @@ from s2a_jax.data.cases import Case
 from s2a_jax.data.doubts import case_facts
 from s2a_jax.data.fingerprint import fingerprint
 from s2a_jax.data.pairing import CaseFiles
+from s2a_jax.data.prepared.alike import alike_pairs
 from s2a_jax.data.splits import SPLITS
 from s2a_jax.inputs.images import resize_image
 from s2a_jax.inputs.names import counted, first_few
@@ -136,15 +137,17 @@ def report_lines(report: dict) -> list[str]:
 
 
 def _duplicates(cases: Sequence[Summary]) -> dict[str, list[tuple[str, str]]]:
+    same = defaultdict(list)
+    for index, case in enumerate(cases):
+        same[case.digest].append(index)
+    exact = sorted(pair for group in same.values() for pair in combinations(group, 2))
+    near = (
+        pair
+        for pair in alike_pairs(np.array([case.thumbnail for case in cases]), _ALIKE)
+        if cases[pair[0]].digest != cases[pair[1]].digest
+    )
     names = [f"{case.split}/{case.id}" for case in cases]
-    found: dict[str, list[tuple[str, str]]] = {"exact": [], "near": []}
-    if len(cases) < 2:
-        return found
-    thumbnails = np.stack([case.thumbnail for case in cases])
-    alike = thumbnails @ thumbnails.T >= _ALIKE
-    for i, j in combinations(range(len(cases)), 2):
-        if cases[i].digest == cases[j].digest:
-            found["exact"].append((names[i], names[j]))
-        elif alike[i, j]:
-            found["near"].append((names[i], names[j]))
-    return found
+    return {
+        kind: [(names[i], names[j]) for i, j in pairs]
+        for kind, pairs in (("exact", exact), ("near", near))
+    }
