@@ -126,8 +126,7 @@ def run(options: argparse.Namespace) -> None:
         selection, model.predict_proba, settings.protocol.side, options.um_per_px
     )
     result = score_cases(predictions, len(selection.cases), settings)
-    sizes = [case.image.shape[:2] for case in selection.cases]
-    notes = (*selection.notes, *stretched_notes(sizes, settings.protocol.side))
+    notes = (*selection.notes, *stretched_notes(selection.sizes, settings.protocol.side))
     if not model.slabs and model.slab and layer_of(model.slab) != layer_of(slab or ""):
         other = slab or "the slab that --slab default chose"
         notes = (*notes, f"The network was trained on the slab {model.slab}, not on {other}.")

@@ -6,37 +6,63 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from s2a_jax.data.cases import Case, read_cases
-from s2a_jax.data.doubts import case_facts
+from s2a_jax.data.cases import Case, check_combined, read_case, resized
 from s2a_jax.data.entry import DataSet, Pitch
 from s2a_jax.data.layouts import NotRecognisedError, existing_folder
 from s2a_jax.data.pairing import Listing
+from s2a_jax.data.rows import LazyCaseSet, Room, join
 from s2a_jax.data.sets import DATA_SETS, PREPARED, find_data_set, own_names, recognise
 from s2a_jax.data.splits import ALL, SPLITS, Wanted
+from s2a_jax.data.survey import Share, survey
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import child_folder, fold_name
 from s2a_jax.inputs.notes import note_lines
 from s2a_jax.inputs.plausibility import doubt_lines
 from s2a_jax.inputs.slabs import SlabError, slab_names
 
+_ROOM = 4 * 2**30  # bytes of decoded cases, as the default of config.data.cache_gib
 _HELP = "Give --data=DIR, a data set in one of the layouts that data/README.md describes."
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Cases to evaluate, in memory.
+    """Cases to evaluate.
 
     Attributes:
         ids: names of the cases.
-        cases: images and masks at their native sizes; a missing mask is None.
+        cases: images and masks at their native sizes; a missing mask is None. A case that found no
+            room in memory is decoded when it is used.
+        sizes: height and width of each case.
         um_per_px: pixel pitch of each case at its native size, um; None: unknown.
         notes: sentences to print: the layout, missing masks, doubtful masks.
     """
 
     ids: tuple[str, ...]
-    cases: tuple[Case, ...]
+    cases: Sequence[Case]
+    sizes: tuple[tuple[int, int], ...]
     um_per_px: tuple[float | None, ...]
     notes: tuple[str, ...]
+
+
+class _NativeCases(Sequence):
+    """The first `count` of surveyed cases at their native sizes."""
+
+    def __init__(self, cases: LazyCaseSet, count: int):
+        self._cases, self._count = cases, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Case:
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        image, rv, faz = self._cases.read(index, last=False)
+        return Case(
+            image,
+            rv > 0 if self._cases.has_rv[index] else None,
+            faz > 0 if self._cases.has_faz[index] else None,
+            image.shape[:2],
+        )
 
 
 def select_cases(
@@ -49,7 +75,7 @@ def select_cases(
     skip_incomplete: bool = False,
     takes_own_names: bool = False,
 ) -> Selection:
-    """Reads one split of a data set.
+    """Reads one split of a data set once, and keeps as many cases as fit into memory.
 
     Args:
         root: the data set's folder.
@@ -78,13 +104,18 @@ def select_cases(
         return _prepared(root, split, limit, subset, slab, own_slab)
     data_set = recognise(root, subset) if name is None else find_data_set(name)
     listing, subset = _list(root, data_set, subset, own_slab, wanted)
-    files = listing.cases
-    pairs = [(file.id, case) for file, case in zip(files, read_cases(files[:limit]), strict=False)]
-    unique = _unique([file.id for file in files], [file.split for file in files])
+    unique = _unique([file.id for file in listing.cases], [file.split for file in listing.cases])
+    files = listing.cases[:limit]
+
+    def read(index: int) -> tuple[str, Case]:
+        return files[index].id, resized(read_case(files[index]), None)
+
+    cases = survey(read, len(files), 0, Room(_ROOM), Share())
+    check_combined(files, [bool(facts.faz_share) for facts in cases.masks])
     chosen = own_slab(data_set.subset(subset).slabs or ())
     notes = (f"{listing.layout}.", *_renamed(slab, chosen), *listing.notes)
     pitch = data_set.pitch(subset, listing.folder)
-    return _selection(listing.folder, split, listing.splits, unique, pairs, pitch, notes)
+    return _selection(listing.folder, split, listing.splits, unique, cases, limit, pitch, notes)
 
 
 def _renamed(slab: str | None, own: str | None) -> list[str]:
@@ -163,9 +194,9 @@ def _prepared(
     # Imported here: TFDS takes half a second to import, and most evaluations read raw folders.
     from s2a_jax.data.prepared.load import (
         find_prepared,
-        prepared_cases,
         prepared_origin,
         prepared_pitch,
+        prepared_reader,
         prepared_slabs,
     )
 
@@ -183,14 +214,16 @@ def _prepared(
         chosen = own_slab(names)
         _check_prepared_slabs(folder, slab_names(chosen), names)
         notes += _renamed(slab, chosen)
-    pairs, splits = [], []
+    room, parts, splits = Room(_ROOM), [], []
     for one in SPLITS if split == ALL else (split,):
-        found = prepared_cases(folder, one)
-        pairs += found
-        splits += [one] * len(found)
-    ids = _unique([name for name, _ in pairs], splits)
+        read, count = prepared_reader(folder, one, None)
+        # TFDS shuffles what it writes.
+        parts.append(survey(read, count, 0, room, Share(), sort=True))
+        splits += [one] * count
+    cases = join(parts)
+    ids = _unique(cases.ids, splits)
     pitch = prepared_pitch(folder)
-    return _selection(root, split, SPLITS, ids, pairs[:limit], pitch, tuple(notes))
+    return _selection(root, split, SPLITS, ids, cases, limit, pitch, tuple(notes))
 
 
 def _check_prepared_slabs(folder: Path, wanted: tuple[str, ...], names: tuple[str, ...]) -> None:
@@ -208,21 +241,22 @@ def _selection(
     split: str,
     known: Sequence[str],
     ids: Sequence[str],
-    pairs: Sequence[tuple[str, Case]],
+    cases: LazyCaseSet,
+    limit: int | None,
     pitch: Pitch,
     notes: tuple[str, ...],
 ) -> Selection:
-    """The selection of `pairs` of id and case; `ids` has unique names for at least those."""
-    if not pairs:
+    """The selection of the first cases; `ids` has unique names for at least those."""
+    if not len(cases):
         others = [one for one in known if one != split]
         remedy = f"choose another --split ({', '.join((*others, ALL))})" if others else "add some"
         raise UserError(f"{root} has no {split} cases with a mask; {remedy}.")
-    pitches = tuple(pitch(name, case.native_size) for name, case in pairs)
-    cases = tuple(case for _, case in pairs)
-    names = tuple(ids[: len(cases)])
-    facts = zip(names, map(case_facts, cases), strict=True)
-    reading = note_lines(note for case in cases for note in case.notes)
-    return Selection(names, cases, pitches, (*notes, *reading, *doubt_lines(facts)))
+    chosen = _NativeCases(cases, min(len(cases), limit or len(cases)))
+    sizes = tuple((int(height), int(width)) for height, width in cases.native_sizes[: len(chosen)])
+    pitches = tuple(pitch(name, size) for name, size in zip(cases.ids, sizes, strict=False))
+    names = tuple(ids[: len(chosen)])
+    doubts = doubt_lines(zip(names, cases.masks, strict=False))
+    return Selection(names, chosen, sizes, pitches, (*notes, *note_lines(cases.notes), *doubts))
 
 
 def _unique(ids: Sequence[str], splits: Sequence[str]) -> list[str]:

@@ -16,7 +16,8 @@ from s2a_jax.cli import run as main
 from s2a_jax.data.cases import read_case
 from s2a_jax.data.folder import list_user_folder
 from s2a_jax.data.octa500 import list_octa500
-from s2a_jax.data.prepared.load import find_prepared, prepared_cases
+from s2a_jax.data.prepared.load import find_prepared
+from s2a_jax.data.selection import select_cases
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.eye_table import EyeRow, match_rows, read_eyes
 from s2a_jax.inputs.image_files import list_images, list_mask_pairs
@@ -156,8 +157,7 @@ def test_a_folder_is_prepared_and_measured(tmp_path):
     ids = {f"{i}{NFC}" for i in range(5)}
     assert main(["prepare", "folder", "--from", str(raw), "--to", str(tmp_path / "to")]) == 0
     stored = find_prepared(tmp_path / "to")
-    assert {name for split in ("train", "val", "test")
-            for name, _ in prepared_cases(stored, split)} == ids  # fmt: skip
+    assert {*select_cases(stored, "all").ids} == ids
     assert json.loads((stored / "report.json").read_text())["splits"]["train"]["rv"]["masks"]
 
     table, out = tmp_path / "eyes.csv", tmp_path / "out.csv"

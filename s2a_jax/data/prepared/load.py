@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import grain
 import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf.json_format import ParseError
@@ -18,7 +17,6 @@ from s2a_jax.data.rows import Read
 from s2a_jax.data.sets import DATA_SETS
 from s2a_jax.errors import UserError
 from s2a_jax.files import full_path
-from s2a_jax.inputs.names import id_key
 
 # TFDS recommends OpenCV, which nothing stored here needs.
 logging.getLogger("absl").addFilter(lambda record: "OpenCV is not installed" not in str(record.msg))
@@ -95,13 +93,13 @@ def prepared_files(folder: Path) -> list[str]:
         return [f"{path.name} {path.stat().st_size}" for path in sorted(folder.glob("*_record*"))]
 
 
-def prepared_reader(folder: Path, split: str, size: int) -> tuple[Read, int]:
+def prepared_reader(folder: Path, split: str, size: int | None) -> tuple[Read, int]:
     """What decodes the cases of a split in the order in which they are stored, and their number.
 
     Args:
         folder: the folder of one data set; see `find_prepared`.
         split: "train", "val" or "test".
-        size: height and width of the result in pixels.
+        size: height and width of the result in pixels; None: those of each case.
 
     Raises:
         UserError: the files are damaged, or `prepare` did not write them.
@@ -109,28 +107,6 @@ def prepared_reader(folder: Path, split: str, size: int) -> tuple[Read, int]:
     builder = _open(folder)
     examples = _Examples(builder, split) if split in builder.info.splits else ()
     return lambda index: _named_case(examples[index], size), len(examples)
-
-
-def prepared_cases(folder: Path, split: str) -> list[tuple[str, Case]]:
-    """The id and case of every case in a split, at native size.
-
-    Args:
-        folder: the folder of one data set; see `find_prepared`.
-        split: "train", "val" or "test".
-
-    Raises:
-        UserError: the files are damaged, or `prepare` did not write them.
-    """
-    builder = _open(folder)
-    if split not in builder.info.splits:
-        return []
-    pairs = (
-        grain.MapDataset.source(_Examples(builder, split))
-        .map(_named_case)
-        .to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=16))
-    )
-    # TFDS shuffles what it writes.
-    return sorted(pairs, key=lambda pair: id_key(pair[0]))
 
 
 def case_of(example: dict[str, np.ndarray]) -> Case:
@@ -158,7 +134,7 @@ class _Examples(Sequence):
             return self._source[index]
 
 
-def _named_case(example: dict[str, Any], size: int | None = None) -> tuple[str, Case]:
+def _named_case(example: dict[str, Any], size: int | None) -> tuple[str, Case]:
     return example["id"].decode(), resized(case_of(example), size)
 
 
