@@ -124,7 +124,11 @@ def load_cases(files: Sequence[CaseFiles], size: int) -> CaseSet:
         UserError: a file cannot be read or has unexpected values, a mask or slab differs in size
             from its image, or there are combined masks but none holds a FAZ.
     """
-    return stacked([case.id for case in files], read_cases(files, size), size)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        decoded = pool.map(lambda case: resized(read_case(case), size), files)
+        cases = list(with_progress(decoded, total=len(files)))
+    check_combined(files, [case.faz is not None and case.faz.any() for case in cases])
+    return stacked([case.id for case in files], cases, size)
 
 
 class Case(NamedTuple):
@@ -195,15 +199,6 @@ def stacked(ids: Sequence[str], cases: Sequence[Case], size: int, slabs: int = 1
         native_sizes=np.array([case.native_size for case in cases], np.int32).reshape(-1, 2),
         notes=tuple(note for case in cases for note in case.notes),
     )
-
-
-def read_cases(files: Sequence[CaseFiles], size: int | None = None) -> list[Case]:
-    """Reads cases as `load_cases` does, each at its own size if `size` is None."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        decoded = pool.map(lambda case: resized(read_case(case), size), files)
-        cases = list(with_progress(decoded, total=len(files)))
-    check_combined(files, [case.faz is not None and case.faz.any() for case in cases])
-    return cases
 
 
 def check_combined(files: Sequence[CaseFiles], show_faz: Sequence[bool]) -> None:

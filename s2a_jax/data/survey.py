@@ -82,7 +82,8 @@ def survey(
     Args:
         read: decodes a case of the source.
         count: number of cases.
-        size: side of the images in pixels.
+        size: side of the images in pixels; 0: each has its own, and so have the rows that the set's
+            `read` returns.
         room: where rows are kept.
         share: the part of this process.
         listing: what `read` reads, as `listing_digest`, which all processes must agree on.

@@ -4,6 +4,7 @@ import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from PIL import Image
 
 from s2a_jax.cli import run as main
 from s2a_jax.config.load import load_config
-from s2a_jax.data import load, rows
+from s2a_jax.data import load, rows, selection
 from s2a_jax.data.cases import Case, CaseSet
 from s2a_jax.data.load import load_run_data
 from s2a_jax.data.pipeline import TrainStream, evaluation_batches, own_cases
 from s2a_jax.data.rows import LazyCaseSet, Room, in_memory, join, resize_cases
+from s2a_jax.data.selection import select_cases
 from s2a_jax.data.survey import Share, survey
 from s2a_jax.errors import UserError
 from tests.meeting import Meeting
@@ -101,7 +103,9 @@ def test_a_run_without_room_for_its_cases_reads_the_same_batches(section, room):
             np.testing.assert_array_equal(getattr(ours, field), getattr(theirs, field))
 
 
-def test_decoded_cases_in_memory_are_few(section, monkeypatch):
+@pytest.fixture
+def most(monkeypatch):
+    """The largest number of decoded cases that were in memory at once, in a list."""
     made, most, lock = weakref.WeakSet(), [0], threading.Lock()
     row_of = rows.row_of
 
@@ -119,11 +123,34 @@ def test_decoded_cases_in_memory_are_few(section, monkeypatch):
         return row
 
     monkeypatch.setattr(rows, "row_of", counted)
+    return most
+
+
+def test_decoded_cases_in_memory_are_few(section, most):
     lazy = load_run_data(with_room(section, 3 * BYTES))
     everything(lazy)
     # Three are kept; four threads survey, or two threads stack batches of four.
     assert 3 <= most[0] <= 3 + 2 * 4 + 2
-    monkeypatch.undo()
+
+
+def test_an_evaluation_without_room_for_its_cases_reads_the_same_ones(section, monkeypatch, most):
+    whole = select_cases(Path(section.root), "train")
+    expected = [case._replace(image=case.image.copy()) for case in whole.cases]
+    assert len(expected) == 20 and most[0] == 20
+    del whole
+    most[0] = 0
+    monkeypatch.setattr(selection, "_ROOM", 3 * BYTES)
+    lazy = select_cases(Path(section.root), "train")
+    assert lazy.sizes == tuple(case.image.shape for case in expected)
+    for ours, theirs in zip(lazy.cases, expected, strict=True):
+        assert ours.image.dtype == theirs.image.dtype
+        np.testing.assert_array_equal(ours.image, theirs.image)
+        for task in ("rv", "faz"):
+            np.testing.assert_equal(getattr(ours, task), getattr(theirs, task))
+    assert sum(case.faz is None for case in expected) == 7
+    assert 3 <= most[0] <= 3 + 4 + 2
+    limited = select_cases(Path(section.root), "train", limit=4)
+    assert limited.ids == lazy.ids[:4] and len([*limited.cases]) == 4
 
 
 @pytest.mark.parametrize("room", [2 * BYTES, 2**30])
