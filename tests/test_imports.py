@@ -14,7 +14,6 @@ ALLOWED = {
     "statistics": set(),
     "biomarkers": BASE,
     "inputs": BASE,
-    "quality": BASE | {"inputs", "biomarkers"},
     "config": BASE,
     "data": BASE | {"inputs"},
     "convert": BASE | {"models"},

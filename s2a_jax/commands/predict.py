@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import csv
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
