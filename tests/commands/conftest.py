@@ -2,7 +2,7 @@
 
 import pytest
 
-from s2a_jax.inference import batches
+from s2a_jax.inference import batches, segmenter
 
 
 @pytest.fixture
@@ -13,6 +13,8 @@ def intensity_network(monkeypatch):
         return {"rv": images, "faz": images**2}
 
     monkeypatch.setattr(batches, "predict_step", predict_step)
+    # It traces the network of the shipped weights, which takes longer than the rest of a command.
+    monkeypatch.setattr(segmenter, "_check_variables", lambda *_: None)
 
 
 @pytest.fixture
