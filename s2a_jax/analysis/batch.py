@@ -15,6 +15,7 @@ from s2a_jax.analysis.reading import Read, read_image
 from s2a_jax.console import progress
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
+from s2a_jax.inference.ensemble import pooled
 from s2a_jax.inference.journal import Finished, Journal, written_states
 from s2a_jax.inference.pieces import Computed, Prepared
 from s2a_jax.inference.segmenter import Segmenter
@@ -51,7 +52,7 @@ class Request:
 
 
 def analyze_files(
-    model: Segmenter,
+    models: Sequence[Segmenter],
     images: Sequence[ImageFiles],
     journal: Journal,
     request: Request,
@@ -62,7 +63,7 @@ def analyze_files(
     """Analyses every image and writes its pictures; shows progress.
 
     Args:
-        model: the network.
+        models: the network, or several that are averaged. Only the first computes in batches.
         images: those that are not finished yet.
         journal: gets every image that is finished; the caller holds its folder.
         request: what is computed.
@@ -76,6 +77,7 @@ def analyze_files(
     Raises:
         UserError: results cannot be written, or the weights are damaged.
     """
+    model, *others = models
     done: dict[str, Finished] = {}
 
     def read(files: ImageFiles) -> tuple[Read, Prepared]:
@@ -88,6 +90,9 @@ def analyze_files(
         )
 
     def write(one: Read, computed: Computed) -> None:
+        pitch = one.eye.um_per_px
+        more = [other.compute(one.image, um_per_px=pitch, tta=request.tta) for other in others]
+        computed = pooled([computed, *more])
         analysis = analyze(
             one.picture,
             computed,

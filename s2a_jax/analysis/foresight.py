@@ -77,9 +77,8 @@ def foresight_table(found: Mapping[str, Foresight], title: str) -> Table:
     """A table with one row for each task."""
     table = Table(
         title=f"{title}, expected Dice as a predictor of Dice",
-        caption="Bias: mean of expected minus true Dice. Gain: how much of the error that could be "
-        "avoided by leaving out the worst cases is avoided by leaving out those with the lowest "
-        "expected Dice (1: all, 0: none).",
+        caption="Bias: mean of expected minus true Dice. Gain: leaving out the cases with the lowest "
+        "expected Dice\navoids this share of the error that leaving out the worst ones avoids.",
         title_justify="left",
         caption_justify="left",
         box=rich.box.SIMPLE,

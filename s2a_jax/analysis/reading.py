@@ -29,7 +29,7 @@ class Read(NamedTuple):
     Attributes:
         files: its files.
         states: `Finished.read`, of the time before they were read.
-        picture: float32 [H, W] in [0, 1]; with several slabs the first.
+        image: float32 [H, W] or [H, W, C] in [0, 1].
         eye: what is known beside the image.
         changes: what reading had to change.
         notes: the same, and what prediction has to change.
@@ -37,10 +37,15 @@ class Read(NamedTuple):
 
     files: ImageFiles
     states: list[list[Any]]
-    picture: np.ndarray
+    image: np.ndarray
     eye: EyeFacts
     changes: tuple[Note, ...]
     notes: tuple[Note, ...]
+
+    @property
+    def picture(self) -> np.ndarray:
+        """The image, float32 [H, W]; with several slabs the first."""
+        return first_slab(self.image)
 
 
 def read_image(
@@ -78,5 +83,4 @@ def read_image(
         notes = (*notes, Note(files.image, prepared.scale.describe()))
     elif eye.um_per_px is None and model.pitches_um is not None:
         notes = (*notes, Note(files.image, UNKNOWN))
-    picture = first_slab(contents.image)
-    return Read(files, states, picture, eye, contents.notes, notes), prepared
+    return Read(files, states, contents.image, eye, contents.notes, notes), prepared

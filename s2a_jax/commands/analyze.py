@@ -2,17 +2,16 @@
 
 import argparse
 from collections import Counter
-from pathlib import Path
 
 from s2a_jax import __version__
 from s2a_jax.analysis.batch import Request, analyze_files
 from s2a_jax.analysis.table import SUMMARY, write_summary, write_table
 from s2a_jax.commands.eyes import add_eye_flags, check_eye_flags, eye_rows, known_eye
 from s2a_jax.commands.failures import Failures
-from s2a_jax.commands.flags import left_out_lines
+from s2a_jax.commands.flags import ENSEMBLE_HELP, left_out_lines
 from s2a_jax.commands.predict import add_batch_flags, check_batch_flags
+from s2a_jax.inference.ensemble import load_all
 from s2a_jax.inference.journal import Finished, Journal
-from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.eye_table import EyeRow
 from s2a_jax.inputs.image_files import ANALYZED, check_slab_count, list_images
 from s2a_jax.inputs.names import counted, first_few
@@ -39,10 +38,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--weights",
-        type=Path,
-        default=Path("sim_to_real"),
-        help="workdir, checkpoint or .safetensors file; default %(default)s, which ships with the "
-        "package",
+        action="append",
+        help="workdir, checkpoint or .safetensors file; default sim_to_real, which ships with the "
+        f"package. {ENSEMBLE_HELP}",
     )
     add_batch_flags(parser, ANALYZED)
     parser.add_argument(
@@ -54,7 +52,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--uncertainty",
         action="store_true",
-        help="write <image>_uncertainty.png, the entropy of the probabilities; --tta does too",
+        help="write <image>_uncertainty.png, the entropy of the probabilities; --tta and several "
+        "--weights do too",
     )
     parser.add_argument(
         "--save-probabilities",
@@ -79,16 +78,18 @@ def run(options: argparse.Namespace) -> int:
     every = list_images(options.images, recursive=options.recursive, out=out)
     table = eye_rows(every, options.eyes)
     images = shard.slice(every)
-    model = Segmenter.load_from_checkpoint(options.weights)
-    check_slab_count(images, model.slabs, options.weights)
-    settings = {"version": __version__, "weights": model.fingerprint()}
+    weights = options.weights or ["sim_to_real"]
+    models = load_all(weights)
+    model = models[0]
+    check_slab_count(images, model.slabs, weights[0])
+    settings = {"version": __version__, "weights": [one.fingerprint() for one in models]}
     settings |= {name: getattr(options, name) for name in _SETTINGS}
     journal = Journal(out, ANALYZED, settings, shard)
     request = Request(
         out,
         options.threshold,
         options.tta,
-        options.uncertainty or options.tta,
+        options.uncertainty or options.tta or len(models) > 1,
         options.save_probabilities,
         options.batch_size,
         options.jobs,
@@ -102,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
         rows = journal.finished(images, about)
         left = [files for files in images if files.id not in rows]
         rows |= analyze_files(
-            model,
+            models,
             left,
             journal,
             request,

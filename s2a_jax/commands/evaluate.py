@@ -9,7 +9,13 @@ import numpy as np
 from rich.console import Group
 
 from s2a_jax.analysis.foresight import Foresight, foresight, foresight_table, write_foresight
-from s2a_jax.commands.flags import TTA_HELP, check_out_folder, left_out_lines, with_flags
+from s2a_jax.commands.flags import (
+    ENSEMBLE_HELP,
+    TTA_HELP,
+    check_out_folder,
+    left_out_lines,
+    with_flags,
+)
 from s2a_jax.console import make_console
 from s2a_jax.data.cases import resized
 from s2a_jax.data.selection import Selection, select_cases
@@ -20,6 +26,7 @@ from s2a_jax.evaluation.protocols import Protocol, find_protocol
 from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.results import Subject, make_tables, write_results
 from s2a_jax.evaluation.scoring import Prediction, Scores, Settings, score_cases
+from s2a_jax.inference.ensemble import load_all, pooled
 from s2a_jax.inference.scale import Scale
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.names import counted, first_few
@@ -44,8 +51,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         required=True,
-        type=Path,
-        help="workdir, checkpoint, .safetensors file, or sim_to_real, which ships with the package",
+        action="append",
+        help="workdir, checkpoint, .safetensors file, or sim_to_real, which ships with the "
+        f"package. {ENSEMBLE_HELP}",
     )
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the data set")
     names = [name for name, data_set in DATA_SETS.items() if data_set.make is None]
@@ -124,7 +132,8 @@ def run(options: argparse.Namespace) -> None:
         Window.parse(options.window, "--window"),
         options.postprocess,
     )
-    model = Segmenter.load_from_checkpoint(options.weights)
+    models = load_all(options.weights)
+    model = models[0]
     slab = _slab(options, model)
     selection = _select(options, slab)
     _check_slabs(selection.cases[0].image, model.slabs, options.data)
@@ -133,13 +142,15 @@ def run(options: argparse.Namespace) -> None:
     _check_masks(selection, model.tasks)
     scales: list[Scale] = []
     expected: dict[str, list[float]] = {task: [] for task in model.tasks}
-    predictions = _predictions(selection, model, settings.protocol, options, scales, expected)
+    predictions = _predictions(selection, models, settings.protocol, options, scales, expected)
     result = score_cases(predictions, len(selection.cases), settings)
     columns, found = _foreseen(result, expected)
     notes = (*selection.notes, *stretched_notes(selection.sizes, settings.protocol.side))
     notes += (*left_out_lines(model.tasks), *_scale_notes(scales, model))
     if options.tta:
         notes = (*notes, "Probabilities are means over the eight symmetries of each image.")
+    if len(models) > 1:
+        notes = (*notes, f"Probabilities are means over {len(models)} networks.")
     if not model.slabs and model.slab and layer_of(model.slab) != layer_of(slab or ""):
         other = slab or "the slab that --slab default chose"
         notes = (*notes, f"The network was trained on the slab {model.slab}, not on {other}.")
@@ -231,7 +242,7 @@ def _check_masks(selection: Selection, tasks: tuple[str, ...]) -> None:
 
 def _predictions(
     selection: Selection,
-    model: Segmenter,
+    models: list[Segmenter],
     protocol: Protocol,
     options: argparse.Namespace,
     scales: list[Scale],
@@ -248,7 +259,9 @@ def _predictions(
             options.um_per_px or known, native.image.shape[:2], case.image.shape[:2]
         )
         try:
-            computed = model.compute(case.image, um_per_px=pitch, tta=options.tta)
+            computed = pooled(
+                [model.compute(case.image, um_per_px=pitch, tta=options.tta) for model in models]
+            )
         except UserError as error:
             raise UserError(f"{name}: {error}") from None
         scales.append(computed.scale)

@@ -139,7 +139,9 @@ def list_images(
     return [found[id_] for id_ in kept]
 
 
-def check_slab_count(images: Iterable[ImageFiles], slabs: Sequence[str], weights: Path) -> None:
+def check_slab_count(
+    images: Iterable[ImageFiles], slabs: Sequence[str], weights: str | Path
+) -> None:
     """Raises a UserError unless every image has one file per slab that the network takes.
 
     Args:

@@ -4,6 +4,7 @@ import csv
 import re
 from urllib.parse import unquote
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +12,8 @@ from PIL import Image
 from s2a_jax.biomarkers.measure import measure
 from s2a_jax.cli import run as main
 from s2a_jax.evaluation.pictures import FAZ_COLOUR
+from s2a_jax.inference import batches, segmenter
+from s2a_jax.inference.segmenter import Segmenter
 from tests.inputs.eyes import draw_eye
 from tests.inputs.files import write_dicom
 
@@ -192,6 +195,40 @@ def test_symmetries_and_probabilities(tmp_path):
     unsure = (abs(unit - 0.5) < 0.02) | (abs(unit**2 - 0.5) < 0.02)
     assert (warm[unsure][:, 0] > 240).all() and surest.any()
     assert warm[surest][:, 0].mean() < 200
+
+
+def test_several_networks_are_averaged(tmp_path, capsys, monkeypatch):
+    pixels = write_eyes(tmp_path / "in", "a")["a"]
+    model = Segmenter.pretrained()
+
+    def predict_step(variables, images, *, module):
+        scale = jax.tree.leaves(variables)[0].ravel()[0]
+        return {"rv": scale * images, "faz": images}
+
+    for module in (batches, segmenter):
+        monkeypatch.setattr(module, "predict_step", predict_step)
+    weights = []
+    for scale in (0.9, 0.6):
+        model.variables = jax.tree.map(np.array, model.variables)
+        jax.tree.leaves(model.variables)[0].flat[0] = scale
+        weights += ["--weights", tmp_path / f"{scale}.safetensors"]
+        model.save(weights[-1])
+    line = command(tmp_path, tmp_path / "in", *FIELD, "--save-probabilities")
+    assert main([*line, *map(str, weights)]) == 0
+    expected = 0.75 * pixels / np.float32(255)
+    stored = np.load(tmp_path / "out/a_probability.npz", allow_pickle=False)
+    np.testing.assert_allclose(stored["rv"], expected, atol=3e-4)
+    assert (mask_at(tmp_path / "out/a_rv.png") == (expected >= 0.5)).all()
+    assert (tmp_path / "out/a_uncertainty.png").exists()
+    assert main([*line, *map(str, weights[:2])]) == 2
+    assert "made by other weights" in capsys.readouterr().err
+    model.tasks = ("rv",)
+    model.save(tmp_path / "vessels.safetensors")
+    assert (
+        main([*line, "--weights", "sim_to_real", "--weights", f"{tmp_path}/vessels.safetensors"])
+        == 2
+    )
+    assert "differ in tasks, ('rv',) and ('rv', 'faz')" in capsys.readouterr().err
 
 
 def test_a_frame_around_a_screenshot_is_cut_off_and_said(tmp_path, capsys):
