@@ -48,7 +48,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["segment"], "'segment'; expected one of train, predict"),
+        (["segment"], "'segment'; expected one of train, analyze"),
         (["predict", "eye.png"], "--weights, --out"),
         (["report", "--workdir=nowhere", "--verbose"], "unexpected argument '--verbose'"),
         (["train", "--workdir=nowhere"], "--config is missing"),

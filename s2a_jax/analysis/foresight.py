@@ -11,6 +11,7 @@ from rich.table import Table
 from scipy import stats
 
 from s2a_jax.biomarkers.table import write_rows
+from s2a_jax.evaluation.diagrams import COLOURS
 from s2a_jax.evaluation.labels import TASK_LABELS
 
 _FEWEST = 3  # cases of a correlation
@@ -77,8 +78,8 @@ def foresight_table(found: Mapping[str, Foresight], title: str) -> Table:
     """A table with one row for each task."""
     table = Table(
         title=f"{title}, expected Dice as a predictor of Dice",
-        caption="Bias: mean of expected minus true Dice. Gain: leaving out the cases with the lowest "
-        "expected Dice\navoids this share of the error that leaving out the worst ones avoids.",
+        caption="Bias: mean of expected minus true Dice. Gain: leaving out the cases with the "
+        "lowest expected Dice\navoids this share of the error that leaving out the worst ones does.",
         title_justify="left",
         caption_justify="left",
         box=rich.box.SIMPLE,
@@ -118,10 +119,11 @@ def write_foresight(
     scatter, curve = figure.subplots(1, 2)
     for task, one in found.items():
         coverage = np.arange(1, len(one.risk) + 1) / len(one.risk)
-        (line,) = curve.plot(coverage, one.risk, label=TASK_LABELS[task])
-        curve.plot(coverage, one.ideal, color=line.get_color(), linestyle=":")
-        scatter.scatter(one.expected, one.dice, s=8, label=TASK_LABELS[task])
-    scatter.axline((0.5, 0.5), slope=1, color="0.6", linewidth=0.8)
+        colour = COLOURS[task]
+        curve.plot(coverage, one.risk, color=colour, label=TASK_LABELS[task])
+        curve.plot(coverage, one.ideal, color=colour, linestyle=":")
+        scatter.scatter(one.expected, one.dice, s=8, color=colour, label=TASK_LABELS[task])
+    scatter.axline((1, 1), slope=1, color="0.6", linewidth=0.8)
     scatter.set(xlabel="expected Dice", ylabel="Dice")
     curve.set(xlabel="coverage", ylabel="risk (1 - Dice); dotted: best order", xlim=(0, 1.01))
     for axes in (scatter, curve):
