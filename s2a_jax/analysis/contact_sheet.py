@@ -40,14 +40,15 @@ def write_sheets(folder: Path, tiles: Sequence[Tile]) -> list[Path]:
     Raises:
         UserError: a picture cannot be read or written.
     """
-    for stale in folder.glob(f"{CONTACT_SHEET}*.png"):
-        stale.unlink()
+    for path in folder.iterdir():
+        if CONTACT_SHEET.fullmatch(path.name):
+            path.unlink()
     size = _COLUMNS * _ROWS
     pages = [tiles[first : first + size] for first in range(0, len(tiles), size)]
     paths = []
     for number, page in enumerate(pages, 1):
         suffix = f"-{number}" if len(pages) > 1 else ""
-        paths.append(folder / f"{CONTACT_SHEET}{suffix}.png")
+        paths.append(folder / f"contact_sheet{suffix}.png")
         with written_whole(paths[-1]) as partial:
             _draw(page).save(partial, "PNG", compress_level=1)
     return paths

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +29,8 @@ from s2a_jax.inputs.picture import Picture
 
 PREDICTED = ("rv", "faz", "overlay", "uncertainty")
 """`predict` and `analyze` write <image>_<one of these>.png for every image."""
-CONTACT_SHEET = "contact_sheet"
-"""`analyze` writes pictures whose names begin so, beside `ANALYZED`."""
+CONTACT_SHEET = re.compile(r"contact_sheet(-\d+)?\.png")
+"""Names of the contact sheets that `analyze` writes."""
 ANALYZED = "eyes"
 """`analyze` writes a table and a journal of this name."""
 
@@ -267,7 +268,7 @@ def _without_predicted(files: dict[str, Path]) -> dict[str, Path]:
 
 
 def _is_contact_sheet(path: Path) -> bool:
-    return path.name.startswith(CONTACT_SHEET) and path.with_name(f"{ANALYZED}.jsonl").exists()
+    return bool(CONTACT_SHEET.fullmatch(path.name)) and path.with_name(f"{ANALYZED}.csv").exists()
 
 
 def _masks(path: Path | None, suffix: str, flag: str) -> dict[str, Path]:

@@ -165,11 +165,15 @@ def test_mistakes_are_one_sentence_and_nothing_is_written(tmp_path, capsys, flag
 def test_folders_below_and_patterns(tmp_path, computed):
     pixels = write_eyes(tmp_path / "in", "x", "site 1/x", "site 1/=y")
     out = tmp_path / "in/out"
+    eyes = tmp_path / "eyes.csv"
+    eyes.write_text("id,laterality\nx,OD\nsite 1/x.png,OS\n")
     line = ["analyze", "--recursive", str(tmp_path / "in"), "--out", str(out), *FIELD]
+    line += ["--eyes", str(eyes)]
     for _ in range(2):  # the results below the images are not images
         assert main(line) == 0
         assert sum(computed) == 3
     assert [row["id"] for row in rows_of(out / "eyes.csv")] == ["x", "site 1/=y", "site 1/x"]
+    assert [row["laterality"] for row in rows_of(out / "eyes.csv")] == ["OD", "", "OS"]
     for id_, one in pixels.items():
         rv, _ = masks_of(one)
         assert (mask_at(out / f"{id_.replace('/', '+')}_rv.png") == rv).all()
