@@ -79,7 +79,7 @@ def foresight_table(found: Mapping[str, Foresight], title: str) -> Table:
     table = Table(
         title=f"{title}, expected Dice as a predictor of Dice",
         caption="Bias: mean of expected minus true Dice. Gain: leaving out the cases with the "
-        "lowest\nexpected Dice avoids this share of the error that leaving out the worst ones does.",
+        "lowest\nexpected Dice avoids this share of the error that leaving out the worst does.",
         title_justify="left",
         caption_justify="left",
         box=rich.box.SIMPLE,
