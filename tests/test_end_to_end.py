@@ -159,10 +159,15 @@ def test_another_network_trains_and_predicts(run, tmp_path):
     events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
     steps = [event["args"]["step_num"] for event in events if event.get("name") == "train"]
     assert steps == ["2", "3", "4"]
-    for meta in (workdir / "checkpoints").glob("*/meta/metadata"):
-        assert json.loads(meta.read_text())["slab"] == "superficial"
+    described = [
+        json.loads(meta.read_text()) for meta in (workdir / "checkpoints").glob("*/meta/metadata")
+    ]
     with safe_open(workdir / "weights.safetensors", framework="np") as file:
-        assert json.loads(file.metadata()["s2a_jax"])["slab"] == "superficial"
+        described.append(json.loads(file.metadata()["s2a_jax"]))
+    assert len(described) >= 2
+    for one in described:
+        assert (one["slab"], one["tasks"]) == ("superficial", ["rv", "faz"])
+        assert one["pitches_um"] == pytest.approx([3000 / 96] * 2)  # 3 mm, 96 px
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "eye.png")
     code, output = run(
         *PREDICT, "--weights", workdir, "--out", tmp_path / "out", tmp_path / "eye.png"

@@ -11,7 +11,13 @@ import numpy as np
 
 from s2a_jax.convert.files import WRITTEN, read_checkpoint, write_state_dict
 from s2a_jax.convert.torch_weights import from_torch, missing_from, to_torch
-from s2a_jax.convert.weights import is_ours, module_fields, read_weights, save_weights
+from s2a_jax.convert.weights import (
+    Description,
+    is_ours,
+    module_fields,
+    read_weights,
+    save_weights,
+)
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import NETWORKS
 
@@ -138,7 +144,7 @@ def convert(
     fields = module_fields(module)
     doubles = sum(leaf.dtype == np.float64 for leaf in jax.tree.leaves(variables))
     variables = jax.tree.map(lambda leaf: leaf.astype(np.float32), variables)
-    save_weights(target, network, fields, variables)
+    save_weights(target, Description(network, fields), variables)
     rounded = f" ({doubles} arrays of float64 rounded to float32)" if doubles else ""
     return f"{network} {fields} -> {target}{rounded}"
 

@@ -2,12 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from s2a_jax.commands.flags import check_out_folder, with_flags
+from s2a_jax.commands.flags import TTA_HELP, check_out_folder, left_out_lines, with_flags
 from s2a_jax.console import make_console
 from s2a_jax.data.cases import resized
 from s2a_jax.data.selection import Selection, select_cases
@@ -17,8 +17,9 @@ from s2a_jax.evaluation.protocols import find_protocol
 from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.results import Subject, make_tables, write_results
 from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
+from s2a_jax.inference.scale import Scale
 from s2a_jax.inference.segmenter import Segmenter
-from s2a_jax.inputs.names import counted
+from s2a_jax.inputs.names import counted, first_few
 from s2a_jax.inputs.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
 from s2a_jax.inputs.slabs import SlabError, first_slab, slab_names
 
@@ -87,8 +88,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--um-per-px",
         type=float,
         help="pixel pitch of the files; known for OCTA-500, by ids or the folder's name, and for "
-        "synthetic eyes",
+        "synthetic eyes. Images of a pitch that the network was not trained on are resampled for "
+        "it",
     )
+    parser.add_argument("--tta", action="store_true", help=TTA_HELP)
     parser.add_argument("--limit", type=int, metavar="N", help="the first N cases only")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the files")
 
@@ -122,11 +125,14 @@ def run(options: argparse.Namespace) -> None:
     _check_slabs(selection.cases[0].image, model.slabs, options.data)
     for known in selection.um_per_px:  # a window that cannot be cut is a mistake before the work
         settings.window.pixels(options.um_per_px or known)
-    predictions = _predictions(
-        selection, model.predict_proba, settings.protocol.side, options.um_per_px
-    )
+    _check_masks(selection, model.tasks)
+    scales: list[Scale] = []
+    predictions = _predictions(selection, model, settings.protocol.side, options, scales)
     result = score_cases(predictions, len(selection.cases), settings)
     notes = (*selection.notes, *stretched_notes(selection.sizes, settings.protocol.side))
+    notes += (*left_out_lines(model.tasks), *_scale_notes(scales, model))
+    if options.tta:
+        notes = (*notes, "Probabilities are means over the eight symmetries of each image.")
     if not model.slabs and model.slab and layer_of(model.slab) != layer_of(slab or ""):
         other = slab or "the slab that --slab default chose"
         notes = (*notes, f"The network was trained on the slab {model.slab}, not on {other}.")
@@ -200,17 +206,55 @@ def _check_slabs(image: np.ndarray, slabs: tuple[str, ...], root: Path) -> None:
         )
 
 
+def _check_masks(selection: Selection, tasks: tuple[str, ...]) -> None:
+    """Raises a UserError unless a case has a mask of a task that the network was trained on."""
+    if not {*selection.tasks} & {*tasks}:
+        raise UserError(
+            f"--data: the cases have masks of {' and '.join(t.upper() for t in selection.tasks)}, "
+            f"but the network was trained on {' and '.join(t.upper() for t in tasks)} only; give "
+            "cases with such masks."
+        )
+
+
 def _predictions(
-    selection: Selection, predict: Callable, side: int | None, um_per_px: float | None
+    selection: Selection,
+    model: Segmenter,
+    side: int | None,
+    options: argparse.Namespace,
+    scales: list[Scale],
 ) -> Iterator[Prediction]:
-    """Predicts every case at its own size, or resized to `side`."""
+    """Predicts every case at its own size, or resized to `side`; adds its scale to `scales`."""
     rows = zip(selection.ids, selection.cases, selection.um_per_px, strict=True)
     for name, native, known in rows:
         case = resized(native, side)
+        pitch = resized_pitch(
+            options.um_per_px or known, native.image.shape[:2], case.image.shape[:2]
+        )
+        try:
+            computed = model.compute(case.image, um_per_px=pitch, tta=options.tta)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from None
+        scales.append(computed.scale)
         yield Prediction(
             name,
             first_slab(case.image),
             {"rv": case.rv, "faz": case.faz},
-            predict(case.image),
-            resized_pitch(um_per_px or known, native.image.shape[:2], case.image.shape[:2]),
+            computed.probability,
+            pitch,
         )
+
+
+def _scale_notes(scales: list[Scale], model: Segmenter) -> tuple[str, ...]:
+    """Sentences about the scale at which the network saw the images; () if it is their own."""
+    notes = ()
+    if resampled := [scale for scale in scales if scale.is_resampled]:
+        phrases = first_few(sorted({scale.describe() for scale in resampled}))
+        notes = (f"{len(resampled)} of {len(scales)} images: {phrases}.",)
+    unknown = sum(scale.um_per_px is None for scale in scales)
+    if unknown and model.pitches_um is not None:
+        low, high = model.pitches_um
+        notes += (
+            f"{unknown} of {len(scales)} images have no known pixel pitch and were predicted at "
+            f"this size; the network was trained on {low:.3g} to {high:.3g} um per pixel.",
+        )
+    return notes

@@ -3,11 +3,13 @@
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from s2a_jax.errors import UserError
 from s2a_jax.files import full_path
+
+TTA_HELP = "average the network over the eight symmetries of the image, eight times as long"
 
 _FIELD = re.compile(r"(?:--)?config\.data\.(\w+(?:\.\w+)?)")
 
@@ -48,6 +50,16 @@ def check_out_folder(folder: Path, flag: Path) -> None:
     home = folder if folder.exists() else parent
     if not os.access(home, os.W_OK | os.X_OK):
         raise UserError(f"--out={flag}: {home} is not writable; give another folder.")
+
+
+def left_out_lines(tasks: Collection[str]) -> tuple[str, ...]:
+    """A sentence about the task that a network was not trained on; () if it has both."""
+    words = {"rv": "vessels (RV)", "faz": "the FAZ"}
+    return tuple(
+        f"The network was trained without masks of {word}, so it predicts none."
+        for task, word in words.items()
+        if task not in tasks
+    )
 
 
 def make_out_folder(folder: Path) -> None:

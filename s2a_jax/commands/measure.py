@@ -3,20 +3,21 @@
 import argparse
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from rich.progress import track
 
 from s2a_jax.biomarkers.magnification import REFERENCE_AXIAL_LENGTH_MM, bennett_factor
-from s2a_jax.biomarkers.measure import isotropic_pitch, measure, parse_laterality
+from s2a_jax.biomarkers.measure import measure, parse_laterality
 from s2a_jax.biomarkers.table import print_summary, write_rows
-from s2a_jax.commands.flags import check_out_folder, make_out_folder
+from s2a_jax.commands.flags import TTA_HELP, check_out_folder, left_out_lines, make_out_folder
+from s2a_jax.commands.pitch import SOURCES, add_pitch_flags, check_pitch_flags, known_pitch
 from s2a_jax.console import make_console
 from s2a_jax.errors import UserError
 from s2a_jax.inference.segmenter import Segmenter
-from s2a_jax.inputs.contents import Contents
 from s2a_jax.inputs.eye_table import EyeRow, match_rows, read_eyes
 from s2a_jax.inputs.image_files import (
     ImageFiles,
@@ -27,17 +28,8 @@ from s2a_jax.inputs.image_files import (
 )
 from s2a_jax.inputs.names import counted, first_few, name_of
 from s2a_jax.inputs.notes import Note, note_lines
-from s2a_jax.inputs.pitch import FIELD_MM, UM_PER_PX, check_range
 from s2a_jax.inputs.plausibility import MaskFacts, doubt_lines, mask_facts
-
-_SOURCES = {
-    "eyes": "um_per_px in --eyes",
-    "um-per-px": "--um-per-px",
-    "field-mm": "--field-mm",
-    "DICOM": "the DICOM file's Pixel Spacing",
-    "TIFF": "the TIFF file's resolution",
-}
-"""Value of the column `pitch_source` -> where the pitch came from, for messages."""
+from s2a_jax.inputs.slabs import resize_slabs
 
 
 @dataclass(frozen=True)
@@ -49,6 +41,22 @@ class _Eye:
     pitch_source: str
     laterality: str | None
     axial_length_mm: float | None
+
+
+class _Masks(NamedTuple):
+    """What is measured.
+
+    Attributes:
+        image: [H, W] or [H, W, C] in [0, 1]; None without one.
+        rv: bool [H, W], or None.
+        faz: bool [H, W], or None.
+        um_per_px: pitch of these pixels: of the file, or those that the network saw.
+    """
+
+    image: np.ndarray | None
+    rv: np.ndarray | None
+    faz: np.ndarray | None
+    um_per_px: float
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -74,13 +82,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="with --weights: files or folders; a.png,b.png for a network that takes several "
         "slabs, as for predict",
     )
-    pitch = parser.add_argument_group(
-        "pixel pitch (else from --eyes, the TIFF resolution or DICOM)"
-    ).add_mutually_exclusive_group()
-    pitch.add_argument("--um-per-px", type=float, help="micrometres per pixel, 0.5 to 100")
-    pitch.add_argument(
-        "--field-mm", type=float, help="side of the square field of view, 1 to 30 mm"
-    )
+    what.add_argument("--tta", action="store_true", help=TTA_HELP)
+    add_pitch_flags(parser, "--eyes, the TIFF resolution or DICOM")
     eye = parser.add_argument_group("the eyes")
     eye.add_argument("--laterality", help="OD or OS, for all; names nasal and temporal")
     eye.add_argument("--axial-length-mm", type=float, help="for all; corrects magnification")
@@ -108,14 +111,15 @@ def run(options: argparse.Namespace) -> None:
     if options.out.is_dir():
         raise UserError(f"--out={options.out} is a folder; give the CSV file to write.")
     check_out_folder(options.out.parent, options.out)
-    check_range("--um-per-px", options.um_per_px, UM_PER_PX, "um")
-    check_range("--field-mm", options.field_mm, FIELD_MM, "mm")
+    check_pitch_flags(options)
     files = _files(options)
     rows = _rows(files, options.eyes)
     # All files are read first: one that cannot be read fails before the long work.
     notes: list[Note] = []
     eyes = [_known(one, rows.get(one.id, EyeRow()), options, notes) for one in files]
-    read = _predictor(options.weights, files) if options.weights else ImageFiles.read
+    read = _read_masks
+    if options.weights:
+        read = _predictor(options.weights, files, options.tta, notes)
     console = make_console(stderr=True)
     table, facts = [], []
     for eye in track(eyes, "Measuring", console=console, disable=not console.is_terminal):
@@ -128,7 +132,7 @@ def run(options: argparse.Namespace) -> None:
     for line in (*note_lines(notes), *doubt_lines(facts, "eye")):
         print(line)
     count = counted(len(table), "eye")
-    sources = Counter(_SOURCES[eye.pitch_source] for eye in eyes)
+    sources = Counter(SOURCES[eye.pitch_source] for eye in eyes)
     listed = ", ".join(f"{name} ({counted(n, 'eye')})" for name, n in sources.items())
     print(f"Pixel pitch: {listed}.")
     for name, column, is_asked in (
@@ -154,6 +158,8 @@ def _files(options: argparse.Namespace) -> list[ImageFiles]:
         if not options.images:
             raise UserError("--weights needs images: name the files or folders to segment.")
         return list_images(options.images)
+    if options.tta:
+        raise UserError("--tta: only networks are averaged; give --weights with images.")
     if options.images:
         raise UserError(f"{options.images[0]}: images are measured with --weights; add it.")
     if options.masks:
@@ -181,16 +187,8 @@ def _known(files: ImageFiles, row: EyeRow, options: argparse.Namespace, notes: l
     try:
         contents = files.read()
         notes += contents.notes
-        if row.um_per_px is not None:
-            pitch, source = row.um_per_px, "eyes"
-        elif options.um_per_px is not None:
-            pitch, source = options.um_per_px, "um-per-px"
-        elif options.field_mm is not None:
-            pitch = tuple(options.field_mm * 1000 / side for side in contents.size)
-            source = "field-mm"
-        elif contents.um_per_px is not None:
-            pitch, source = contents.um_per_px, contents.pitch_kind
-        else:
+        pitch = known_pitch(contents, options, row)
+        if pitch is None:
             raise UserError(
                 "The pixel pitch is unknown; give --um-per-px or --field-mm, a column um_per_px in "
                 "--eyes, TIFF files with their resolution (1 to 40 um), or DICOM images."
@@ -207,42 +205,48 @@ def _known(files: ImageFiles, row: EyeRow, options: argparse.Namespace, notes: l
                 "correct the wrong one, since nasal and temporal depend on it."
             )
         laterality = laterality or contents.laterality
-        um_per_px = isotropic_pitch(pitch)
-        low, high = UM_PER_PX
-        if not low <= um_per_px <= high:
-            raise UserError(
-                f"{_SOURCES[source]} gives {um_per_px:g} um per pixel; expected {low:g} to "
-                f"{high:g}."
-            )
-        return _Eye(files, um_per_px, source, laterality, axial_length)
+        return _Eye(files, *pitch, laterality, axial_length)
     except UserError as error:
         changed = note_lines(contents.notes) if contents else ()
         raise UserError(" ".join((f"Eye {files.id}: {error}", *changed))) from None
 
 
-def _predictor(weights: Path, files: list[ImageFiles]) -> Callable[[ImageFiles], Contents]:
-    """What reads an image and predicts its masks."""
+def _read_masks(eye: _Eye) -> _Masks:
+    contents = eye.files.read()
+    return _Masks(contents.image, contents.rv, contents.faz, eye.um_per_px)
+
+
+def _predictor(
+    weights: Path, files: list[ImageFiles], tta: bool, notes: list[Note]
+) -> Callable[[_Eye], _Masks]:
+    """What reads an image and predicts its masks; adds notes on resampling to `notes`."""
     model = Segmenter.load_from_checkpoint(weights)
+    for line in left_out_lines(model.tasks):
+        print(line)
     check_slab_count(files, model.slabs, weights)
 
-    def read(files: ImageFiles) -> Contents:
-        contents = files.read()
-        rv, faz = model.predict(contents.image)
-        return replace(contents, rv=rv, faz=faz)
+    def read(eye: _Eye) -> _Masks:
+        image = eye.files.read().image
+        computed = model.compute(image, um_per_px=eye.um_per_px, tta=tta)
+        if computed.scale.is_resampled:
+            notes.append(Note(eye.files.image, computed.scale.describe()))
+            image = resize_slabs(image, computed.scale.network_size)
+        masks = {task: p >= 0.5 for task, p in computed.at_network.items()}
+        return _Masks(image, masks.get("rv"), masks.get("faz"), computed.um_per_px)
 
     return read
 
 
 def _measure(
-    eye: _Eye, read: Callable[[ImageFiles], Contents], reference_axial_length_mm: float
+    eye: _Eye, read: Callable[[_Eye], _Masks], reference_axial_length_mm: float
 ) -> tuple[dict[str, str | float], MaskFacts]:
     """One row of the table, and facts about the masks."""
     try:
-        contents = read(eye.files)
+        contents = read(eye)
         values = measure(
             contents.rv,
             contents.faz,
-            um_per_px=eye.um_per_px,
+            um_per_px=contents.um_per_px,
             laterality=eye.laterality,
             axial_length_mm=eye.axial_length_mm,
             reference_axial_length_mm=reference_axial_length_mm,

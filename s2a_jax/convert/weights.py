@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,22 +18,30 @@ from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
 from s2a_jax.models.fields import field_defaults
 
+TASKS = ("rv", "faz")
+"""Tasks of every network."""
+
 _KEY = "s2a_jax"  # entry of the file's metadata: JSON with the fields of `Description`
 
 
 class Description(NamedTuple):
-    """What rebuilds a network, besides its weights.
+    """What rebuilds a network, besides its weights, and what it was trained on.
 
     Attributes:
         network: its name.
         fields: its hyper-parameters.
         slab: the slab that a network of one slab was trained on, as in `config.data.slab`; None for
             the data set's first, or if unknown. `fields` names several slabs.
+        pitches_um: smallest and largest pixel pitch of its training images, um, as it saw them
+            without augmentation; None if that of any of them is unknown.
+        tasks: those that its training data had masks of, in the order of `TASKS`.
     """
 
     network: str
     fields: dict[str, Any]
     slab: str | None = None
+    pitches_um: tuple[float, float] | None = None
+    tasks: tuple[str, ...] = TASKS
 
 
 def parse_description(values: Any, owner: Path) -> Description:
@@ -43,37 +52,49 @@ def parse_description(values: Any, owner: Path) -> Description:
         owner: the file or folder that holds it.
 
     Raises:
-        UserError: it does not name a network and its fields.
+        UserError: it does not name a network, its fields, and what it was trained on.
     """
-    network, fields, slab = (
-        values.get(name) if isinstance(values, dict) else None for name in Description._fields
-    )
+    given = values if isinstance(values, dict) else {}
+    network, fields, slab, pitches_um, tasks = (given.get(name) for name in Description._fields)
     is_text = isinstance(network, str) and isinstance(slab, str | None)
     if not is_text or not isinstance(fields, dict):
         raise UserError(
             f"{owner} does not name its network and fields: it is damaged, or s2a_jax did not "
             "write it; copy it again, or pass another."
         )
-    return Description(network, fields, slab)
+    if not _is_range(pitches_um) or not _are_tasks(tasks):
+        raise UserError(
+            f"{owner} names pitches_um={pitches_um} and tasks={tasks}; expected null or two "
+            f"micrometres in order, and a list of {' and '.join(TASKS)}: it is damaged, or s2a_jax "
+            "did not write it; copy it again, or pass another."
+        )
+    return Description(network, fields, slab, pitches_um and tuple(pitches_um), tuple(tasks))
+
+
+def _is_range(pitches_um: Any) -> bool:
+    """Whether this is None, or two positive numbers in order."""
+    if pitches_um is None:
+        return True
+    if not isinstance(pitches_um, list) or len(pitches_um) != 2:
+        return False
+    are_numbers = all(isinstance(one, int | float) for one in pitches_um)
+    return are_numbers and all(0 <= a <= b < np.inf for a, b in pairwise((0, *pitches_um)))
+
+
+def _are_tasks(tasks: Any) -> bool:
+    """Whether this lists tasks, each once and in order."""
+    return bool(tasks) and tasks == [task for task in TASKS if task in tasks]
 
 
 def save_weights(
-    path: Path,
-    network: str,
-    fields: Mapping[str, Any],
-    variables: Mapping[str, Any],
-    *,
-    slab: str | None = None,
-    half: bool = False,
+    path: Path, description: Description, variables: Mapping[str, Any], *, half: bool = False
 ) -> None:
     """Writes variables together with the description that rebuilds their network.
 
     Args:
         path: file to write, `.safetensors`; it appears only when it is complete.
-        network: name of the network.
-        fields: its hyper-parameters, JSON values.
+        description: of the network; its hyper-parameters are JSON values.
         variables: {"params", "batch_stats"}.
-        slab: as in `Description`.
         half: store float16, which halves the file; values are rounded to 11 bits.
 
     Raises:
@@ -83,13 +104,13 @@ def save_weights(
         name: np.ascontiguousarray(array, np.float16 if half else None)
         for name, array in flatten_dict(dict(variables), sep="/").items()
     }
-    description = json.dumps(Description(network, dict(fields), slab)._asdict())
+    described = json.dumps(description._asdict())
     with written_whole(path) as partial:
-        save_safetensors(arrays, partial, {_KEY: description})
+        save_safetensors(arrays, partial, {_KEY: described})
 
 
 def module_fields(module: nn.Module) -> dict[str, Any]:
-    """Hyper-parameters of a network as JSON values, as `save_weights` takes them."""
+    """Hyper-parameters of a network as JSON values, as `Description` takes them."""
     fields = {name: getattr(module, name) for name in field_defaults(module)}
     return fields | {"dtype": jnp.dtype(fields["dtype"]).name}
 

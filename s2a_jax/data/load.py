@@ -1,23 +1,23 @@
 """From the data section of a configuration to decoded training, validation and test cases."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from s2a_jax.data.cases import Case, Cases, check_combined, read_case, resized
-from s2a_jax.data.entry import DataSet, Pitch
+from s2a_jax.data.cases import Cases
+from s2a_jax.data.entry import Pitch
 from s2a_jax.data.mixture import mixture_sources
-from s2a_jax.data.pairing import CaseFiles
-from s2a_jax.data.rows import LazyCaseSet, Room, in_memory, join, no_cases
+from s2a_jax.data.reader import Reader, subset_of
+from s2a_jax.data.rows import Room, join, no_cases
 from s2a_jax.data.sets import PREPARED, find_data_set, synthetic_slabs
-from s2a_jax.data.splits import SPLITS, Wanted
-from s2a_jax.data.survey import Share, listing_digest, survey
+from s2a_jax.data.splits import SPLITS
+from s2a_jax.data.survey import Share
 from s2a_jax.data.synthetic_source import EyeSource
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import counted
 from s2a_jax.inputs.notes import note_lines
+from s2a_jax.inputs.pitch import resized_pitch
 from s2a_jax.inputs.plausibility import doubt_lines
 from s2a_jax.inputs.slabs import slab_names
 
@@ -35,6 +35,8 @@ class RunData:
         slabs: names of the images' last axis, where a case has several slabs; else ().
         slab: name of the only slab, if it has a name.
         pitch: the pixel pitch of a validation or test case.
+        pitches_um: smallest and largest pitch of the training images as the run reads them, um;
+            None if that of any of them is unknown.
         notes: sentences for the log.
         eyes: the source that is streamed, if one is; its range follows the indices of `train`.
     """
@@ -47,6 +49,7 @@ class RunData:
     slabs: tuple[str, ...]
     slab: str | None
     pitch: Pitch
+    pitches_um: tuple[float, float] | None
     notes: tuple[str, ...]
     eyes: EyeSource | None = None
 
@@ -54,6 +57,11 @@ class RunData:
         """Steps in which the first source is seen once on average; at least 1."""
         first, weight = next(iter(self.sources.values()))
         return max(1, round(len(first) / weight / batch_size))
+
+    def trained_tasks(self) -> tuple[str, ...]:
+        """The tasks that training cases have masks of: "rv", "faz" or both."""
+        has = {"rv": self.train.has_rv, "faz": self.train.has_faz}
+        return tuple(task for task, each in has.items() if each.any() or self.eyes is not None)
 
     def fingerprints(self) -> dict[str, str]:
         """A hash of each case's pixels and masks, as the run reads them, by the case's name.
@@ -84,7 +92,7 @@ def image_size(config: Mapping[str, Any]) -> int:
     size = config["size"]
     if config["name"] != PREPARED:
         data_set = find_data_set(config["name"])
-        size = size or data_set.subset(_subset(config, data_set)).size
+        size = size or data_set.subset(subset_of(config, data_set)).size
     if not size:
         raise UserError(f"Set config.data.size (pixels) for config.data.name={config['name']}.")
     if size < 32 or size % 16:
@@ -134,7 +142,7 @@ def load_run_data(config: Mapping[str, Any], share: Share | None = None) -> RunD
     size, names = image_size(config), _slab_names(config)
     slabs = _several(names)
     sources = mixture_sources(config, names)
-    reader = _Reader(size, Room(_cache_bytes(config)), share or Share())
+    reader = Reader(size, Room(_cache_bytes(config)), share or Share())
     eyes = None
     if "synthetic" in sources and config["synthetic"]["stream"]:
         slab = sources["synthetic"][0]["slab"]
@@ -142,14 +150,19 @@ def load_run_data(config: Mapping[str, Any], share: Share | None = None) -> RunD
     are_eyes_all = eyes is not None and config["name"] == "synthetic"
     splits, notes, pitch = reader.load(config, SPLITS[1:] if are_eyes_all else SPLITS)
     parts, ranges, first = {}, {}, 0
+    pitches: list[float | None] = []
     for name, (source, weight) in sources.items():
         if name == "synthetic" and eyes is not None:
             part = no_cases(size, len(eyes.slabs))
+            pitches += (1000 * field_mm / size for field_mm in eyes.field_mm)
         elif source is config:
             part = splits["train"]
+            pitches += _pitches(part, pitch, size)
         else:
-            part = reader.load(source, ("train",))[0]["train"]
+            loaded, _, own_pitch = reader.load(source, ("train",))
+            part = loaded["train"]
             _check_slabs(name, part, splits["train"])
+            pitches += _pitches(part, own_pitch, size)
         parts[name] = part
         ranges[name] = (range(first, first + len(part)), weight)
         first += len(part)
@@ -190,9 +203,16 @@ def load_run_data(config: Mapping[str, Any], share: Share | None = None) -> RunD
         slabs,
         slab=names[0] if len(names) == 1 else None,
         pitch=pitch,
+        pitches_um=None if None in pitches else (min(pitches), max(pitches)),
         notes=(*notes, *note),
         eyes=eyes,
     )
+
+
+def _pitches(cases: Cases, pitch: Pitch, size: int) -> Iterator[float | None]:
+    """Pixel pitch of every case as it is read, `size` pixels wide and high, um."""
+    for name, native in zip(cases.ids, cases.native_sizes.tolist(), strict=True):
+        yield resized_pitch(pitch(name, tuple(native)), native, (size, size))
 
 
 def _cache_bytes(config: Mapping[str, Any]) -> int:
@@ -210,113 +230,3 @@ def _check_slabs(name: str, part: Cases, main: Cases) -> None:
             f"config.data.mixture: the images of {name} have {counts[0]} slabs, those of the main "
             f"source {counts[1]}; name as many, in the same order, as slab=FULL+OPL_BM."
         )
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Reads the cases of a run.
-
-    Attributes:
-        size: side of all images in pixels.
-        room: memory for decoded cases.
-        share: this process's part of the first reading.
-    """
-
-    size: int
-    room: Room
-    share: Share
-
-    def load(
-        self, config: Mapping[str, Any], names: Sequence[str]
-    ) -> tuple[dict[str, LazyCaseSet], list[str], Pitch]:
-        """The named splits of one source, sentences about them for the log, and their pitch."""
-        if config["name"] == PREPARED:
-            return self._prepared(config, names)
-        data_set = find_data_set(config["name"])
-        subset, root, slab = _subset(config, data_set), Path(config["root"]), config["slab"]
-        if config["incomplete"] not in ("error", "skip"):
-            raise UserError(
-                f"config.data.incomplete={config['incomplete']!r}: expected error or skip."
-            )
-        if data_set.make is not None:
-            slab = ",".join(synthetic_slabs(slab))
-            root = data_set.make(config[data_set.name], self.size, slab)
-        wanted = Wanted(
-            train_split=config["train_split"], skip_incomplete=config["incomplete"] == "skip"
-        )
-        listing = data_set.list_cases(root, subset, slab, wanted)
-        splits = {
-            split: self._raw([case for case in listing.cases if case.split == split])
-            for split in names
-        }
-        notes = [f"{listing.layout}; {_sizes(splits)}", *listing.notes]
-        return splits, notes, data_set.pitch(subset, listing.folder)
-
-    def _raw(self, files: Sequence[CaseFiles]) -> LazyCaseSet:
-        def read(index: int) -> tuple[str, Case]:
-            return files[index].id, resized(read_case(files[index]), self.size)
-
-        names = (path.name if path else "" for case in files for path in case.paths)
-        listing = listing_digest(names)
-        cases = survey(read, len(files), self.size, self.room, self.share, listing=listing)
-        check_combined(files, [bool(facts.faz_share) for facts in cases.masks])
-        return cases
-
-    def _prepared(
-        self, config: Mapping[str, Any], names: Sequence[str]
-    ) -> tuple[dict[str, LazyCaseSet], list[str], Pitch]:
-        from s2a_jax.data.prepared.load import (
-            find_prepared,
-            prepared_files,
-            prepared_pitch,
-            prepared_reader,
-        )
-
-        if config["slab"] is not None:
-            raise UserError(
-                "config.data.slab: a prepared data set has its own slabs; leave it out."
-            )
-        if config["train_split"] != SPLITS[0]:
-            raise UserError(
-                "config.data.train_split: a prepared data set has its own splits; leave it out."
-            )
-        folder = find_prepared(config["root"])
-        listing, splits = listing_digest(prepared_files(folder)), {}
-        for split in names:
-            read, count = prepared_reader(folder, split, self.size)
-            # TFDS shuffles what it writes.
-            splits[split] = survey(
-                read, count, self.size, self.room, self.share, listing=listing, sort=True
-            )
-        return splits, [f"Prepared data set {folder}: {_sizes(splits)}"], prepared_pitch(folder)
-
-    def settled(
-        self, splits: Mapping[str, LazyCaseSet]
-    ) -> tuple[dict[str, Cases], tuple[str, ...]]:
-        """The splits as a run uses them, and a sentence for the log if they are read again."""
-        splits = {split: replace(cases, masks=()) for split, cases in splits.items()}
-        total = sum(cases.nbytes for cases in splits.values())
-        if not self.room.was_full and total <= self.room.size:
-            if self.share.count == 1:
-                return {split: in_memory(cases) for split, cases in splits.items()}, ()
-            return splits, ()
-        return splits, (
-            f"The cases take {total / 2**30:.3g} GiB in memory, more than "
-            f"config.data.cache_gib={self.room.size / 2**30:.3g}: what does not fit is decoded for "
-            "each use.",
-        )
-
-
-def _subset(config: Mapping[str, Any], data_set: DataSet) -> str | None:
-    # The field has a default, which data sets without subsets ignore.
-    return config["subset"] if data_set.has_subsets else None
-
-
-def _sizes(splits: Mapping[str, Cases]) -> str:
-    return ", ".join(
-        f"{len(cases)} {split} ({int(cases.has_rv.sum())} with RV, {int(cases.has_faz.sum())} with "
-        "FAZ masks)"
-        if len(cases)
-        else f"no {split} cases"
-        for split, cases in splits.items()
-    )

@@ -61,13 +61,12 @@ def tag_missing(panel: Image.Image, truth: dict[str, np.ndarray | None]) -> None
     """
     missing = [task for task in _NAMES if truth[task] is None]
     if missing:
-        _tag(panel, missing)
+        _tag(panel, f"no {' or '.join(_NAMES[task] for task in missing)} mask")
 
 
-def _tag(panel: Image.Image, missing: list[str]) -> None:
+def _tag(panel: Image.Image, text: str) -> None:
     font = ImageFont.load_default(max(7, min(12, panel.width // 9)))
     draw = ImageDraw.Draw(panel)
-    text = f"no {' or '.join(_NAMES[task] for task in missing)} mask"
     box = draw.textbbox((4, 2), text, font)
     draw.rectangle((0, 0, box[2] + 4, box[3] + 3), _PAPER)
     draw.text((4, 2), text, _INK, font)
@@ -82,13 +81,14 @@ def save_comparison(
 ) -> None:
     """Draws image, truth, prediction and, for each task, the differences in a row.
 
-    Where the case lacks the mask of a task, the truth names it and the differences are hatched.
+    Where the case lacks the mask of a task, the truth names it and the differences are hatched, as
+    they are for a task that is not predicted.
 
     Args:
         path: the PNG.
         image: [H, W] in [0, 1].
         truth: {"rv", "faz"} -> bool [H, W], or None where the case has no such mask.
-        predicted: {"rv", "faz"} -> bool [H, W].
+        predicted: {"rv", "faz"} -> bool [H, W]; a task that is not predicted is absent.
         caption: one line above the row.
     """
     scale = max(1, round(300 / image.shape[0]))
@@ -100,13 +100,16 @@ def save_comparison(
     panels = [
         ("image", panel(overlay(image, None, None))),
         ("truth", panel(overlay(image, truth["rv"], truth["faz"]))),
-        ("prediction", panel(overlay(image, predicted["rv"], predicted["faz"]))),
+        ("prediction", panel(overlay(image, predicted.get("rv"), predicted.get("faz")))),
     ]
     tag_missing(panels[1][1], truth)
     for task, name in (("rv", "vessels"), ("faz", "FAZ")):
         if truth[task] is None:
             drawn = _hatched(width, height)
-            _tag(drawn, [task])
+            _tag(drawn, f"no {_NAMES[task]} mask")
+        elif task not in predicted:
+            drawn = _hatched(width, height)
+            _tag(drawn, f"no {_NAMES[task]} prediction")
         else:
             drawn = panel(differences(predicted[task], truth[task]))
         panels.append((f"{name}: differences", drawn))

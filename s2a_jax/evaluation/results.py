@@ -263,7 +263,7 @@ def _draw(shown: list[Shown], kind: str, folder: Path, split: str) -> list[str]:
         path = f"{split}/{kind}{rank}_{one.id}.png"
         image = unit_pixels(one.image)
         caption = f"{kind} {rank}: {one.id}   mean Dice {one.score:.3f}"
-        masks = {task: one.masks[task] for task in TASKS}
+        masks = {task: mask for task, mask in one.masks.items() if task in TASKS}
         save_comparison(folder / path, image, one.truth, masks, caption)
         paths.append(path)
     return paths

@@ -56,7 +56,8 @@ class Prediction:
         id: name of the case.
         image: [H, W], uint8 or float32 in [0, 1]; only drawn.
         truth: "rv", "faz" -> bool [H, W], or None where the case has no such mask.
-        probability: "rv", "faz" -> float32 [H, W] in [0, 1].
+        probability: "rv", "faz" -> float32 [H, W] in [0, 1]; a task that is absent, since the
+            network was not trained on it, is not scored.
         um_per_px: pixel pitch, um; None where it is unknown or the pixels are not square.
     """
 
@@ -77,7 +78,7 @@ class Shown:
         score: its mean Dice over the tasks.
         image: [H, W], uint8 or float32 in [0, 1].
         truth: "rv", "faz" -> bool [H, W], or None where the case has no such mask.
-        masks: "rv", "faz" -> predicted mask, bool [H, W].
+        masks: "rv", "faz" -> predicted mask, bool [H, W]; absent as in `Prediction.probability`.
     """
 
     position: int
@@ -310,9 +311,10 @@ def score_case(prediction: Prediction, settings: Settings) -> Row:
             f"{prediction.id}: the network predicts values that are not numbers (NaN); its weights "
             "are damaged or its training diverged: use another checkpoint."
         )
-    truth = {task: mask for task, mask in prediction.truth.items() if mask is not None}
-    cuts = {task: settings.protocol.cut(probability[task]) for task in TASKS}
-    masks = {task: probability[task] >= cuts[task] for task in TASKS}
+    scored = {task: prediction.truth[task] if task in probability else None for task in TASKS}
+    truth = {task: mask for task, mask in scored.items() if mask is not None}
+    cuts = {task: settings.protocol.cut(values) for task, values in probability.items()}
+    masks = {task: probability[task] >= cut for task, cut in cuts.items()}
     if settings.postprocess and "faz" in truth:
         truth[FAZ_POST] = truth["faz"]
         masks[FAZ_POST] = clean_faz(masks["faz"])
@@ -329,10 +331,10 @@ def score_case(prediction: Prediction, settings: Settings) -> Row:
     region = {}
     if window is not None:
         region = _integers(_count_pixels(*counted, np.array([window], np.int32)))
-    shown = {task: masks[task] for task in TASKS}
+    shown = {task: masks[task] for task in prediction.probability}
     row = Row(prediction.id, prediction.um_per_px, shown, counts, region)
     if truth and prediction.um_per_px is not None:
-        row.biomarkers = measure_both(masks, prediction.truth, prediction.um_per_px)
+        row.biomarkers = measure_both(masks, scored, prediction.um_per_px)
     for task, true in truth.items():
         values = {name: float(value) for name, value in scores(counts[task]).items()}
         values |= _geometry(task, masks[task], true, prediction.um_per_px)

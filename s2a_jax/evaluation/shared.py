@@ -134,9 +134,8 @@ def _shown_to_line(one: Shown) -> str:
 def _shown_from_line(line: str, rows: Sequence[Row]) -> Shown:
     arrays = _unpacked(line)
     row = rows[int(arrays["position"])]
-    truth, masks = (
-        {task: arrays.get(f"{kind} {task}") for task in TASKS} for kind in ("truth", "masks")
-    )
+    truth = {task: arrays.get(f"truth {task}") for task in TASKS}
+    masks = {task: arrays[f"masks {task}"] for task in TASKS if f"masks {task}" in arrays}
     return Shown(row.position, row.id, row.score, arrays["image"], truth, masks)
 
 

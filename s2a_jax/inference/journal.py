@@ -9,10 +9,11 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from s2a_jax.convert.weights import TASKS
 from s2a_jax.errors import UserError
 from s2a_jax.files import alone, full_path, written_whole
 from s2a_jax.inputs.image_files import PREDICTED, ImageFiles
@@ -28,11 +29,33 @@ class Settings(NamedTuple):
         weights: fingerprint of the network and its weights.
         threshold: of both masks, in [0, 1].
         version: the package's.
+        um_per_px: value of --um-per-px; None without it.
+        field_mm: value of --field-mm; None without it.
+        tta: whether --tta is given.
     """
 
     weights: str
     threshold: float
     version: str
+    um_per_px: float | None = None
+    field_mm: float | None = None
+    tta: bool = False
+
+    def difference(self, other: "Settings") -> str:
+        """How results of these settings differ from those of others, in words."""
+        if self.version != other.version:
+            return f"by version {self.version} of s2a-jax, not {other.version}"
+        if self.weights != other.weights:
+            return "by other weights"
+        for name, mine, theirs in zip(self._fields, self, other, strict=True):
+            if mine != theirs:
+                flag = f"--{name.replace('_', '-')}"
+                if isinstance(mine, bool):
+                    return f"{'with' if mine else 'without'} {flag}"
+                if mine is None:
+                    return f"without {flag}, not with {theirs}"
+                return f"with {flag}={mine}, not {'without' if theirs is None else theirs}"
+        raise ValueError("the settings are equal")
 
 
 class Finished(NamedTuple):
@@ -43,8 +66,8 @@ class Finished(NamedTuple):
         read: path and `state_of` of its files, before they were read.
         written: `state_of` of its results.
         size: height and width in pixels.
-        rv: number of vessel pixels.
-        faz: number of FAZ pixels.
+        rv: number of vessel pixels; None if the network was not trained on vessels.
+        faz: the same for the FAZ.
         notes: what reading had to change.
     """
 
@@ -52,8 +75,8 @@ class Finished(NamedTuple):
     read: list[list[Any]]
     written: list[list[Any]]
     size: tuple[int, int]
-    rv: int
-    faz: int
+    rv: int | None
+    faz: int | None
     notes: tuple[Note, ...]
 
 
@@ -98,9 +121,10 @@ def read_states(files: ImageFiles) -> list[list[Any]]:
     return [[str(full_path(path)), *state_of(path)] for path in files.images]
 
 
-def result_paths(folder: Path, id_: str) -> list[Path]:
-    """The pictures of one image."""
-    return [folder / f"{id_}_{name}.png" for name in PREDICTED]
+def result_paths(folder: Path, id_: str, tasks: Collection[str]) -> list[Path]:
+    """The pictures of one image: the masks of these tasks, and the overlay."""
+    left_out = {*TASKS} - {*tasks}
+    return [folder / f"{id_}_{name}.png" for name in PREDICTED if name not in left_out]
 
 
 class Journal:
@@ -110,10 +134,14 @@ class Journal:
         folder: value of --out.
         settings: those of this command.
         shard: which of several processes this is.
+        tasks: those of the network.
     """
 
-    def __init__(self, folder: Path, settings: Settings, shard: Shard):
+    def __init__(
+        self, folder: Path, settings: Settings, shard: Shard, tasks: Collection[str] = TASKS
+    ):
         self._folder, self._settings, self._shard = folder, settings, shard
+        self._tasks = tasks
         self._path = folder / f"predictions{shard.suffix}.jsonl"
         self._adding = threading.Lock()
         self._refusal: UserError | None = None
@@ -159,7 +187,7 @@ class Journal:
         for files in images:
             with contextlib.suppress(OSError):  # a file is missing
                 if rows := found[files.id]:
-                    written = [*map(state_of, result_paths(self._folder, files.id))]
+                    written = [*map(state_of, result_paths(self._folder, files.id, self._tasks))]
                     states = read_states(files), written
                     done |= {row.id: row for row in rows if (row.read, row.written) == states}
         return done
@@ -213,14 +241,9 @@ def _check_settings(path: Path, settings: Settings) -> list[str]:
         theirs = Settings(**json.loads(head))
     if theirs == settings:
         return rest
-    differs = "by other weights"
-    if theirs.version != settings.version:
-        differs = f"by version {theirs.version} of s2a-jax, not {settings.version}"
-    elif theirs.weights == settings.weights:
-        differs = f"with --threshold={theirs.threshold}, not {settings.threshold}"
     raise UserError(
-        f"--out={path.parent} holds masks that were predicted {differs}; give another folder, or "
-        "delete this one."
+        f"--out={path.parent} holds masks that were predicted {theirs.difference(settings)}; give "
+        "another folder, or delete this one."
     )
 
 

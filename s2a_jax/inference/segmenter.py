@@ -2,46 +2,40 @@
 
 import functools
 import json
+from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from s2a_jax.convert.weights import Description, parse_description, read_weights, save_weights
+from s2a_jax.convert.weights import TASKS, Description, save_weights
 from s2a_jax.errors import UserError
+from s2a_jax.inference.batches import BatchPredictor
+from s2a_jax.inference.pieces import Computed, Maps, Prepared
+from s2a_jax.inference.scale import UmPerPx, scale_for
+from s2a_jax.inference.stored import SHIPPED, read_stored
+from s2a_jax.inference.stream import predict_stream
 from s2a_jax.inputs.images import to_unit_float
 from s2a_jax.inputs.slabs import slabs_to_unit_float
 from s2a_jax.models.build import build_network
-from s2a_jax.training.checkpoint import Checkpoints, restore_variables
 from s2a_jax.training.step import predict_step
 
-SHIPPED = {"sim_to_real": Path(__file__).parent / "weights/sim_to_real.safetensors"}
-"""Name -> weights that come with the package; docs/data.md describes their training data."""
-
-_SMALLEST_SIDE = 32  # pixels; smaller images give a single token
-
-
-class Padded(NamedTuple):
-    """An image as a network takes it.
-
-    Attributes:
-        pixels: float32 [H', W'] or [H', W', C] in [0, 1]; both sides are multiples of 16.
-        height: H, the image's own, at most H'.
-        width: W.
-    """
-
-    pixels: np.ndarray
-    height: int
-    width: int
+Masks = tuple[np.ndarray | None, np.ndarray | None]
+"""Vessels and FAZ, bool [H, W]; None for a task that the network was not trained on."""
 
 
 class Segmenter:
     """A trained network that segments vessels and the FAZ in en-face OCTA images.
 
-    `load_from_checkpoint` makes one. The package exports this class as `S2ANet`; the Linen module
+    `pretrained` and `load_from_checkpoint` make one:
+
+        model = S2ANet.pretrained()
+        rv, faz = model.predict(image, um_per_px=3000 / 1024)  # 3 mm, 1024 pixels
+
+    The package exports this class as `S2ANet`; the Linen module
     of that name is `s2a_jax.models.s2anet.S2ANet`.
 
     Attributes:
@@ -52,6 +46,8 @@ class Segmenter:
         slabs: names of the slabs that it takes as channels, in order; () for a network of one slab.
         slab: what it was trained on, as in `config.data.slab`: `slabs` joined by commas, or the one
             slab; None for the data set's first, or if unknown.
+        pitches_um: smallest and largest pixel pitch that it was trained on, um; None if unknown.
+        tasks: those that it was trained on, of "rv" and "faz".
     """
 
     def __init__(
@@ -60,14 +56,18 @@ class Segmenter:
         fields: dict[str, Any],
         variables: dict[str, Any],
         slab: str | None = None,
+        pitches_um: tuple[float, float] | None = None,
+        tasks: tuple[str, ...] = TASKS,
     ):
         self.network, self.fields = network, fields
+        self.pitches_um, self.tasks = pitches_um, tasks
         self.module = module = build_network(network, fields)
         self.slabs: tuple[str, ...] = module.slabs
         self.slab: str | None = ",".join(self.slabs) or slab
         _check_variables(module, variables, network)
         self.variables = jax.device_put(variables)  # once, not at every call
         self._predict = jax.jit(functools.partial(predict_step, module=module))
+        self._kept: tuple[dict[str, Any], BatchPredictor] | None = None
 
     @classmethod
     def load_from_checkpoint(cls, path: str | Path) -> "Segmenter":
@@ -80,30 +80,35 @@ class Segmenter:
         Raises:
             UserError: `path` is none of these, or is damaged.
         """
-        path = Path(path).expanduser()
-        if not path.exists():
-            path = SHIPPED.get(str(path), path)
-        if path.is_file():
-            described, variables = read_weights(path)
-            return cls._described(described, variables, path)
-        if not path.is_dir():
-            raise UserError(
-                f"No weights at {path}: expected a workdir, one of its checkpoints/<step>, a "
-                f".safetensors file, or weights that come with s2a_jax ({', '.join(SHIPPED)})."
-            )
-        if (path / "checkpoints").is_dir():
-            path = path / "checkpoints" / str(_best_step(path))
-        meta, variables = restore_variables(path)
-        return cls._described(parse_description(meta, path), variables, path)
-
-    @classmethod
-    def _described(
-        cls, described: Description, variables: dict[str, Any], path: Path
-    ) -> "Segmenter":
+        described, variables, path = read_stored(path)
         try:
-            return cls(described.network, described.fields, variables, described.slab)
+            return cls(described.network, described.fields, variables, *described[2:])
         except UserError as error:
             raise UserError(f"{path} cannot be used: {error}") from error
+
+    @classmethod
+    def pretrained(cls, name: str = "sim_to_real") -> "Segmenter":
+        """Loads a network that comes with the package.
+
+        Args:
+            name: a name in `SHIPPED`. `sim_to_real` was trained on synthetic eyes of several
+                devices' resolutions, for images of any device.
+
+        Raises:
+            UserError: there is no such network.
+        """
+        if name not in SHIPPED:
+            raise UserError(
+                f"No network {name!r} comes with s2a_jax; expected {', '.join(SHIPPED)}. Weights "
+                "in a file or folder are loaded with load_from_checkpoint."
+            )
+        return cls.load_from_checkpoint(SHIPPED[name])
+
+    @property
+    def description(self) -> Description:
+        """What is stored beside its weights."""
+        slab = None if self.slabs else self.slab
+        return Description(self.network, self.fields, slab, self.pitches_um, self.tasks)
 
     def save(self, path: str | Path, *, half: bool = False) -> None:
         """Exports the weights to one `.safetensors` file that `load_from_checkpoint` reads.
@@ -112,81 +117,150 @@ class Segmenter:
             path: the file.
             half: store float16, which halves the file.
         """
-        variables = jax.device_get(self.variables)
-        slab = None if self.slabs else self.slab
-        save_weights(Path(path), self.network, self.fields, variables, slab=slab, half=half)
+        save_weights(Path(path), self.description, jax.device_get(self.variables), half=half)
 
     def predict(
-        self, image: np.ndarray, *, threshold: float = 0.5
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self,
+        image: np.ndarray,
+        *,
+        um_per_px: UmPerPx | None = None,
+        tta: bool = False,
+        threshold: float = 0.5,
+    ) -> Masks:
         """Segments vessels and avascular zone.
 
         Args:
             image: [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] of any size; uint8, uint16, or float
                 in [0, 1]. Colours are averaged to luminance. A network of C > 1 `slabs` takes
                 [H, W, C] instead, one slab a channel.
+            um_per_px: pixel pitch, um: a number, or (down, across) for pixels that are not square.
+                An image of 3 mm and 1024 pixels has 3000 / 1024.
+            tta: average over the eight symmetries, which takes eight times as long.
             threshold: smallest probability of a mask's pixels, in [0, 1].
 
         Returns:
-            `rv_mask` and `faz_mask`, bool [H, W].
+            `rv` and `faz`, bool [H, W]; None for a task that the network was not trained on.
 
         Raises:
-            UserError: `image` is not such an array.
+            UserError: `image` is not such an array, or the pitch or threshold is out of range.
         """
-        probability = self.predict_proba(image)
-        return probability["rv"] >= threshold, probability["faz"] >= threshold
+        _check_threshold(threshold)
+        return _masks(self.predict_proba(image, um_per_px=um_per_px, tta=tta), threshold)
 
-    def predict_proba(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Computes the probabilities of both tasks.
-
-        The image is padded by reflection to multiples of 16 and the result is cropped, so the
-        image keeps its resolution: its pixels should be about as large as in training (9.9 um for
-        OCTA-500 3M).
+    def predict_batch(
+        self,
+        images: Iterable[np.ndarray],
+        *,
+        um_per_px: UmPerPx | None = None,
+        tta: bool = False,
+        threshold: float = 0.5,
+    ) -> list[Masks]:
+        """Segments several images on all devices; those of one size are computed together.
 
         Args:
-            image: as for `predict`.
+            images: as for `predict`, of any sizes.
+            um_per_px: pitch of all of them, as for `predict`.
+            tta: as for `predict`.
+            threshold: as for `predict`.
 
         Returns:
-            {"rv", "faz"}: float32 [H, W] in [0, 1].
+            What `predict` returns of each image, in their order.
 
         Raises:
-            UserError: `image` is not such an array, or the weights are damaged.
+            UserError: as for `predict`; the message starts with the image's number, from 0.
         """
-        padded = self.pad(image)
-        probability = jax.device_get(self._predict(self.variables, padded.pixels[None]))
-        return self.crop({task: p[0] for task, p in probability.items()}, padded)
+        _check_threshold(threshold)
+        masks: dict[int, Masks] = {}
 
-    def pad(self, image: np.ndarray) -> Padded:
-        """Checks an image and pads it by reflection to multiples of 16, as `predict_proba` does.
+        def read(numbered: tuple[int, np.ndarray]) -> tuple[int, Prepared]:
+            number, image = numbered
+            try:
+                return number, self.prepare(image, um_per_px=um_per_px, tta=tta)
+            except UserError as error:
+                raise UserError(f"images[{number}]: {error}") from None
+
+        def write(number: int, computed: Computed) -> None:
+            masks[number] = _masks(computed.probability, threshold)
+
+        for _ in predict_stream(self._batches(), enumerate(images), read, write, _refuse):
+            pass
+        return [masks[number] for number in sorted(masks)]
+
+    def predict_proba(
+        self, image: np.ndarray, *, um_per_px: UmPerPx | None = None, tta: bool = False
+    ) -> Maps:
+        """Computes the probabilities of the tasks.
 
         Args:
             image: as for `predict`.
+            um_per_px: as for `predict`. Without it the network sees the image's own pixels, which
+                should be about as large as those of its training, `pitches_um`.
+            tta: as for `predict`.
+
+        Returns:
+            {"rv", "faz"}: float32 [H, W] in [0, 1]; without a task that the network was not trained
+            on.
 
         Raises:
-            UserError: `image` is not such an array.
+            UserError: as for `predict`, or the weights are damaged.
+        """
+        return self.compute(image, um_per_px=um_per_px, tta=tta).probability
+
+    def compute(
+        self, image: np.ndarray, *, um_per_px: UmPerPx | None = None, tta: bool = False
+    ) -> Computed:
+        """Computes everything that `Computed` holds; the arguments are those of `predict_proba`."""
+        prepared = self.prepare(image, um_per_px=um_per_px, tta=tta)
+        if len(prepared.pieces) == 1:
+            output = self._predict(self.variables, prepared.pieces[0].pixels()[None])
+            prepared.add(0, {task: p[0] for task, p in jax.device_get(output).items()})
+            return prepared.result()
+        found: list[Computed] = []
+        stream = predict_stream(
+            self._batches(),
+            [prepared],
+            read=lambda one: (None, one),
+            write=lambda _, computed: found.append(computed),
+            failed=_refuse,
+        )
+        for _ in stream:
+            pass
+        return found[0]
+
+    def prepare(
+        self, image: np.ndarray, *, um_per_px: UmPerPx | None = None, tta: bool = False
+    ) -> Prepared:
+        """Checks an image and makes the network's inputs of it.
+
+        An image whose pitch is known and was not trained on is resampled to the nearest pitch that
+        was (see `scale.scale_for`), an image that is larger than the memory allows is divided into
+        overlapping tiles, and every input is padded by reflection to multiples of 16.
+
+        Args:
+            image: as for `predict`.
+            um_per_px: as for `predict`.
+            tta: as for `predict`.
+
+        Raises:
+            UserError: `image` is not such an array, or the pitch is out of range.
         """
         intensity = slabs_to_unit_float(image, self.slabs) if self.slabs else to_unit_float(image)
-        height, width = intensity.shape[:2]
-        bottom, right = (_padded_side(n) - n for n in (height, width))
-        beside = ((0, bottom), (0, right), *[(0, 0)] * (intensity.ndim - 2))
-        return Padded(np.pad(intensity, beside, mode="symmetric"), height, width)
+        scale = scale_for(intensity.shape[:2], um_per_px, self.pitches_um)
+        return Prepared(intensity, scale, self.tasks, tta, self.network)
 
-    def crop(self, probability: dict[str, np.ndarray], padded: Padded) -> dict[str, np.ndarray]:
-        """Removes the padding from the probabilities [H', W'] of one image.
+    def predictor(self, batch_size: int | None = None) -> BatchPredictor:
+        """The network for `predict_stream`, with batches of this size; see `BatchPredictor`."""
+        return BatchPredictor(self.module, self.variables, batch_size)
 
-        Raises:
-            UserError: the weights are damaged.
-        """
-        if not all(np.isfinite(p).all() for p in probability.values()):
-            raise UserError(
-                f"The network {self.network} returns values that are not numbers (NaN), so its "
-                "weights are damaged; pass others."
-            )
-        return {task: p[: padded.height, : padded.width] for task, p in probability.items()}
+    def _batches(self) -> BatchPredictor:
+        """The predictor of this object's own batches, which keeps its compiled programs."""
+        if self._kept is None or self._kept[0] is not self.variables:
+            self._kept = self.variables, self.predictor()
+        return self._kept[1]
 
     def fingerprint(self) -> str:
-        """A hash of the network, its hyper-parameters and its variables."""
-        described = (self.network, self.fields, self.slabs)
+        """A hash of the network, what it was trained on, and its variables."""
+        described = (self.network, self.fields, self.slabs, self.pitches_um, self.tasks)
         digest = blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=16)
         for name, leaf in sorted(flatten_dict(self.variables, sep="/").items()):
             digest.update(f"{name} {leaf.dtype} {leaf.shape}".encode())
@@ -194,20 +268,18 @@ class Segmenter:
         return digest.hexdigest()
 
 
-def _padded_side(side: int) -> int:
-    return max(_SMALLEST_SIDE, -(-side // 16) * 16)
+def _check_threshold(threshold: float) -> None:
+    if not 0 <= threshold <= 1:
+        raise UserError(f"threshold={threshold} is outside [0, 1].")
 
 
-def _best_step(workdir: Path) -> int:
-    """Step of the best validated checkpoint of a workdir, or of the newest if none is validated."""
-    checkpoints = Checkpoints(workdir / "checkpoints")
-    best, latest = checkpoints.best, checkpoints.latest_step
-    checkpoints.close()
-    if latest is None:
-        weights = workdir / "weights.safetensors"
-        remedy = f"pass {weights}" if weights.is_file() else "train first"
-        raise UserError(f"{workdir} has no checkpoint: {remedy}.")
-    return best[0] if best else latest
+def _refuse(_: Any, error: UserError) -> None:
+    raise error
+
+
+def _masks(probability: Maps, threshold: float) -> Masks:
+    masks = {task: p >= threshold for task, p in probability.items()}
+    return masks.get("rv"), masks.get("faz")
 
 
 def _check_variables(module: Any, variables: dict[str, Any], network: str) -> None:

@@ -1,21 +1,22 @@
 """Many images: read ahead, computed in batches, and written, in threads and in bounded memory."""
 
 import contextlib
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
-import numpy as np
 from jax import Array
 
 from s2a_jax.errors import UserError
 from s2a_jax.inference.batches import BatchPredictor, by_size
-from s2a_jax.inference.segmenter import Padded, Segmenter
+from s2a_jax.inference.pieces import Computed, Piece, Prepared
 from s2a_jax.machine import cores
 
 _THREADS = 16  # at most, of either kind
+_AHEAD = 2**26  # pixels of images that are read ahead: 256 MiB
 
 S, T = TypeVar("S"), TypeVar("T")
 
@@ -28,13 +29,11 @@ class _Refused(NamedTuple):
 
 
 def predict_stream(
-    model: Segmenter,
+    predictor: BatchPredictor,
     items: Iterable[S],
-    count: int,
-    read: Callable[[S], tuple[T, Padded]],
-    write: Callable[[T, dict[str, np.ndarray]], None],
+    read: Callable[[S], tuple[T, Prepared]],
+    write: Callable[[T, Computed], None],
     failed: Callable[[S, UserError], None],
-    batch_size: int | None = None,
 ) -> Iterator[int]:
     """Predicts every image on all devices of this process.
 
@@ -42,41 +41,41 @@ def predict_stream(
     However it ends, no `write` is at work afterwards.
 
     Args:
-        model: the network.
+        predictor: the network.
         items: what `read` takes.
-        count: number of items.
-        read: called in threads; returns what `write` takes, and what `model.pad` returns.
-        write: called in threads with the probabilities of one image, as `predict_proba` returns
-            them. The order of the images may differ from that of `items`.
-        failed: called in the caller's thread with an item that cannot be read, and the reason.
-        batch_size: as for `BatchPredictor`.
+        read: called in threads; returns what `write` takes, and what `Segmenter.prepare` returns.
+        write: called in threads with the result of one image. The order of the images may differ
+            from that of `items`.
+        failed: called in the caller's thread with an item that cannot be read, and the reason; what
+            it raises ends the stream.
 
     Yields:
         The number of images that were written since.
     """
-    if not count:
-        return
-    predictor = BatchPredictor(model, batch_size, count)
 
-    def write_batch(group: list[tuple[T, Padded]], computed: dict[str, Array]) -> int:
+    def write_batch(group: list[tuple[_Which[T], Piece]], computed: dict[str, Array]) -> int:
         probability = jax.device_get(computed)
-        for row, (about, padded) in enumerate(group):
-            each = {task: p[row] for task, p in probability.items()}
-            write(about, model.crop(each, padded))
-        return len(group)
+        finished = 0
+        for row, ((about, image, index), _) in enumerate(group):
+            if image.add(index, {task: p[row] for task, p in probability.items()}):
+                write(about, image.result())
+                finished += 1
+        return finished
 
     threads = min(cores(), _THREADS)
     writers = ThreadPoolExecutor(threads)
     written: deque[Future[int]] = deque()
     computing: dict[str, Array] | None = None
 
-    def read_or_refuse(item: S) -> tuple[T, Padded] | _Refused:
+    def read_or_refuse(item: S) -> tuple[T, Prepared] | _Refused:
         try:
             return read(item)
         except UserError as error:
             return _Refused(item, error)
 
-    def readable(images: Iterable[tuple[T, Padded] | _Refused]) -> Iterator[tuple[T, Padded]]:
+    def readable(
+        images: Iterable[tuple[T, Prepared] | _Refused],
+    ) -> Iterator[tuple[T, Prepared]]:
         for one in images:
             if isinstance(one, _Refused):
                 failed(*one)
@@ -85,8 +84,8 @@ def predict_stream(
 
     with contextlib.closing(_read_ahead(items, read_or_refuse, threads)) as images:
         try:
-            for group in by_size(readable(images), predictor.rows):
-                started = predictor.start([padded.pixels for _, padded in group])
+            for group in by_size(_pieces(readable(images)), predictor.rows):
+                started = predictor.start([piece.pixels() for _, piece in group])
                 jax.block_until_ready(computing)  # at most two batches are being computed
                 computing = started
                 written.append(writers.submit(write_batch, group, started))
@@ -101,15 +100,35 @@ def predict_stream(
             writers.shutdown(cancel_futures=True)
 
 
-def _read_ahead(items: Iterable[S], read: Callable[[S], T], threads: int) -> Iterator[T]:
+class _Which(NamedTuple, Generic[T]):
+    """Where a piece belongs: what `write` takes, the image, and the piece's place in it."""
+
+    about: T
+    image: Prepared
+    index: int
+
+
+def _pieces(images: Iterable[tuple[T, Prepared]]) -> Iterator[tuple[_Which[T], Piece]]:
+    for about, image in images:
+        for index, piece in enumerate(image.pieces):
+            yield _Which(about, image, index), piece
+
+
+def _read_ahead(
+    items: Iterable[S], read: Callable[[S], tuple[T, Prepared] | _Refused], threads: int
+) -> Iterator[tuple[T, Prepared] | _Refused]:
     """Yields what `read` returns of every item, in order, while it reads a few later ones."""
     readers = ThreadPoolExecutor(threads)
-    pending: deque[Future[T]] = deque()
+    pending: deque[Future[tuple[T, Prepared] | _Refused]] = deque()
+    most = 2 * threads
     try:
         for item in items:
             pending.append(readers.submit(read, item))
-            if len(pending) > 2 * threads:
-                yield pending.popleft().result()
+            while len(pending) > most:
+                one = pending.popleft().result()
+                if not isinstance(one, _Refused):
+                    most = min(2 * threads, _AHEAD // math.prod(one[1].scale.size))
+                yield one
         while pending:
             yield pending.popleft().result()
     finally:

@@ -116,6 +116,11 @@ def to_unit_float(array: np.ndarray) -> np.ndarray:
             f"The image is a path, {array}; expected an array [H, W]: pass "
             "s2a_jax.inputs.images.read_image(path)."
         )
+    if array is None:
+        raise UserError(
+            "The image is None: its file was not read (OpenCV's imread returns None for a file "
+            "that is missing or no image); check the path, or use s2a_jax.inputs.images.read_image."
+        )
     try:
         array = np.asarray(array)
     except ValueError as error:  # rows of unequal length

@@ -71,8 +71,12 @@ def draw_overlays(
         probability = jax.device_get(evaluator.predict(variables, case["image"][None]))
         if not processes.is_first():
             continue
-        predicted = {task: probability[task][0] >= threshold for task in TASKS}
-        truth = {task: case[task] > 0 if case[f"has_{task}"] else None for task in TASKS}
+        tasks = evaluator.description.tasks
+        predicted = {task: probability[task][0] >= threshold for task in tasks}
+        truth = {
+            task: case[task] > 0 if case[f"has_{task}"] and task in tasks else None
+            for task in TASKS
+        }
         intensity = unit_pixels(first_slab(case["image"]))
         name, slabs = cases.ids[index], evaluator.slabs
         caption = f"{name}   {f'slab {slabs[0]}   ' if slabs else ''}threshold {threshold:g}   "
@@ -121,7 +125,7 @@ def write_run_results(
     """
     settings = evaluation_settings(config)
     dataset, evaluator = setup.dataset, setup.evaluator
-    network, fields, slab = evaluator.description
+    description = evaluator.description
     step, score = checkpoints.best
     variables = checkpoints.restore(step, setup.training.abstract).variables()
     text = make_console(file=io.StringIO(), width=110)
@@ -139,7 +143,9 @@ def write_run_results(
         if not processes.is_first():
             continue
         tables = write_results(
-            result, Subject(split, network, fields, step, notes), workdir.results
+            result,
+            Subject(split, description.network, description.fields, step, notes),
+            workdir.results,
         )
         console.print(tables)
         text.print(tables)
@@ -156,7 +162,7 @@ def write_run_results(
     )
     whole = gather(variables, evaluator.mesh)
     if processes.is_first():
-        save_weights(workdir.weights, network, fields, whole, slab=slab)
+        save_weights(workdir.weights, description, whole)
     console.print(
         f"Tables, CSV, JSON, curves, best and worst cases: {workdir.results}\n"
         f"Pictures: {workdir.overlays}\nWeights: {workdir.weights}"
@@ -237,7 +243,8 @@ def _predictions(
     for part, batch in processes.read_together(evaluation_batches(cases, *which)):
         images = put_batch({"image": batch["image"]}, evaluator.mesh)["image"]
         predicted = evaluator.predict_batch(variables, images)
-        probability = {task: own_rows(predicted[task]) for task in TASKS}
+        tasks = evaluator.description.tasks
+        probability = {task: own_rows(predicted[task]) for task in tasks}
         for row, index in enumerate(own_cases(part, *which)):
             native = cases.native_sizes[index]
             yield Prediction(
@@ -247,6 +254,6 @@ def _predictions(
                     task: batch[task][row] > 0 if batch[f"has_{task}"][row] else None
                     for task in TASKS
                 },
-                {task: probability[task][row] for task in TASKS},
+                {task: values[row] for task, values in probability.items()},
                 resized_pitch(pitch(cases.ids[index], native), native, (side, side)),
             )

@@ -118,7 +118,9 @@ def make_setup(config: Any) -> Setup:
     training = _make_training(config, module, augmentation, objective, dataset, mesh)
     evaluator = make_evaluator(
         module,
-        Description(config.model.name, fields, dataset.slab),
+        Description(
+            config.model.name, fields, dataset.slab, dataset.pitches_um, dataset.trained_tasks()
+        ),
         dataset.slabs,
         mesh,
         batch_size=eval_batch_size,

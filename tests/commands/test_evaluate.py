@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from s2a_jax.cli import run as main
-from s2a_jax.convert.weights import save_weights
+from s2a_jax.convert.weights import Description, save_weights
 from s2a_jax.data.selection import select_cases
+from s2a_jax.inference import segmenter
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.models.build import build_network, network_fields
 
@@ -21,7 +22,8 @@ def save_tiny(path, slabs=(), slab=None):
     module = build_network("unet", fields)
     shape = (1, 32, 32, len(slabs) or 1)
     init = jax.jit(lambda key: module.init(key, jnp.zeros(shape), train=False))
-    save_weights(path, "unet", fields, jax.device_get(init(jax.random.key(0))), slab=slab)
+    variables = jax.device_get(init(jax.random.key(0)))
+    save_weights(path, Description("unet", fields, slab), variables)
     return path
 
 
@@ -88,6 +90,53 @@ def test_everything_is_written_at_the_images_own_sizes(weights, tmp_path, capsys
     code = main([*arguments, "--protocol", "s2anet", "--split", "all", "--um-per-px", "10"])
     assert code == 0
     assert "all: unet, protocol s2anet, probability > 0.502" in capsys.readouterr().out
+
+
+def test_a_network_of_another_pitch_and_without_a_task(weights, tmp_path, capsys, monkeypatch):
+    """The image is its own probability: what comes back is the image, through 10 um pixels."""
+    monkeypatch.setattr(
+        segmenter, "predict_step", lambda _, images, *, module: {"rv": images, "faz": images}
+    )
+    for split in ("train", "val", "test"):
+        draw(tmp_path / "eyes" / split, f"{split}0", (40, 56))
+    model = Segmenter.load_from_checkpoint(weights)
+    model.pitches_um, model.tasks = (10.0, 10.0), ("rv",)
+    model.save(tmp_path / "vessels.safetensors")
+    arguments = ["evaluate", "--weights", str(tmp_path / "vessels.safetensors"),
+                 "--data", str(tmp_path / "eyes"), "--out", str(tmp_path / "out")]  # fmt: skip
+    found = {}
+    for pitch in ("10", "5", None):
+        assert main([*arguments, *(["--um-per-px", pitch] if pitch else [])]) == 0
+        printed = " ".join(capsys.readouterr().out.split())
+        assert "without masks of the FAZ, so it predicts none" in printed
+        resampled = "1 of 1 images: predicted at 10 um per pixel, the nearest"
+        assert (resampled in printed) == (pitch == "5")
+        assert ("1 of 1 images have no known pixel pitch" in printed) == (pitch is None)
+        result = json.loads((tmp_path / "out/test.json").read_text())
+        assert set(result["metrics"]) == {"rv"}
+        assert "faz_area_mm2" not in result.get("biomarkers", {})
+        found[pitch] = result["metrics"]["rv"]["dice"]["mean"]
+    assert found["10"] == found[None] == 1
+    assert 0.8 < found["5"] < 1
+    for split in ("train", "val", "test"):
+        (tmp_path / f"eyes/{split}/masks/{split}0_rv.png").unlink()
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert "the cases have masks of FAZ, but the network was trained on RV only" in error
+
+
+def test_the_symmetries_of_an_evaluation(weights, tmp_path, capsys):
+    for split in ("train", "val", "test"):
+        draw(tmp_path / "eyes" / split, f"{split}0", (32, 32))
+    arguments = ["evaluate", "--weights", str(weights), "--data", str(tmp_path / "eyes"), "--tta"]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    assert "means over the eight symmetries" in " ".join(capsys.readouterr().out.split())
+    case = select_cases(tmp_path / "eyes", "test").cases[0]
+    model = Segmenter.load_from_checkpoint(weights)
+    rv = model.predict(case.image, tta=True)[0]
+    dice = 2 * (rv & case.rv).sum() / (rv.sum() + case.rv.sum())
+    result = json.loads((tmp_path / "out/test.json").read_text())
+    assert result["metrics"]["rv"]["dice"]["mean"] == pytest.approx(dice, abs=1e-6)
 
 
 @pytest.mark.parametrize(

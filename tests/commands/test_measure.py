@@ -12,6 +12,7 @@ from PIL import Image
 from s2a_jax import S2ANet
 from s2a_jax.biomarkers.measure import measure
 from s2a_jax.cli import run as main
+from s2a_jax.inference import batches, segmenter
 from s2a_jax.models.build import build_network, network_fields
 from tests.inputs.files import write_dicom
 
@@ -146,9 +147,34 @@ def test_images_and_dicom_through_a_network(tmp_path, capsys):
         assert float(row["um_per_px"]) == pytest.approx(20)
 
 
+def test_biomarkers_are_measured_where_the_network_saw_the_eye(tmp_path, capsys, monkeypatch):
+    """A disc of 240 pixels at 3.25 um is one of 120 pixels at 6.5 um, in any symmetry."""
+
+    def predict_step(_, images, *, module):
+        return {"rv": 1 - images, "faz": images}
+
+    for module in (batches, segmenter):
+        monkeypatch.setattr(module, "predict_step", predict_step)
+    y, x = np.mgrid[:400, :400]
+    disc = np.hypot(y - 199.5, x - 199.5) <= 120
+    save(tmp_path / "eye.png", disc)
+    out = tmp_path / "out.csv"
+    command = ["measure", "--weights", "sim_to_real", "--out", str(out), str(tmp_path / "eye.png")]
+    for tta in ([], ["--tta"]):
+        assert main([*command, "--field-mm", "1.3", *tta]) == 0
+        assert "eye.png: predicted at 6.5 um per pixel" in capsys.readouterr().out
+        (row,) = rows_of(out)
+        assert float(row["um_per_px"]) == pytest.approx(6.5)
+        assert row["pitch_source"] == "field-mm"
+        area = np.pi * (120 * 0.00325) ** 2
+        assert float(row["faz_area_mm2"]) == pytest.approx(area, rel=0.01)
+        assert float(row["vessel_density"]) == pytest.approx(1 - area / 1.3**2, rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        ("--rv {masks} --tta --field-mm 1", "--tta: only networks are averaged"),
         ("--rv {masks}", "--um-per-px or --field-mm"),
         ("--um-per-px 10", "Give one of"),
         ("--rv {masks} --masks {masks} --um-per-px 10", "Give one of"),

@@ -129,7 +129,51 @@ def test_finished_images_are_skipped(tmp_path, capsys, intensity_network, comput
     assert len(other) == 1
 
 
-@pytest.mark.parametrize("changed", ["weights", "threshold"])
+def test_images_are_resampled_to_a_trained_pitch_and_back(tmp_path, capsys, intensity_network):
+    """Stripes of 6 pixels survive the network's coarser pixels, and masks fit the image again."""
+    stripes = np.tile(np.repeat(np.uint8([40, 220]), 6), (96, 8))  # 96 x 96
+    images = tmp_path / "images"
+    images.mkdir()
+    Image.fromarray(stripes).save(images / "fine.tif", resolution_unit=3, resolution=10000 / 3.25)
+    Image.fromarray(stripes).save(images / "usual.tif", resolution_unit=3, resolution=1000)
+    Image.fromarray(stripes).save(images / "unknown.png")
+    assert main(_command(tmp_path, images)) == 0
+    printed = capsys.readouterr().out.replace(f"{images}/", "")
+    fine = "predicted at 6.5 um per pixel, the nearest that the network was trained on, instead of"
+    assert f"fine.tif: {fine} 3.25.\n" in printed
+    assert "unknown.png: predicted at its own size, since its pixel pitch is unknown" in printed
+    assert printed.count("usual.tif") == 0
+    for name in ("fine", "usual", "unknown"):
+        mask = np.asarray(Image.open(tmp_path / f"out/{name}_rv.png")) > 0
+        np.testing.assert_array_equal(mask[:, 1:-1], (stripes > 128)[:, 1:-1])
+    flags = ["--field-mm", "0.3", "--out", str(tmp_path / "flags"), "--tta"]
+    assert main(_command(tmp_path, images, *flags)) == 2
+    assert "--field-mm=0.3: expected 1 to 30 mm" in capsys.readouterr().err
+    Image.fromarray(stripes[:50]).save(images / "wide.png")
+    flags[1] = "1"
+    assert main(_command(tmp_path, images, *flags)) == 2
+    assert "wide.png: The pixels are 20 um high and 10.42 um wide" in capsys.readouterr().err
+
+
+def test_a_task_without_training_gets_no_files(tmp_path, capsys, intensity_network, computed):
+    pixels = _write_images(tmp_path / "in", 2)
+    model = Segmenter.pretrained()
+    model.tasks = ("faz",)
+    model.save(tmp_path / "zones.safetensors")
+    command = _command(tmp_path, "--weights", tmp_path / "zones.safetensors", tmp_path / "in")
+    for _ in range(2):
+        assert main(command) == 0
+        line = "The network was trained without masks of vessels (RV), so it predicts none."
+        assert line in capsys.readouterr().out
+    assert sum(computed) == 2
+    names = {path.name for path in (tmp_path / "out").glob("*.png")}
+    assert names == {f"00{n}_{kind}.png" for n in range(2) for kind in ("faz", "overlay")}
+    rows = (tmp_path / "out/predictions.csv").read_text().splitlines()[1:]
+    sums = ((pixels / np.float32(255)) ** 2 >= 0.5).sum(axis=(1, 2))
+    assert rows == [f"00{n}.png,40,40,,{sums[n]}" for n in range(2)]
+
+
+@pytest.mark.parametrize("changed", ["weights", "threshold", "field", "tta"])
 def test_results_of_other_settings_are_not_mixed(tmp_path, capsys, intensity_network, changed):
     pixels = _write_images(tmp_path / "in", 2)
     assert main(_command(tmp_path, tmp_path / "in")) == 0
@@ -139,13 +183,20 @@ def test_results_of_other_settings_are_not_mixed(tmp_path, capsys, intensity_net
         model.variables = jax.tree.map(lambda leaf: leaf + 1e-3, model.variables)
         model.save(tmp_path / "other.safetensors")
         flags = ["--weights", tmp_path / "other.safetensors"]
+    elif changed != "threshold":
+        flags = {"field": ["--field-mm", "1"], "tta": ["--tta"]}[changed]
     capsys.readouterr()
     for shard in ([], ["--shard", "1/2"]):
         assert main(_command(tmp_path, *flags, *shard, tmp_path / "in")) == 2
         error = capsys.readouterr().err
         assert error.startswith(f"error: --out={tmp_path / 'out'} holds masks that were predicted")
-        differs = "by other weights" if changed == "weights" else "--threshold=0.5, not 0.4"
-        assert differs in error and "give another folder" in error
+        differs = {
+            "weights": "by other weights",
+            "threshold": "with --threshold=0.5, not 0.4",
+            "field": "without --field-mm, not with 1.0",
+            "tta": "without --tta;",
+        }
+        assert differs[changed] in error and "give another folder" in error
     _check_results(tmp_path / "out", pixels)
 
 

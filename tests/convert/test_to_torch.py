@@ -17,7 +17,7 @@ from s2a_jax.cli import run as main
 from s2a_jax.convert import from_torch, to_torch
 from s2a_jax.convert.files import read_checkpoint
 from s2a_jax.convert.torch_weights import missing_from
-from s2a_jax.convert.weights import module_fields, save_weights
+from s2a_jax.convert.weights import Description, module_fields, save_weights
 from s2a_jax.errors import UserError
 
 UNUSED_PARTS = {
@@ -142,7 +142,7 @@ def test_the_command_takes_a_template_or_says_what_is_missing(tmp_path, capsys):
     module, variables = converted("jointseg", reference("jointseg"))
     variables = jax.tree.map(lambda leaf: leaf.astype(np.float32), variables)
     source, template = tmp_path / "ours.safetensors", tmp_path / "original.pth"
-    save_weights(source, "jointseg", module_fields(module), variables)
+    save_weights(source, Description("jointseg", module_fields(module)), variables)
     original = released("jointseg", seed=1).float().state_dict()
     torch.save({"net": original}, template)
     convert = ["convert", "--from", str(source), "--to", str(tmp_path / "x.pth")]

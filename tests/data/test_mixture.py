@@ -96,6 +96,10 @@ def test_sources_with_partial_labels(tmp_path):
     assert has == {"folder": (True, False), "synthetic": (True, True), "folder+": (False, True)}
     assert sum(len(part) for part, _ in dataset.sources.values()) == len(dataset.train)
     assert not dataset.val.has_faz.any()  # val has cases of the main source only
+    assert dataset.trained_tasks() == ("rv", "faz")
+    assert dataset.pitches_um is None  # nobody knows the pitch of a user's own files
+    alone = load_run_data(section(name="folder", root=str(tmp_path / "vessels")))
+    assert alone.trained_tasks() == ("rv",)
     assert any("25% of the training cases come from folder+" in note for note in dataset.notes)
 
 

@@ -34,8 +34,11 @@ def test_synthetic_eyes_of_several_fields(tmp_path):
         assert select_cases(root, "test").um_per_px == expected
     read = (section(name=name, root=root, size=64)
             for name, root in (("prepared", prepared), ("folder", raw)))  # fmt: skip
+    trained = eye_recipe(3, 64, (2.0, 6.0), (0, 0))[1].field_mm
     for config in (made, *read):
-        pitch = load_run_data(config).pitch
+        dataset = load_run_data(config)
+        assert dataset.pitches_um == pytest.approx([1000 * trained / 64] * 2)
+        pitch = dataset.pitch
         assert [pitch(f"test000{number}", (64, 64)) for number in (0, 1)] == expected
     unnamed = raw.rename(tmp_path / "unnamed")
     assert select_cases(unnamed, "test").um_per_px == (None, None)
@@ -55,6 +58,9 @@ def test_prepared_octa500_and_its_slab(tmp_path):
     assert prepared_origin(find_prepared(tmp_path / "to")) == ("octa500", "3M")
     dataset = load_run_data(data)
     assert dataset.slab == "FULL"
+    assert dataset.pitches_um == (3000 / 304,) * 2 and dataset.trained_tasks() == ("rv",)
+    data.size = 320  # the network sees resized pixels
+    assert load_run_data(data).pitches_um == pytest.approx([3000 / 320] * 2)
     selection = select_cases(tmp_path / "to", "test", slab="FULL")
     assert selection.um_per_px == (dataset.pitch("10451", (304, 304)),) == (3000 / 304,)
     alike = select_cases(tmp_path / "to", "test", slab="whole", takes_own_names=True)

@@ -59,6 +59,9 @@ def test_every_pass_has_new_eyes_and_the_first_those_of_the_fixed_set(tmp_path):
     dataset = load_run_data(config)
     assert not len(dataset.train)
     assert dataset.steps_per_epoch(3) == 1
+    assert dataset.trained_tasks() == fixed.trained_tasks() == ("rv", "faz")
+    pitch = 1000 * config.synthetic.field_mm[0] / 64
+    assert dataset.pitches_um == fixed.pitches_um == pytest.approx((pitch, pitch))
     for name in ("val", "test"):
         ours, theirs = getattr(dataset, name), getattr(fixed, name)
         np.testing.assert_array_equal(ours.images, theirs.images)

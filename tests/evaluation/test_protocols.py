@@ -9,6 +9,8 @@ from PIL import Image
 from scipy import ndimage
 
 from s2a_jax.cli import run as main
+from s2a_jax.inference.pieces import Computed
+from s2a_jax.inference.scale import scale_for
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.images import to_unit_float
 from s2a_jax.inputs.pitch import resized_pitch
@@ -52,11 +54,12 @@ def make_eye(folder, name, shape, seed):
     return image, *masks
 
 
-def levels_of(_, image):
+def levels_of(_, image, **__):
     """Replaces the network: the image on 256 levels is the probability."""
     SEEN.append(image.shape)
     level = np.rint(to_unit_float(image) * 255).astype(np.float32)
-    return dict.fromkeys(("rv", "faz"), level / np.float32(255))
+    maps = dict.fromkeys(("rv", "faz"), level / np.float32(255))
+    return Computed(maps, maps, None, None, scale_for(image.shape, None, None))
 
 
 def dice(predicted, true):
@@ -64,7 +67,7 @@ def dice(predicted, true):
 
 
 def test_s2anet_from_files_to_numbers(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(Segmenter, "predict_proba", levels_of)
+    monkeypatch.setattr(Segmenter, "compute", levels_of)
     SEEN.clear()
     data, out = tmp_path / "eyes", tmp_path / "out"
     for split in ("train", "val"):

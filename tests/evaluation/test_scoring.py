@@ -2,6 +2,7 @@
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -115,6 +116,21 @@ def test_a_window_in_micrometres_needs_the_pitch(cases):
         score_cases([unknown], 1, settings)
     result = score_cases([unknown], 1, Settings(PROTOCOLS["otsu"], Window(20, "px")))
     assert "hd95_um" not in result.values["rv"]
+
+
+def test_a_task_without_predictions_is_not_scored(cases):
+    settings = Settings(PROTOCOLS["native"], Window(24, "px"), postprocess=True)
+    both = score_cases(iter(cases), len(cases), settings)
+    vessels = [replace(case, probability={"rv": case.probability["rv"]}) for case in cases]
+    result = score_cases(iter(vessels), len(cases), settings)
+    assert set(result.values) == set(result.pooled) == set(result.curves) == {"rv"}
+    np.testing.assert_array_equal(result.values["rv"]["dice"], both.values["rv"]["dice"])
+    assert "faz_area_mm2" not in result.biomarkers
+    zones = [replace(case, probability={"faz": case.probability["faz"]}) for case in cases]
+    result = score_cases(iter(zones), len(cases), settings)
+    dice = [row for row in result.values["faz"]["dice"] if not np.isnan(row)]
+    assert result.best()[0].score == max(dice)
+    assert len(dice) == 8  # the other two have no such mask
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

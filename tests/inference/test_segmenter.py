@@ -11,11 +11,22 @@ from safetensors.numpy import save_file
 
 import s2a_jax
 from s2a_jax import S2ANet, Segmenter
+from s2a_jax.biomarkers.measure import measure
 from s2a_jax.cli import run as main
 from s2a_jax.convert.files import write_state_dict
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import build_network, network_fields
+
+BOUNDS = {
+    "faz_area_mm2": 0.05,
+    "vessel_density": 0.1,
+    "skeleton_density_per_mm": 0.2,
+    "vessel_diameter_index_um": 0.2,
+    "branch_point_density_per_mm2": 0.5,
+    "fractal_dimension": 0.05,
+}
+"""Relative differences of biomarkers between numbers of pixels, as docs/biomarkers.md states."""
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +69,14 @@ def test_arrays_that_are_not_images_are_refused(model, image):
         model.predict(image)
 
 
+def test_what_a_network_was_trained_on_is_kept(model, tmp_path):
+    known = S2ANet("s2anet", model.fields, model.variables, "deep", (5.0, 7.5), ("faz",))
+    known.save(tmp_path / "weights.safetensors")
+    loaded = S2ANet.load_from_checkpoint(tmp_path / "weights.safetensors")
+    assert (loaded.slab, loaded.pitches_um, loaded.tasks) == ("deep", (5.0, 7.5), ("faz",))
+    assert loaded.fingerprint() == known.fingerprint() != model.fingerprint()
+
+
 def test_exported_weights_predict_the_same(model, tmp_path):
     image = np.random.default_rng(1).uniform(size=(32, 32))
     model.save(tmp_path / "weights.safetensors")
@@ -80,15 +99,35 @@ def test_half_precision_takes_half_the_space(model, tmp_path):
     )
 
 
-def test_the_shipped_network_finds_vessels_and_faz():
+@pytest.fixture(scope="module")
+def shipped():
+    return S2ANet.pretrained()
+
+
+def test_biomarkers_of_an_eye_do_not_depend_on_its_number_of_pixels(shipped):
+    """Means over two synthetic eyes of 3 mm; `benchmarks.resolution` measures more."""
+    means = {}
+    for size in (304, 1024):
+        found = []
+        for number in range(2):
+            eye = synthesize_eye((11, number), EyeParameters(size=size))
+            computed = shipped.compute(eye.image, um_per_px=3000 / size)
+            assert computed.probability["rv"].shape == (size, size)
+            masks = (computed.at_network[task] >= 0.5 for task in ("rv", "faz"))
+            found.append(measure(*masks, um_per_px=computed.um_per_px))
+        means[size] = {name: np.mean([each[name] for each in found]) for name in BOUNDS}
+    for name, bound in BOUNDS.items():
+        assert means[1024][name] == pytest.approx(means[304][name], rel=bound), name
+
+
+def test_the_shipped_network_finds_vessels_and_faz(shipped):
     eyes = [
         synthesize_eye((11, n), EyeParameters(size=304)) for n in range(4)
     ]  # none is a training eye
-    model = S2ANet.load_from_checkpoint("sim_to_real")
     dice = [
         [
             2 * (predicted & truth).sum() / (predicted.sum() + truth.sum())
-            for predicted, truth in zip(model.predict(eye.image), (eye.rv, eye.faz), strict=True)
+            for predicted, truth in zip(shipped.predict(eye.image), (eye.rv, eye.faz), strict=True)
         ]
         for eye in eyes
     ]
@@ -168,13 +207,21 @@ def test_weights_of_pytorch_are_refused_with_the_command_that_converts_them(tmp_
     [
         ("{", "does not name its network"),
         ("[]", "does not name its network"),
+        ('{"network": "unet", "fields": {}}', "tasks=None; expected"),
+        ('{"network": "unet", "fields": {}, "tasks": ["faz", "rv"]}', "a list of rv and faz"),
+        ('{"network": "unet", "fields": {}, "tasks": ["rv"], "pitches_um": [7, 5]}', "in order"),
+        ('{"network": "unet", "fields": {}, "tasks": ["rv"], "pitches_um": 7}', "two micrometres"),
+        ('{"network": "unet", "fields": {}, "tasks": ["rv"], "pitches_um": [0, NaN]}', "nan"),
         ('{"network": "unet"}', "does not name its network"),
         ('{"fields": {}}', "does not name its network"),
-        ('{"network": "resnet", "fields": {}}', "Unknown network 'resnet'"),
-        ('{"network": "unet", "fields": {"depth": 3}}', "no field 'depth'"),
-        ('{"network": "unet", "fields": {"widths": "wide"}}', "widths='wide': expected whole"),
+        ('{"network": "resnet", "fields": {}, "tasks": ["rv"]}', "Unknown network 'resnet'"),
+        ('{"network": "unet", "fields": {"depth": 3}, "tasks": ["faz"]}', "no field 'depth'"),
         (
-            '{"network": "unet", "fields": {"dtype": "float31"}}',
+            '{"network": "unet", "fields": {"widths": "wide"}, "tasks": ["rv"]}',
+            "widths='wide': expected whole",
+        ),
+        (
+            '{"network": "unet", "fields": {"dtype": "float31"}, "tasks": ["rv"]}',
             "dtype='float31': expected a floating",
         ),
     ],

@@ -7,10 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from s2a_jax.convert.weights import TASKS
 from s2a_jax.errors import UserError
 from s2a_jax.inference import batches, stream
 from s2a_jax.inference.batches import by_size
-from s2a_jax.inference.segmenter import Padded, Segmenter
+from s2a_jax.inference.pieces import Prepared
+from s2a_jax.inference.scale import scale_for
+from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inference.stream import predict_stream
 from s2a_jax.models.build import build_network, network_fields
 
@@ -31,19 +34,17 @@ def test_batches_on_eight_devices_give_the_numbers_of_single_images(model, batch
     images = [rng.integers(0, 256, size, np.uint8) for size in sizes]
     found = {}
     written = predict_stream(
-        model,
+        model.predictor(batch_size),
         range(len(images)),
-        len(images),
-        read=lambda n: (n, model.pad(images[n])),
+        read=lambda n: (n, model.prepare(images[n])),
         write=found.__setitem__,
         failed=_none_fails,
-        batch_size=batch_size,
     )
     assert sum(written) == len(found) == len(images)
     for n, image in enumerate(images):
         for task, expected in model.predict_proba(image).items():
             assert expected.std() > 1e-4
-            np.testing.assert_allclose(found[n][task], expected, atol=2e-6)
+            np.testing.assert_allclose(found[n].probability[task], expected, atol=2e-6)
 
 
 def _none_fails(item, error):
@@ -51,16 +52,19 @@ def _none_fails(item, error):
 
 
 def _images(*sizes):
-    return [(n, Padded(np.zeros(size), *size)) for n, size in enumerate(sizes)]
+    return [
+        (n, Prepared(np.zeros(size), scale_for(size, None, None), ("rv",), False, "").pieces[0])
+        for n, size in enumerate(sizes)
+    ]
 
 
 def test_groups_of_one_size(monkeypatch):
-    small, large = (16, 16), (32, 32)
+    small, large = (32, 32), (48, 48)
     images = _images(small, large, small, small, large, small, small)
     rows = {small: 3, large: 2}.get
     groups = [[n for n, _ in group] for group in by_size(images, rows)]
     assert groups == [[0, 2, 3], [1, 4], [5, 6]]
-    monkeypatch.setattr(batches, "_WAITING", 16 * 16 + 32 * 32)
+    monkeypatch.setattr(batches, "_WAITING", 32 * 32 + 48 * 48)
     groups = [[n for n, _ in group] for group in by_size(images, rows)]
     assert groups == [[1], [0, 2, 3], [4], [5, 6]]  # the largest goes when more would wait
 
@@ -78,43 +82,46 @@ def test_only_a_few_images_are_in_memory(model, monkeypatch):
         with lock:
             alive += 1
             most = max(most, alive)
-        return n, model.pad(np.full((32, 32), n % 256, np.uint8))
+        return n, model.prepare(np.full((32, 32), n % 256, np.uint8))
 
-    def write(n, probability):
+    def write(n, computed):
         nonlocal alive
-        np.testing.assert_allclose(probability["rv"], n % 256 / 255, atol=1e-6)
+        np.testing.assert_allclose(computed.probability["rv"], n % 256 / 255, atol=1e-6)
         with lock:
             alive -= 1
 
-    assert sum(predict_stream(model, iter(range(1000)), 1000, read, write, _none_fails)) == 1000
+    written = predict_stream(model.predictor(), iter(range(1000)), read, write, _none_fails)
+    assert sum(written) == 1000
     assert alive == 0
     assert 8 <= most <= 60  # batches of 8: two at most computing, three written, and read ahead
 
 
 def test_an_item_that_cannot_be_read_is_left_out(model, monkeypatch):
-    monkeypatch.setattr(batches, "predict_step", lambda _, images, *, module: {"rv": images})
+    monkeypatch.setattr(
+        batches, "predict_step", lambda _, images, *, module: dict.fromkeys(TASKS, images)
+    )
     failures, found = [], {}
 
     def read(n):
         if n in (0, 7, 12):
             raise UserError(f"{n} is damaged")
-        return n, model.pad(np.full((32, 32), n, np.uint8))
+        return n, model.prepare(np.full((32, 32), n, np.uint8))
 
     def failed(item, error):
         failures.append((item, str(error)))
 
-    written = predict_stream(model, range(13), 13, read, found.__setitem__, failed, 8)
+    written = predict_stream(model.predictor(8), range(13), read, found.__setitem__, failed)
     assert sum(written) == 10
     assert failures == [(n, f"{n} is damaged") for n in (0, 7, 12)]
     assert sorted(found) == [1, 2, 3, 4, 5, 6, 8, 9, 10, 11]
-    for n, probability in found.items():
-        np.testing.assert_allclose(probability["rv"], n / 255, atol=1e-6)
+    for n, computed in found.items():
+        np.testing.assert_allclose(computed.probability["rv"], n / 255, atol=1e-6)
 
 
 def test_programs_of_many_sizes_are_dropped(model, monkeypatch):
     monkeypatch.setattr(batches, "predict_step", lambda _, images, *, module: {"rv": images})
     monkeypatch.setattr(batches, "_PROGRAMS", 3)
-    predictor = batches.BatchPredictor(model, 1, 100)
+    predictor = model.predictor(1)
     for n in range(1, 8):
         image = np.full((16, 16 * n), n, np.float32)
         computed = predictor.start([image])["rv"]
