@@ -111,9 +111,7 @@ def elsewhere(rng: np.random.Generator) -> np.ndarray:
     image = eye(rng, 3)
     y, x = rng.choice([0, 1], 2)
     inset = int(rng.integers(0, 40))
-    rows, columns = (
-        slice(256 - inset, None) if end else slice(256 + inset) for end in (y, x)
-    )
+    rows, columns = (slice(256 - inset, None) if end else slice(256 + inset) for end in (y, x))
     return image[rows, columns]
 
 

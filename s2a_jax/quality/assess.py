@@ -1,7 +1,7 @@
 """Whether an image and its segmentation look like those of an en-face OCT angiogram.
 
-Every measure is compared with a limit that lies between what angiograms of eyes and other pictures
-reach (`benchmarks/quality.py`, docs/quality.md). A limit that is passed is a reason with a sentence.
+Every measure is compared with a limit that lies between what angiograms and other pictures reach
+(`benchmarks/quality.py`, docs/quality.md). A limit that is passed gives a reason with a sentence.
 """
 
 from collections.abc import Mapping
@@ -124,14 +124,12 @@ def assess(
     return Quality("doubtful" if found else "good", tuple(found), estimate)
 
 
-def _unusable(
-    picture: PictureMeasures, vessels: VesselCertainty | None
-) -> tuple[Reason, ...]:
+def _unusable(picture: PictureMeasures, vessels: VesselCertainty | None) -> tuple[Reason, ...]:
     """At most one reason, since a blank picture or noise may be all of this."""
     if picture.contrast <= _BLANK:
         sentence = (
-            f"The picture is blank: nearly all intensities lie within {picture.contrast:.1%} of the "
-            "range."
+            f"The picture is blank: 98 % of its intensities lie within {picture.contrast:.1%} of "
+            "the range."
         )
         return (Reason(BLANK, sentence),)
     lines = f"{picture.ridges:z.2f}, in angiograms 0.2 to 0.7"
@@ -189,7 +187,9 @@ def _picture_doubts(picture: PictureMeasures) -> list[Reason]:
 def _vessel_doubts(vessels: VesselCertainty) -> list[Reason]:
     found = []
     if vessels.share < _RV_SHARE:
-        sentence = f"Vessels cover {vessels.share:.1%} of the picture, in superficial slabs 5 to 11."
+        sentence = (
+            f"Vessels cover {vessels.share:.1%} of the picture, in superficial slabs 5 to 11."
+        )
         found.append(Reason(NO_VESSELS, sentence))
     if vessels.dice < _RV_DICE:
         sentence = (
@@ -215,8 +215,8 @@ def _faz_doubts(faz: FazCertainty | None) -> list[Reason]:
         found.append(Reason(FAZ_PIECES, sentence))
     if faz.offset > _FAZ_OFFSET:
         sentence = (
-            f"The FAZ is {faz.offset:.0%} of the picture's side from its centre: the scan may be off "
-            "the fovea, or this is another dark area."
+            f"The FAZ is {faz.offset:.0%} of the picture's side from its centre: the scan may be "
+            "off the fovea, or this is another dark area."
         )
         found.append(Reason(FAZ_OFF_CENTRE, sentence))
     return found

@@ -16,6 +16,9 @@ from s2a_jax.inputs.picture import Picture
 _FLAT = 6 / 255  # largest range of intensities in what counts as flat; JPEG leaves a few levels
 _WINDOW = 7  # px, in which the range is taken
 _THICK = 6  # text and colour bars are thinner than the shorter side over this
+_PAPER = 0.6  # share of what surrounds the picture that has the colour of the outermost line
+_PAPER_LINE = 0.3  # share of a line, which may hold text
+_LINE = 8  # px, thickest line around the picture
 _SQUARE = 1.03  # longest over shortest side of a square picture
 _SMALLEST_MARGIN = 3  # px; less is not worth a cut
 _SMALLEST_SIDE = 64  # px of an en-face picture
@@ -70,31 +73,38 @@ def crop_frame(picture: Picture) -> Picture:
 
 def _find(shown: np.ndarray, name: str) -> tuple[slice, slice] | None:
     """Rows and columns of the en-face picture, or None without a frame; [H, W, C] in [0, 1]."""
-    if not any(_is_flat(line) for line in (shown[0], shown[-1], shown[:, 0], shown[:, -1])):
+    outermost = (shown[0], shown[-1], shown[:, 0], shown[:, -1])
+    papers = [np.median(line, axis=0) for line in outermost if _is_flat(line)]
+    if not papers:
         return None
     active = _active(shown)
     boxes = _boxes(active)
     if not boxes:
         return None
-    found = _trimmed(shown, boxes[0])
+    is_paper = np.any([(np.abs(shown - p) <= _FLAT).all(axis=2) for p in papers], axis=0)
+    found = _trimmed(shown, is_paper, boxes[0])
     height, width = shown.shape[:2]
     rows, columns = found
     margins = (rows.start, height - rows.stop, columns.start, width - columns.stop)
     if max(margins) < _SMALLEST_MARGIN:
         return None
     outside = np.ones((height, width), bool)
-    outside[found] = False
-    is_dark = float(shown.max(axis=2)[outside].max()) < _DARK
-    left = (rows.stop - rows.start, columns.stop - columns.start)
-    if is_dark and not (_is_square(left) and len(boxes) == 1):
+    for box in (found, *boxes[1:]):
+        outside[box] = False
+    size = (rows.stop - rows.start, columns.stop - columns.start)
+    is_alone = len(boxes) == 1
+    if is_paper[outside].mean() < _PAPER and is_alone:
+        return None
+    is_dark = float(shown[outside].max()) < _DARK
+    if is_dark and is_alone and not _is_square(size):
         return None
     doubt = ""
-    if len(boxes) > 1:
+    if not is_alone:
         doubt = f"it shows {len(boxes)} pictures"
-    elif not _is_square(left):
-        doubt = f"the picture in it is not square ({left[1]}x{left[0]} px)"
-    elif min(left) < _SMALLEST_SIDE:
-        doubt = f"the picture in it has {left[1]}x{left[0]} px, less than {_SMALLEST_SIDE}"
+    elif min(size) < _SMALLEST_SIDE:
+        doubt = f"the picture in it has {size[1]}x{size[0]} px, less than {_SMALLEST_SIDE}"
+    elif not _is_square(size):
+        doubt = f"the picture in it is not square ({size[1]}x{size[0]} px)"
     elif active[found].mean() < _FULL:
         doubt = f"{100 * (1 - active[found].mean()):.0f} % of the picture in it are flat"
     if doubt:
@@ -124,7 +134,7 @@ def _active(shown: np.ndarray) -> np.ndarray:
 
 def _boxes(active: np.ndarray) -> list[tuple[slice, slice]]:
     """Rectangles around the pictures, the largest first: thick active regions."""
-    side = max(_WINDOW, min(active.shape) // _THICK)
+    side = max(_WINDOW, min(active.shape) // _THICK) // 2 * 2 + 1  # odd, so that nothing moves
     closed = ndimage.minimum_filter(ndimage.maximum_filter(active, _WINDOW), _WINDOW)
     # Outside the image nothing is active, so that a thin strip along the edge is no picture.
     thick = ndimage.minimum_filter(closed, side, mode="constant", cval=0)
@@ -135,18 +145,32 @@ def _boxes(active: np.ndarray) -> list[tuple[slice, slice]]:
     return [boxes[i] for i in order]
 
 
-def _trimmed(shown: np.ndarray, box: tuple[slice, slice]) -> tuple[slice, slice]:
-    """The box without flat lines at its sides: windows reach over the edge, and frames have lines."""
+def _trimmed(
+    shown: np.ndarray, is_paper: np.ndarray, box: tuple[slice, slice]
+) -> tuple[slice, slice]:
+    """The box without what belongs to the frame: text beside the picture, and a line around it."""
     top, bottom, left, right = box[0].start, box[0].stop, box[1].start, box[1].stop
     before = None
     while before != (top, bottom, left, right):
         before = top, bottom, left, right
-        while top < bottom - 1 and _is_flat(shown[top, left:right]):
-            top += 1
-        while bottom > top + 1 and _is_flat(shown[bottom - 1, left:right]):
-            bottom -= 1
-        while left < right - 1 and _is_flat(shown[top:bottom, left]):
-            left += 1
-        while right > left + 1 and _is_flat(shown[top:bottom, right - 1]):
-            right -= 1
+        top += _frame_lines(shown[top:bottom, left:right], is_paper[top:bottom, left:right])
+        turned = (a[top:bottom, left:right][::-1] for a in (shown, is_paper))
+        bottom -= _frame_lines(*turned)
+        turned = (a[top:bottom, left:right].swapaxes(0, 1) for a in (shown, is_paper))
+        left += _frame_lines(*turned)
+        turned = (a[top:bottom, left:right].swapaxes(0, 1)[::-1] for a in (shown, is_paper))
+        right -= _frame_lines(*turned)
     return slice(top, bottom), slice(left, right)
+
+
+def _frame_lines(shown: np.ndarray, is_paper: np.ndarray) -> int:
+    """Number of first rows [H, W, C] that show paper, or a thin line of one colour.
+
+    A thick band of another colour than the paper is a part of the scan without signal.
+    """
+    paper = is_paper.mean(axis=1) > _PAPER_LINE
+    count = int(np.argmin(paper)) if not paper.all() else len(paper) - 1
+    flat = 0
+    while flat <= _LINE and count + flat < len(shown) - 1 and _is_flat(shown[count + flat]):
+        flat += 1
+    return count + flat if flat <= _LINE else count

@@ -13,6 +13,7 @@ _LOCAL = 25  # px of it, window of the local normalisation
 _RIDGE = 1.5  # px of it, scale of the lines
 _STRONGEST = 20  # one in so many pixels has the strongest lines
 _LINES = 8  # worst scan lines that are compared
+_EMPTY = 0.3  # contrast of a line without signal over that of most lines
 _FLAT_WINDOW = 7  # px of it
 _FLAT = 1.5 / 255  # largest range in a flat window
 _DARK = 0.03  # intensity that counts as no signal
@@ -32,8 +33,8 @@ class PictureMeasures:
         ridges: logarithm of the strength of the strongest bright lines over that of dark ones;
             positive if vessels are bright, 0 if nothing tells the two apart.
         slope: exponent of the power spectrum; the steeper, the less detail.
-        motion: correlation of the worst matched neighbouring columns minus that of rows; a scan with
-            displaced lines is far from 0.
+        motion: correlation of the worst matched neighbouring columns minus that of rows; far from
+            0 if lines of the scan are displaced.
         flat: share of the picture that is flat, and neither dark nor white, as frames are.
         no_signal: share of the picture that is flat and dark.
     """
@@ -169,9 +170,16 @@ def _slope(picture: np.ndarray) -> float:
 
 
 def _worst_lines(local: np.ndarray) -> float:
-    """Mean of the lowest correlations between neighbouring rows of [H, W]."""
+    """Mean of the lowest correlations between neighbouring rows of [H, W]; flat rows do not count.
+
+    0 without enough rows.
+    """
     smooth = ndimage.gaussian_filter1d(local, 1, axis=1)
     smooth = smooth - smooth.mean(axis=1, keepdims=True)
     norm = np.sqrt((smooth * smooth).sum(axis=1))
-    match = (smooth[1:] * smooth[:-1]).sum(axis=1) / (norm[1:] * norm[:-1] + 1e-6)
+    is_full = norm > _EMPTY * np.median(norm)
+    kept = is_full[1:] & is_full[:-1]
+    if np.count_nonzero(kept) < _LINES:
+        return 0.0
+    match = (smooth[1:] * smooth[:-1]).sum(axis=1)[kept] / (norm[1:] * norm[:-1])[kept]
     return float(np.sort(match)[:_LINES].mean())

@@ -11,8 +11,8 @@ _WEIGHTS = (4.809, -0.416, 0.525, -0.398)
 """Of the logarithms: constant, calibre, length density, texture width; from `python -m
 benchmarks.pitch_calibration` on synthetic eyes with the shipped network."""
 ERROR_FACTOR = 1.5
-"""Estimates on real images near the trained pitches are right to within this factor; see docs/quality.md.
-"""
+"""Estimates on real images near the trained pitches are right to within this factor, see
+docs/quality.md."""
 
 _BORDER = 24  # px mirrored around the mask, so that its edge is no end of a vessel
 _SHORTEST = 2.0  # sides; less length of vessels says nothing
@@ -22,9 +22,9 @@ _CENTRE = 1024  # px, side of the part whose texture is measured
 def estimate_pitch(picture: np.ndarray, rv: np.ndarray) -> float | None:
     """Estimates the side of a pixel on the retina.
 
-    The three measures follow the pitch differently and are combined as a product of powers. Scanners
-    and grader's choices move all of them, so the result is good for a warning, not for biomarkers:
-    see `ERROR_FACTOR`.
+    Three measures that follow the pitch differently are combined as a product of powers. The
+    scanner and the field of view move each, so the result is good for a warning, not for
+    biomarkers: see `ERROR_FACTOR`.
 
     Args:
         picture: float [H, W] in [0, 1], a superficial slab.
