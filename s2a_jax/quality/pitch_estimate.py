@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from s2a_jax.biomarkers.skeleton import trace_skeleton
+from s2a_jax.inputs.images import resize_image
 
 _WEIGHTS = (4.809, -0.416, 0.525, -0.398)
 """Of the logarithms: constant, calibre, length density, texture width; from `python -m
@@ -16,7 +17,7 @@ docs/quality.md."""
 
 _BORDER = 24  # px mirrored around the mask, so that its edge is no end of a vessel
 _SHORTEST = 2.0  # sides; less length of vessels says nothing
-_CENTRE = 1024  # px, side of the part whose texture is measured
+_LARGEST = 1024  # px, shorter side; larger images are reduced first
 
 
 def estimate_pitch(picture: np.ndarray, rv: np.ndarray) -> float | None:
@@ -33,10 +34,14 @@ def estimate_pitch(picture: np.ndarray, rv: np.ndarray) -> float | None:
     Returns:
         um per pixel, or None if the vessels are too short to tell.
     """
+    scale = min(1.0, _LARGEST / min(picture.shape))
+    if scale < 1:
+        height, width = (round(scale * side) for side in picture.shape)
+        picture, rv = (resize_image(array, (height, width)) for array in (picture, rv))
     measures = pitch_measures(picture, rv)
     if measures is None:
         return None
-    return math.exp(_WEIGHTS[0] + float(np.dot(_WEIGHTS[1:], np.log(measures))))
+    return scale * math.exp(_WEIGHTS[0] + float(np.dot(_WEIGHTS[1:], np.log(measures))))
 
 
 def pitch_measures(picture: np.ndarray, rv: np.ndarray) -> tuple[float, float, float] | None:
@@ -62,14 +67,13 @@ def pitch_measures(picture: np.ndarray, rv: np.ndarray) -> tuple[float, float, f
 
 def _half_width(picture: np.ndarray) -> float | None:
     """Lag in px at which the mean autocorrelation of all directions is 0.5; None if it has none."""
-    y, x = (max(0, (n - _CENTRE) // 2) for n in picture.shape)
-    part = picture[y : y + _CENTRE, x : x + _CENTRE].astype(np.float64)
-    values = part - ndimage.uniform_filter(part, max(15, min(part.shape) // 8))
-    height, width = part.shape
+    height, width = picture.shape
+    values = picture.astype(np.float64)
+    values -= ndimage.uniform_filter(values, max(15, min(picture.shape) // 8))
     values = (values - values.mean()) * np.hanning(height)[:, None] * np.hanning(width)
     shape = (2 * height, 2 * width)
     products = np.fft.irfft2(np.abs(np.fft.rfft2(values, shape)) ** 2, shape)
-    reach = min(part.shape) // 4
+    reach = min(picture.shape) // 4
     products = np.roll(products, (reach, reach), (0, 1))[: 2 * reach + 1, : 2 * reach + 1]
     lags = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1])
     bins = np.rint(2 * lags).astype(int)  # half a pixel each

@@ -166,6 +166,14 @@ def test_tasks_may_be_missing(eye, sure):
         assert (found.um_per_px is None) == ("rv" not in probability)
 
 
+@pytest.mark.parametrize("shape", [(32, 32), (33, 200), (300, 64)])
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_small_and_long_pictures_give_a_level(shape, value):
+    image = np.random.default_rng(0).uniform(size=shape).astype(np.float32)
+    probability = {task: np.full(shape, value, np.float32) for task in ("rv", "faz")}
+    assert assess(image, probability, 10.0, TRAINED).level in ("doubtful", "unusable")
+
+
 def test_measures_by_hand():
     picture = np.zeros((60, 100), np.float32)
     picture[:, 50:] = 1
@@ -189,6 +197,9 @@ def test_the_pitch_follows_the_size_of_the_image(eye, sure):
     assert native == pytest.approx(PITCH, rel=0.5)
     large = estimate_pitch(resize_image(image, (608, 608)), resize_image(sure["rv"], (608, 608)))
     assert large == pytest.approx(native / 2, rel=0.3)
+    huge = [resize_image(array, (2048, 2048)) for array in (image, sure["rv"])]
+    reduced = [resize_image(array, (1024, 1024)) for array in huge]
+    assert estimate_pitch(*huge) == pytest.approx(estimate_pitch(*reduced) / 2, rel=1e-6)
     assert estimate_pitch(image, np.zeros_like(image)) is None
     assert estimate_pitch(np.zeros_like(image), sure["rv"]) is None
 
