@@ -211,9 +211,9 @@ def test_doubts_about_the_pitch(eye, sure):
     assert names(wrong) == {"pitch_contradicted"}
     assert f"look like those at {seen.um_per_px:.1f} um" in wrong.text
     assert not assess(eye.image, sure, 1.9 * seen.um_per_px, TRAINED).reasons
-    unlike = assess(eye.image, sure, None, (1.6 * seen.um_per_px, 2 * seen.um_per_px))
+    unlike = assess(eye.image, sure, None, (1.25 * seen.um_per_px, 2 * seen.um_per_px))
     assert names(unlike) == {"pitch_unlike"}
-    near = (1.4 * seen.um_per_px, 2 * seen.um_per_px)
+    near = (1.15 * seen.um_per_px, 2 * seen.um_per_px)
     assert not assess(eye.image, sure, None, near).reasons
 
 

@@ -59,7 +59,18 @@ def test_the_transparency_is_cut_too(speckle):
     np.testing.assert_array_equal(crop_frame(picture).alpha, speckle)
 
 
-@pytest.mark.parametrize("case", ["no margin", "two pixels", "dark side", "constant", "wide ints"])
+CASES = [
+    "no margin",
+    "two pixels",
+    "dark side",
+    "ragged sides",
+    "thin side",
+    "constant",
+    "wide ints",
+]
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_what_has_no_frame_stays(speckle, case):
     pixels, white = speckle, 255
     if case == "two pixels":
@@ -67,6 +78,13 @@ def test_what_has_no_frame_stays(speckle, case):
     elif case == "dark side":  # a part of the scan without signal
         pixels = speckle.copy()
         pixels[:, :30] = 0
+    elif case == "ragged sides":
+        edge = 12 + np.rint(6 * np.sin(np.arange(SIDE) / 9)).astype(int)
+        dark = np.arange(SIDE) < edge[:, None]
+        pixels = np.where(dark | dark.T, 0, speckle).astype(np.uint8)
+    elif case == "thin side":  # nearly square after a cut
+        pixels = speckle.copy()
+        pixels[:4] = 0
     elif case == "constant":
         pixels = canvas(0)
     elif case == "wide ints":
