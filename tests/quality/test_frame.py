@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import quality_images
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.picture import Picture
 from s2a_jax.quality.frame import crop_frame
@@ -114,8 +113,3 @@ def test_coloured_pixels_are_named(speckle):
     found = crop(rgb)
     assert found.pixels is rgb
     assert found.notes == ("25 % of the pixels are coloured, as marks or other pictures are",)
-
-
-def test_a_screenshot_of_a_synthetic_eye():
-    pixels, place = quality_images.screenshot(np.random.default_rng(8))
-    np.testing.assert_array_equal(crop(pixels).pixels, pixels[place])
