@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "s2a_jax"
-BASE = {"errors", "files", "machine", "console"}
+BASE = {"errors", "files", "machine", "console", "extras"}
 ALLOWED = {
     "models": {"errors"},
     "objectives": set(),
@@ -24,12 +24,13 @@ ALLOWED = {
     "training": BASE | {"processes", "signals", "config", "models", "objectives", "inputs", "data",
                         "convert", "evaluation", "runs"},
     "inference": BASE | {"models", "inputs", "convert", "training"},
+    "export": BASE | {"models", "convert", "training", "inference"},
     "comparison": BASE | {"signals", "config", "data", "statistics", "evaluation", "runs",
                           "training"},
 }  # fmt: skip
 """Folder -> what it may import of the package, besides itself; `commands` may import everything."""
-FILES = {"errors": set(), "files": {"errors"}, "machine": set(), "processes": {"errors"},
-         "console": set(), "signals": {"errors"}}  # fmt: skip
+FILES = {"errors": set(), "files": {"errors"}, "extras": {"errors"}, "machine": set(),
+         "processes": {"errors"}, "console": set(), "signals": {"errors"}}  # fmt: skip
 """File beside the folders -> what it may import of the package."""
 OUTSIDE = {
     "configs": {"config", "models"},

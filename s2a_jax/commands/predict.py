@@ -27,6 +27,7 @@ from s2a_jax.inference.journal import (
     state_of,
 )
 from s2a_jax.inference.pieces import Computed, Prepared
+from s2a_jax.inference.runtimes import RUNTIMES
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inference.stream import predict_stream
 from s2a_jax.inputs.image_files import ImageFiles, check_slab_count, list_images
@@ -54,7 +55,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--weights",
         required=True,
         type=Path,
-        help="workdir, checkpoint, .safetensors file, or sim_to_real, which ships with the package",
+        help="workdir, checkpoint, .safetensors file, a .onnx or .stablehlo file of export, or "
+        "sim_to_real, which ships with the package",
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        help="what computes an exported network: onnx (default for .onnx) and openvino, which are "
+        "for CPUs, openvino-bf16, which rounds more for speed, or stablehlo",
     )
     parser.add_argument("--out", required=True, type=Path, help="folder for the results")
     parser.add_argument("--threshold", type=float, default=0.5, help="in [0, 1]; default 0.5")
@@ -125,7 +133,7 @@ def run(options: argparse.Namespace) -> None:
     check_pitch_flags(options)
     check_out_folder(out, out)
     images = shard.slice(list_images(options.images))
-    model = Segmenter.load_from_checkpoint(options.weights)
+    model = Segmenter.load_from_checkpoint(options.weights, options.runtime)
     check_slab_count(images, model.slabs, options.weights)
     settings = Settings(
         model.fingerprint(),

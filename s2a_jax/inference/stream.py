@@ -13,6 +13,7 @@ from jax import Array
 from s2a_jax.errors import UserError
 from s2a_jax.inference.batches import BatchPredictor, by_size
 from s2a_jax.inference.pieces import Computed, Piece, Prepared
+from s2a_jax.inference.runtimes import Runtime
 from s2a_jax.machine import cores
 
 _THREADS = 16  # at most, of either kind
@@ -29,7 +30,7 @@ class _Refused(NamedTuple):
 
 
 def predict_stream(
-    predictor: BatchPredictor,
+    predictor: BatchPredictor | Runtime,
     items: Iterable[S],
     read: Callable[[S], tuple[T, Prepared]],
     write: Callable[[T, Computed], None],
