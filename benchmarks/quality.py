@@ -6,7 +6,7 @@ Segments images of each kind with the shipped network and counts their levels an
 level but "good" is a false alarm for eyes, and "good" is a miss for everything else. The limits of
 `s2a_jax/quality/assess.py` were set on the first half (every second file of a folder, and one seed
 of generated images); by default the table is that of the second half. With --faz it also gives the
-Dice of the FAZ with and without a reason to doubt it.
+Dice of the FAZ with and without a reason to doubt it (or the whole image).
 """
 
 import argparse
@@ -159,7 +159,8 @@ def _print_faz(model: Segmenter, images: Path, masks: Path) -> None:
         truth = contents.faz
         probability = model.predict_proba(contents.image)
         quality = assess(contents.image, probability, None)
-        is_doubted = bool(_FAZ_REASONS & {reason.name for reason in quality.reasons})
+        has_reason = bool(_FAZ_REASONS & {reason.name for reason in quality.reasons})
+        is_doubted = has_reason or quality.level == "unusable"
         mask = probability["faz"] >= 0.5
         dice = 2 * np.count_nonzero(mask & truth) / max(1, mask.sum() + truth.sum())
         scores["with a doubt" if is_doubted else "without a doubt"].append(dice)

@@ -24,6 +24,7 @@ COMMANDS = {
     "measure": "measure vessels and FAZ: one CSV row per eye, with units",
     "prepare": "check a data set and store it as TFDS array_record files",
     "convert": "convert weights from PyTorch and back",
+    "export": "write a trained network as StableHLO or ONNX",
     "compare": "train several networks alike and test their differences",
     "report": "write one HTML file about a run or an evaluation",
 }

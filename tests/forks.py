@@ -30,6 +30,7 @@ IMPORTED = (
     "s2a_jax.commands.compare",
     "s2a_jax.commands.convert",
     "s2a_jax.commands.evaluate",
+    "s2a_jax.commands.export",
     "s2a_jax.commands.measure",
     "s2a_jax.commands.predict",
     "s2a_jax.commands.prepare",

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .resnet_v2 import HybridResNet
 from .vit import Encoder
@@ -15,12 +16,14 @@ from .vit import Encoder
 class Embeddings(nn.Module):
     """Tokens from the CNN's features, with learned position embeddings.
 
+    The embeddings are resized bilinearly to the grid of the image.
+
     Args:
         width: Channels of the CNN's root.
         units: Bottlenecks of the three stages.
         groups: Groups of the normalisations.
         hidden: Size of a token.
-        grid: Rows and columns of tokens.
+        grid: Rows and columns of the stored embeddings.
         dropout_rate: Dropout of the tokens.
     """
 
@@ -44,11 +47,11 @@ class Embeddings(nn.Module):
         """Map [B, 3, H, W] to tokens [B, N, hidden] in row-major order and the CNN's skips."""
         features, skips = self.hybrid_model(image)
         patches = self.patch_embeddings(features)
-        if patches.shape[-2:] != self.grid:
-            got = tuple(patches.shape[-2:])
-            raise ValueError(f"The image gives a grid of {got} tokens, expected {self.grid}.")
-        tokens = patches.flatten(2).transpose(1, 2)
-        return self.dropout(tokens + self.position_embeddings), skips
+        positions = self.position_embeddings.transpose(1, 2).unflatten(2, self.grid)
+        # On the stored grid every weight is 0 or 1, so nothing changes.
+        positions = F.interpolate(positions, patches.shape[-2:], mode="bilinear")
+        tokens = (patches + positions).flatten(2).transpose(1, 2)
+        return self.dropout(tokens), skips
 
 
 class HybridTransformer(nn.Module):
@@ -63,7 +66,7 @@ class HybridTransformer(nn.Module):
         num_heads: Number of attention heads.
         mlp_width: Size of the MLP's hidden layer.
         dropout_rate: Dropout of the tokens and in the MLP.
-        grid: Rows and columns of tokens: the image's size / 16.
+        grid: Rows and columns of the position embeddings: the training images' size / 16.
     """
 
     def __init__(
@@ -126,7 +129,6 @@ class Decoder(nn.Module):
 
     Args:
         hidden: Size of a token.
-        grid: Rows and columns of tokens.
         width: Channels of the CNN's root, which sets the skips' channels.
         first_channels: Channels of the first convolution.
         channels: Channels of the four blocks.
@@ -136,13 +138,11 @@ class Decoder(nn.Module):
         self,
         *,
         hidden: int,
-        grid: Sequence[int],
         width: int,
         first_channels: int,
         channels: Sequence[int],
     ) -> None:
         super().__init__()
-        self.grid = tuple(grid)
         self.conv_more = conv_bn_relu(hidden, first_channels)
         inputs = (first_channels, *channels[:-1])
         skips = (8 * width, 4 * width, width, 0)
@@ -158,7 +158,9 @@ class Decoder(nn.Module):
         Returns:
             [B, channels[-1], H, W].
         """
-        x = self.conv_more(tokens.transpose(1, 2).unflatten(2, self.grid))
+        height, width = skips[0].shape[-2:]
+        maps = tokens.transpose(1, 2).unflatten(2, (height // 2, width // 2))
+        x = self.conv_more(maps)
         for block, skip in zip(self.blocks, (*skips, None), strict=True):
             x = block(x, skip)
         return x

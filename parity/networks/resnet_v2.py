@@ -15,11 +15,14 @@ STANDARDISE_EPS = 1e-5
 class StdConv2d(nn.Conv2d):
     """Convolution whose filters have zero mean and unit (biased) variance each."""
 
+    def standardised(self) -> Tensor:
+        """Return the weights that are applied."""
+        variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), correction=0, keepdim=True)
+        return (self.weight - mean) / torch.sqrt(variance + STANDARDISE_EPS)
+
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, C_in, H, W] to [B, C_out, H', W']."""
-        variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), correction=0, keepdim=True)
-        weight = (self.weight - mean) / torch.sqrt(variance + STANDARDISE_EPS)
-        return F.conv2d(x, weight, self.bias, self.stride, self.padding)
+        return F.conv2d(x, self.standardised(), self.bias, self.stride, self.padding)
 
 
 class Bottleneck(nn.Module):

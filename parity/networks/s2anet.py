@@ -45,7 +45,7 @@ class S2ANet(nn.Module):
         decoder_channels: Channels of the four blocks of a decoder.
         lcem_layers: Transformer blocks (from 0) that feed the RV decoders.
         gcem_layers: Transformer blocks that feed the FAZ decoders.
-        grid: Rows and columns of tokens: the image's size / 16.
+        grid: Rows and columns of the position embeddings: the training images' size / 16.
         gcem_first_channels: `first_channels` of the FAZ decoders; None for the same.
         gcem_decoder_channels: `decoder_channels` of the FAZ decoders; None for the same.
     """
@@ -86,7 +86,7 @@ class S2ANet(nn.Module):
             dropout_rate=dropout_rate,
             grid=grid,
         )
-        shared = {"hidden": hidden, "grid": grid, "width": width}
+        shared = {"hidden": hidden, "width": width}
         for layer in lcem_layers:
             branch = Branch(first_channels=first_channels, channels=decoder_channels, **shared)
             self.add_module(f"Multioutput_{layer}", branch)
@@ -138,7 +138,7 @@ class S2ANet(nn.Module):
         """Return the logits of both tasks.
 
         Args:
-            image: [B, 3, H, W] in [0, 1], H and W 16 times the grid.
+            image: [B, 3, H, W] in [0, 1], H and W multiples of 16.
 
         Returns:
             `rv` and `faz`, each [B, 1, H, W].

@@ -28,7 +28,7 @@ class TransUNet(nn.Module):
         num_blocks: Transformer blocks.
         first_channels: Channels of the decoder's first convolution.
         decoder_channels: Channels of the decoder's four blocks.
-        grid: Rows and columns of tokens: the image's size / 16.
+        grid: Rows and columns of the position embeddings: the training images' size / 16.
     """
 
     def __init__(
@@ -61,7 +61,6 @@ class TransUNet(nn.Module):
         )
         self.decoder = Decoder(
             hidden=hidden,
-            grid=grid,
             width=width,
             first_channels=first_channels,
             channels=decoder_channels,
@@ -95,7 +94,7 @@ class TransUNet(nn.Module):
         """Return the logits of both tasks.
 
         Args:
-            image: [B, 3, H, W] in [0, 1], H and W 16 times the grid.
+            image: [B, 3, H, W] in [0, 1], H and W multiples of 16.
 
         Returns:
             `rv` and `faz`, each [B, 1, H, W].

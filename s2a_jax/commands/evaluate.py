@@ -228,13 +228,9 @@ def _check_slabs(image: np.ndarray, slabs: tuple[str, ...], root: Path) -> None:
 
 def _check_masks(selection: Selection, tasks: tuple[str, ...]) -> None:
     """Raises a UserError unless a case has a mask of a task that the network was trained on."""
-    has = {
-        "rv": any(case.rv is not None for case in selection.cases),
-        "faz": any(case.faz is not None for case in selection.cases),
-    }
-    if not any(has[task] for task in tasks):
+    if not {*selection.tasks} & {*tasks}:
         raise UserError(
-            f"--data: the cases have masks of {' and '.join(t.upper() for t in has if has[t])}, "
+            f"--data: the cases have masks of {' and '.join(t.upper() for t in selection.tasks)}, "
             f"but the network was trained on {' and '.join(t.upper() for t in tasks)} only; give "
             "cases with such masks."
         )

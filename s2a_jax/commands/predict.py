@@ -21,6 +21,7 @@ from s2a_jax.evaluation.pictures import overlay
 from s2a_jax.files import text_cell, written_whole
 from s2a_jax.inference.journal import Finished, Journal, Shard, written_states
 from s2a_jax.inference.pieces import Computed, Prepared
+from s2a_jax.inference.runtimes import RUNTIMES
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inference.stream import predict_stream
 from s2a_jax.inputs.contents import Contents
@@ -51,7 +52,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--weights",
         required=True,
         type=Path,
-        help="workdir, checkpoint, .safetensors file, or sim_to_real, which ships with the package",
+        help="workdir, checkpoint, .safetensors file, a .onnx or .stablehlo file of export, or "
+        "sim_to_real, which ships with the package",
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        help="what computes an exported network: onnx (default for .onnx) and openvino, which are "
+        "for CPUs, openvino-bf16, which rounds more for speed, or stablehlo",
     )
     add_batch_flags(parser, "predictions")
     add_pitch_flags(parser, "the TIFF resolution or DICOM")
@@ -133,7 +141,7 @@ def run(options: argparse.Namespace) -> int:
     check_batch_flags(options)
     check_pitch_flags(options)
     images = shard.slice(list_images(options.images))
-    model = Segmenter.load_from_checkpoint(options.weights)
+    model = Segmenter.load_from_checkpoint(options.weights, options.runtime)
     check_slab_count(images, model.slabs, options.weights)
     names = ("threshold", "um_per_px", "field_mm", "tta")
     settings = {"version": __version__, "weights": model.fingerprint()}

@@ -34,6 +34,7 @@ class Selection:
             room in memory is decoded when it is used.
         sizes: height and width of each case.
         um_per_px: pixel pitch of each case at its native size, um; None: unknown.
+        tasks: "rv", "faz" or both, of which any case has a mask.
         notes: sentences to print: the layout, missing masks, doubtful masks.
     """
 
@@ -41,6 +42,7 @@ class Selection:
     cases: Sequence[Case]
     sizes: tuple[tuple[int, int], ...]
     um_per_px: tuple[float | None, ...]
+    tasks: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -256,7 +258,10 @@ def _selection(
     pitches = tuple(pitch(name, size) for name, size in zip(cases.ids, sizes, strict=False))
     names = tuple(ids[: len(chosen)])
     doubts = doubt_lines(zip(names, cases.masks, strict=False))
-    return Selection(names, chosen, sizes, pitches, (*notes, *note_lines(cases.notes), *doubts))
+    has = {"rv": cases.has_rv, "faz": cases.has_faz}
+    tasks = tuple(task for task, each in has.items() if each[: len(chosen)].any())
+    notes = (*notes, *note_lines(cases.notes), *doubts)
+    return Selection(names, chosen, sizes, pitches, tasks, notes)
 
 
 def _unique(ids: Sequence[str], splits: Sequence[str]) -> list[str]:

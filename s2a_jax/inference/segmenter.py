@@ -11,26 +11,18 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from s2a_jax.convert.weights import (
-    TASKS,
-    Description,
-    parse_description,
-    read_weights,
-    save_weights,
-)
+from s2a_jax.convert.weights import TASKS, Description, save_weights
 from s2a_jax.errors import UserError
 from s2a_jax.inference.batches import BatchPredictor
 from s2a_jax.inference.pieces import Computed, Maps, Prepared
+from s2a_jax.inference.runtimes import Runtime, is_exported, open_exported
 from s2a_jax.inference.scale import UmPerPx, scale_for
+from s2a_jax.inference.stored import SHIPPED, read_stored
 from s2a_jax.inference.stream import predict_stream
 from s2a_jax.inputs.images import to_unit_float
 from s2a_jax.inputs.slabs import slabs_to_unit_float
 from s2a_jax.models.build import build_network
-from s2a_jax.training.checkpoint import Checkpoints, restore_variables
 from s2a_jax.training.step import predict_step
-
-SHIPPED = {"sim_to_real": Path(__file__).parent / "weights/sim_to_real.safetensors"}
-"""Name -> weights that come with the package; docs/data.md describes their training data."""
 
 Masks = tuple[np.ndarray | None, np.ndarray | None]
 """Vessels and FAZ, bool [H, W]; None for a task that the network was not trained on."""
@@ -51,7 +43,7 @@ class Segmenter:
         network: name of the network.
         fields: its hyper-parameters.
         module: the network itself, without its variables.
-        variables: {"params", "batch_stats"}.
+        variables: {"params", "batch_stats"}; {} for an exported network, whose file holds them.
         slabs: names of the slabs that it takes as channels, in order; () for a network of one slab.
         slab: what it was trained on, as in `config.data.slab`: `slabs` joined by commas, or the one
             slab; None for the data set's first, or if unknown.
@@ -67,50 +59,47 @@ class Segmenter:
         slab: str | None = None,
         pitches_um: tuple[float, float] | None = None,
         tasks: tuple[str, ...] = TASKS,
+        *,
+        runtime: Runtime | None = None,
     ):
         self.network, self.fields = network, fields
         self.pitches_um, self.tasks = pitches_um, tasks
         self.module = module = build_network(network, fields)
         self.slabs: tuple[str, ...] = module.slabs
         self.slab: str | None = ",".join(self.slabs) or slab
-        _check_variables(module, variables, network)
+        self._runtime = runtime
+        if runtime is None:
+            _check_variables(module, variables, network)
+            self._predict = jax.jit(functools.partial(predict_step, module=module))
+        else:
+            self._predict = runtime.predict
         self.variables = jax.device_put(variables)  # once, not at every call
-        self._predict = jax.jit(functools.partial(predict_step, module=module))
-        self._kept: tuple[dict[str, Any], BatchPredictor] | None = None
+        self._kept: tuple[dict[str, Any], BatchPredictor | Runtime] | None = None
 
     @classmethod
-    def load_from_checkpoint(cls, path: str | Path) -> "Segmenter":
+    def load_from_checkpoint(cls, path: str | Path, runtime: str | None = None) -> "Segmenter":
         """Loads a trained network.
 
         Args:
             path: a workdir (its best checkpoint), one of its `checkpoints/<step>`, exported weights
-                (`.safetensors`), or a name in `SHIPPED` unless a file or folder has that name.
+                (`.safetensors`), a name in `SHIPPED` unless a file or folder has that name, or an
+                exported network (`.onnx`, `.stablehlo`).
+            runtime: what computes an exported network, a key of `runtimes.RUNTIMES`; None for the
+                first that takes the file.
 
         Raises:
             UserError: `path` is none of these, or is damaged.
         """
-        path = Path(path).expanduser()
-        if not path.exists():
-            path = SHIPPED.get(str(path), path)
-        if path.is_file():
-            described, variables = read_weights(path)
-            return cls._described(described, variables, path)
-        if not path.is_dir():
-            raise UserError(
-                f"No weights at {path}: expected a workdir, one of its checkpoints/<step>, a "
-                f".safetensors file, or weights that come with s2a_jax ({', '.join(SHIPPED)})."
-            )
-        if (path / "checkpoints").is_dir():
-            path = path / "checkpoints" / str(_best_step(path))
-        meta, variables = restore_variables(path)
-        return cls._described(parse_description(meta, path), variables, path)
-
-    @classmethod
-    def _described(
-        cls, described: Description, variables: dict[str, Any], path: Path
-    ) -> "Segmenter":
+        opened = None
+        if runtime is not None or is_exported(Path(path)):
+            path = Path(path).expanduser()
+            opened = open_exported(path, runtime)
+            described, variables = opened.description, {}
+        else:
+            described, variables, path = read_stored(path)
+        network, fields, *trained_on = described
         try:
-            return cls(described.network, described.fields, variables, *described[2:])
+            return cls(network, fields, variables, *trained_on, runtime=opened)
         except UserError as error:
             raise UserError(f"{path} cannot be used: {error}") from error
 
@@ -144,7 +133,14 @@ class Segmenter:
         Args:
             path: the file.
             half: store float16, which halves the file.
+
+        Raises:
+            UserError: the network is an exported one, or the file cannot be written.
         """
+        if self._runtime is not None:
+            raise UserError(
+                "An exported network has no weights to save; load those that it was made of."
+            )
         save_weights(Path(path), self.description, jax.device_get(self.variables), half=half)
 
     def predict(
@@ -210,7 +206,7 @@ class Segmenter:
         def write(number: int, computed: Computed) -> None:
             masks[number] = _masks(computed.probability, threshold)
 
-        for _ in predict_stream(self._batches(), enumerate(images), read, write):
+        for _ in predict_stream(self._batches(), enumerate(images), read, write, _refuse):
             pass
         return [masks[number] for number in sorted(masks)]
 
@@ -249,6 +245,7 @@ class Segmenter:
             [prepared],
             read=lambda one: (None, one),
             write=lambda _, computed: found.append(computed),
+            failed=_refuse,
         )
         for _ in stream:
             pass
@@ -275,11 +272,13 @@ class Segmenter:
         scale = scale_for(intensity.shape[:2], um_per_px, self.pitches_um)
         return Prepared(intensity, scale, self.tasks, tta, self.network)
 
-    def predictor(self, batch_size: int | None = None) -> BatchPredictor:
+    def predictor(self, batch_size: int | None = None) -> BatchPredictor | Runtime:
         """The network for `predict_stream`, with batches of this size; see `BatchPredictor`."""
+        if self._runtime is not None:
+            return self._runtime._replace(batch_size=batch_size or 1)
         return BatchPredictor(self.module, self.variables, batch_size)
 
-    def _batches(self) -> BatchPredictor:
+    def _batches(self) -> BatchPredictor | Runtime:
         """The predictor of this object's own batches, which keeps its compiled programs."""
         if self._kept is None or self._kept[0] is not self.variables:
             self._kept = self.variables, self.predictor()
@@ -288,6 +287,8 @@ class Segmenter:
     def fingerprint(self) -> str:
         """A hash of the network, what it was trained on, and its variables."""
         described = (self.network, self.fields, self.slabs, self.pitches_um, self.tasks)
+        if self._runtime is not None:
+            described += (self._runtime.name, self._runtime.digest)
         digest = blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=16)
         for name, leaf in sorted(flatten_dict(self.variables, sep="/").items()):
             digest.update(f"{name} {leaf.dtype} {leaf.shape}".encode())
@@ -300,21 +301,13 @@ def _check_threshold(threshold: float) -> None:
         raise UserError(f"threshold={threshold} is outside [0, 1].")
 
 
+def _refuse(_: Any, error: UserError) -> None:
+    raise error
+
+
 def _masks(probability: Maps, threshold: float) -> Masks:
     masks = {task: p >= threshold for task, p in probability.items()}
     return masks.get("rv"), masks.get("faz")
-
-
-def _best_step(workdir: Path) -> int:
-    """Step of the best validated checkpoint of a workdir, or of the newest if none is validated."""
-    checkpoints = Checkpoints(workdir / "checkpoints")
-    best, latest = checkpoints.best, checkpoints.latest_step
-    checkpoints.close()
-    if latest is None:
-        weights = workdir / "weights.safetensors"
-        remedy = f"pass {weights}" if weights.is_file() else "train first"
-        raise UserError(f"{workdir} has no checkpoint: {remedy}.")
-    return best[0] if best else latest
 
 
 def _check_variables(module: Any, variables: dict[str, Any], network: str) -> None:

@@ -13,6 +13,7 @@ from jax import Array
 from s2a_jax.errors import UserError
 from s2a_jax.inference.batches import BatchPredictor, by_size
 from s2a_jax.inference.pieces import Computed, Piece, Prepared
+from s2a_jax.inference.runtimes import Runtime
 from s2a_jax.machine import cores
 
 _THREADS = 16  # at most, of either kind
@@ -29,17 +30,17 @@ class _Refused(NamedTuple):
 
 
 def predict_stream(
-    predictor: BatchPredictor,
+    predictor: BatchPredictor | Runtime,
     items: Iterable[S],
     read: Callable[[S], tuple[T, Prepared]],
     write: Callable[[T, Computed], None],
-    failed: Callable[[S, UserError], None] | None = None,
+    failed: Callable[[S, UserError], None],
     threads: int | None = None,
 ) -> Iterator[int]:
     """Predicts every image on all devices of this process.
 
-    An item that `read` refuses with a UserError is left out if there is `failed`; any other error
-    ends the stream. However it ends, no `write` is at work afterwards.
+    An item that `read` refuses with a UserError is left out; any other error ends the stream.
+    However it ends, no `write` is at work afterwards.
 
     Args:
         predictor: the network.
@@ -47,7 +48,8 @@ def predict_stream(
         read: called in threads; returns what `write` takes, and what `Segmenter.prepare` returns.
         write: called in threads with the result of one image. The order of the images may differ
             from that of `items`.
-        failed: called in the caller's thread with an item that cannot be read, and the reason.
+        failed: called in the caller's thread with an item that cannot be read, and the reason; what
+            it raises ends the stream.
         threads: that read, and as many that write; None: one a core, at most 16.
 
     Yields:
@@ -72,11 +74,11 @@ def predict_stream(
         try:
             return read(item)
         except UserError as error:
-            if failed is None:
-                raise
             return _Refused(item, error)
 
-    def readable(images: Iterable[tuple[T, Prepared] | _Refused]) -> Iterator[tuple[T, Prepared]]:
+    def readable(
+        images: Iterable[tuple[T, Prepared] | _Refused],
+    ) -> Iterator[tuple[T, Prepared]]:
         for one in images:
             if isinstance(one, _Refused):
                 failed(*one)

@@ -8,7 +8,7 @@ import numpy as np
 WHOLE = 1024
 """Images of at most this number of pixels squared are predicted as a whole; tiles are this wide."""
 
-_OVERLAP = 256  # pixels that neighbouring tiles share, at least
+_OVERLAP = 128  # pixels that neighbouring tiles share, at least; 256 came no nearer to the whole
 
 
 class Tile(NamedTuple):

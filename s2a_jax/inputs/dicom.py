@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from s2a_jax.errors import UserError
+from s2a_jax.extras import import_extra
 from s2a_jax.inputs.dicom_grey import displayed, numbers
 from s2a_jax.inputs.picture import Picture
 
@@ -86,12 +87,7 @@ def read_dicom(path: Path) -> Picture:
         UserError: pydicom or a decoder is not installed, the file is damaged or no DICOM image, or
             it holds several frames or an attribute that cannot be used.
     """
-    try:
-        import pydicom
-    except ImportError:
-        raise UserError(
-            f"Reading {path} needs pydicom: pip install 's2a_jax[dicom]', or pip install pydicom."
-        ) from None
+    pydicom = import_extra("pydicom", "dicom", f"Reading {path}")
     try:
         # Without `force`, pydicom refuses files that lack the preamble, as old exports do.
         data = pydicom.dcmread(path, force=True)

@@ -57,6 +57,7 @@ _RV_DICE = 0.85
 _FAZ_DICE = 0.9
 _FAZ_SECOND = 0.25  # share of the largest piece's area
 _FAZ_OFFSET = 0.25  # sides
+_UNLIKE = 1.2  # factor between an estimated pitch and the nearest that is known
 _CONTRADICTION = 2.0  # factor between two pitches
 
 
@@ -234,7 +235,7 @@ def _pitch_doubts(
     if trained_um is None:
         return []
     low, high = trained_um
-    if low / ERROR_FACTOR <= estimate <= high * ERROR_FACTOR:
+    if low / _UNLIKE <= estimate <= high * _UNLIKE:
         return []
     sentence = (
         f"{seen}, and the network was trained on {low:g} to {high:g} um: name the field of view."

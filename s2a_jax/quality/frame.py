@@ -19,6 +19,7 @@ _THICK = 6  # text and colour bars are thinner than the shorter side over this
 _PAPER = 0.6  # share of what surrounds the picture that has the colour of the outermost line
 _PAPER_LINE = 0.3  # share of a line, which may hold text
 _LINE = 8  # px, thickest line around the picture
+_RIM_PAPER = 0.1  # share of the line beside a cut
 _SQUARE = 1.03  # longest over shortest side of a square picture
 _SMALLEST_MARGIN = 3  # px; less is not worth a cut
 _SMALLEST_SIDE = 64  # px of an en-face picture
@@ -32,8 +33,8 @@ _COLOURED = 0.01  # share of coloured pixels that is worth a note
 def crop_frame(picture: Picture) -> Picture:
     """Cuts off a frame or legend.
 
-    A dark margin that leaves a square picture no longer square is a part of the scan without
-    signal, and stays.
+    A dark margin with a ragged edge, or one that leaves a picture which is not square, is a part of
+    the scan without signal, and stays.
 
     Args:
         picture: a decoded file, upright, before it becomes grey.
@@ -95,9 +96,11 @@ def _find(shown: np.ndarray, name: str) -> tuple[slice, slice] | None:
     is_alone = len(boxes) == 1
     if is_paper[outside].mean() < _PAPER and is_alone:
         return None
-    is_dark = float(shown[outside].max()) < _DARK
-    if is_dark and is_alone and not _is_square(size):
-        return None
+    if is_alone and max(map(np.max, papers)) < _DARK:
+        has_marks = float(shown[outside].max()) >= _DARK
+        is_better = _is_square(size) and _aspect(size) <= _aspect((height, width))
+        if not _is_straight(is_paper[found], margins) or not (has_marks or is_better):
+            return None
     doubt = ""
     if not is_alone:
         doubt = f"it shows {len(boxes)} pictures"
@@ -121,8 +124,21 @@ def _is_flat(line: np.ndarray) -> bool:
     return bool((high - low <= _FLAT).all())
 
 
+def _is_straight(is_paper: np.ndarray, margins: tuple[int, int, int, int]) -> bool:
+    """Whether no paper is left beside a cut, [H, W] after it: regions without signal have an edge
+    that is not straight."""
+    sides = (is_paper[0], is_paper[-1], is_paper[:, 0], is_paper[:, -1])
+    return all(
+        side.mean() < _RIM_PAPER for side, margin in zip(sides, margins, strict=True) if margin
+    )
+
+
 def _is_square(shape: tuple[int, int]) -> bool:
-    return max(shape) <= _SQUARE * min(shape)
+    return _aspect(shape) <= _SQUARE
+
+
+def _aspect(shape: tuple[int, int]) -> float:
+    return max(shape) / min(shape)
 
 
 def _active(shown: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from s2a_jax.cli import run as main
 from s2a_jax.config.load import load_config
-from s2a_jax.data import load, rows, selection
+from s2a_jax.data import reader, rows, selection
 from s2a_jax.data.cases import Case, CaseSet
 from s2a_jax.data.load import load_run_data
 from s2a_jax.data.pipeline import TrainStream, evaluation_batches, own_cases
@@ -158,7 +158,7 @@ def test_processes_survey_their_share_and_decode_what_they_use(section, room, mo
     """Two threads stand for processes."""
     alone, meeting = load_run_data(section), Meeting(2)
     which, decoded = threading.local(), ([], [])
-    survey_ = load.survey
+    survey_ = reader.survey
 
     def counted(read, count, *rest, **options):
         index = which.index
@@ -169,7 +169,7 @@ def test_processes_survey_their_share_and_decode_what_they_use(section, room, mo
 
         return survey_(reading, count, *rest, **options)
 
-    monkeypatch.setattr(load, "survey", counted)
+    monkeypatch.setattr(reader, "survey", counted)
 
     def run(index):
         which.index = index
@@ -215,7 +215,7 @@ def test_processes_that_see_as_many_other_files_say_so(tmp_path, monkeypatch):
     meeting, roots = Meeting(2), [make(tmp_path / name, 4) for name in "ab"]
     for index, root in enumerate(roots):
         (root / f"train/images/eye{index}.png").unlink()
-    monkeypatch.setattr(load, "read_case", lambda files: pytest.fail("a case was decoded"))
+    monkeypatch.setattr(reader, "read_case", lambda files: pytest.fail("a case was decoded"))
 
     def run(index):
         data = load_config("default").data

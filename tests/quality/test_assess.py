@@ -11,6 +11,7 @@ from benchmarks import quality_images
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.images import resize_image, unit_pixels
+from s2a_jax.quality import pitch_estimate
 from s2a_jax.quality.assess import assess
 from s2a_jax.quality.measures import measure_faz, measure_picture, measure_vessels
 from s2a_jax.quality.pitch_estimate import estimate_pitch
@@ -197,11 +198,15 @@ def test_the_pitch_follows_the_size_of_the_image(eye, sure):
     assert native == pytest.approx(PITCH, rel=0.5)
     large = estimate_pitch(resize_image(image, (608, 608)), resize_image(sure["rv"], (608, 608)))
     assert large == pytest.approx(native / 2, rel=0.3)
-    huge = [resize_image(array, (2048, 2048)) for array in (image, sure["rv"])]
-    reduced = [resize_image(array, (1024, 1024)) for array in huge]
-    assert estimate_pitch(*huge) == pytest.approx(estimate_pitch(*reduced) / 2, rel=1e-6)
     assert estimate_pitch(image, np.zeros_like(image)) is None
     assert estimate_pitch(np.zeros_like(image), sure["rv"]) is None
+
+
+def test_large_images_are_reduced_before_the_pitch_is_estimated(eye, sure, monkeypatch):
+    both = unit_pixels(eye.image), sure["rv"]
+    small = estimate_pitch(*(resize_image(array, (152, 152)) for array in both))
+    monkeypatch.setattr(pitch_estimate, "_LARGEST", 152)
+    assert estimate_pitch(*both) == pytest.approx(small / 2, rel=1e-6)
 
 
 def test_doubts_about_the_pitch(eye, sure):
@@ -211,9 +216,9 @@ def test_doubts_about_the_pitch(eye, sure):
     assert names(wrong) == {"pitch_contradicted"}
     assert f"look like those at {seen.um_per_px:.1f} um" in wrong.text
     assert not assess(eye.image, sure, 1.9 * seen.um_per_px, TRAINED).reasons
-    unlike = assess(eye.image, sure, None, (1.6 * seen.um_per_px, 2 * seen.um_per_px))
+    unlike = assess(eye.image, sure, None, (1.25 * seen.um_per_px, 2 * seen.um_per_px))
     assert names(unlike) == {"pitch_unlike"}
-    near = (1.4 * seen.um_per_px, 2 * seen.um_per_px)
+    near = (1.15 * seen.um_per_px, 2 * seen.um_per_px)
     assert not assess(eye.image, sure, None, near).reasons
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import quality_images
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.picture import Picture
 from s2a_jax.quality.frame import crop_frame
@@ -59,7 +58,18 @@ def test_the_transparency_is_cut_too(speckle):
     np.testing.assert_array_equal(crop_frame(picture).alpha, speckle)
 
 
-@pytest.mark.parametrize("case", ["no margin", "two pixels", "dark side", "constant", "wide ints"])
+CASES = [
+    "no margin",
+    "two pixels",
+    "dark side",
+    "ragged sides",
+    "thin side",
+    "constant",
+    "wide ints",
+]
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_what_has_no_frame_stays(speckle, case):
     pixels, white = speckle, 255
     if case == "two pixels":
@@ -67,6 +77,13 @@ def test_what_has_no_frame_stays(speckle, case):
     elif case == "dark side":  # a part of the scan without signal
         pixels = speckle.copy()
         pixels[:, :30] = 0
+    elif case == "ragged sides":
+        edge = 12 + np.rint(6 * np.sin(np.arange(SIDE) / 9)).astype(int)
+        dark = np.arange(SIDE) < edge[:, None]
+        pixels = np.where(dark | dark.T, 0, speckle).astype(np.uint8)
+    elif case == "thin side":  # nearly square after a cut
+        pixels = speckle.copy()
+        pixels[:4] = 0
     elif case == "constant":
         pixels = canvas(0)
     elif case == "wide ints":
@@ -96,8 +113,3 @@ def test_coloured_pixels_are_named(speckle):
     found = crop(rgb)
     assert found.pixels is rgb
     assert found.notes == ("25 % of the pixels are coloured, as marks or other pictures are",)
-
-
-def test_a_screenshot_of_a_synthetic_eye():
-    pixels, place = quality_images.screenshot(np.random.default_rng(8))
-    np.testing.assert_array_equal(crop(pixels).pixels, pixels[place])

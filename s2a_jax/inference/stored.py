@@ -1,0 +1,51 @@
+"""Where trained networks are stored: workdirs, checkpoints, exported weights, this package."""
+
+from pathlib import Path
+from typing import Any
+
+from s2a_jax.convert.weights import Description, parse_description, read_weights
+from s2a_jax.errors import UserError
+from s2a_jax.training.checkpoint import Checkpoints, restore_variables
+
+SHIPPED = {"sim_to_real": Path(__file__).parent / "weights/sim_to_real.safetensors"}
+"""Name -> weights that come with the package; docs/data.md describes their training data."""
+
+
+def read_stored(path: str | Path) -> tuple[Description, dict[str, Any], Path]:
+    """Reads a stored network.
+
+    Args:
+        path: as for `Segmenter.load_from_checkpoint`.
+
+    Returns:
+        The description, {"params", "batch_stats"}, and the file or folder that holds them.
+
+    Raises:
+        UserError: `path` names no stored network, or it is damaged.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        path = SHIPPED.get(str(path), path)
+    if path.is_file():
+        return *read_weights(path), path
+    if not path.is_dir():
+        raise UserError(
+            f"No weights at {path}: expected a workdir, one of its checkpoints/<step>, a "
+            f".safetensors file, or weights that come with s2a_jax ({', '.join(SHIPPED)})."
+        )
+    if (path / "checkpoints").is_dir():
+        path = path / "checkpoints" / str(_best_step(path))
+    meta, variables = restore_variables(path)
+    return parse_description(meta, path), variables, path
+
+
+def _best_step(workdir: Path) -> int:
+    """Step of the best validated checkpoint of a workdir, or of the newest if none is validated."""
+    checkpoints = Checkpoints(workdir / "checkpoints")
+    best, latest = checkpoints.best, checkpoints.latest_step
+    checkpoints.close()
+    if latest is None:
+        weights = workdir / "weights.safetensors"
+        remedy = f"pass {weights}" if weights.is_file() else "train first"
+        raise UserError(f"{workdir} has no checkpoint: {remedy}.")
+    return best[0] if best else latest
