@@ -52,9 +52,9 @@ def scale_for(
     """Chooses the scale of an image.
 
     An image whose pitch is unknown, or lies within 6 % of the trained range and is that of square
-    pixels, keeps its size. Coarser images get square pixels of the largest trained pitch. Finer ones
-    get the geometric middle of the range: most are interpolated from a coarser scan, and at the
-    smallest pitch, which training knows from sharp images, vessels come out thin
+    pixels, keeps its size. Coarser images get square pixels of the largest trained pitch. Finer
+    ones get the geometric middle of the range: most are interpolated from a coarser scan, and at
+    the smallest pitch, which training knows from sharp images, vessels come out thin
     (docs/biomarkers.md). If the trained range is unknown, only pixels that are not square are
     resampled, to their shorter side.
 
