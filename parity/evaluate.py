@@ -21,6 +21,7 @@ from rich.table import Table
 from parity import images
 from parity.command import make_folder, need_torch
 from s2a_jax.console import make_console
+from s2a_jax.files import text_cell
 from s2a_jax.signals import leave, run_program
 
 if TYPE_CHECKING:
@@ -154,7 +155,9 @@ def _write_csv(path: Path, header: tuple[str, ...], rows: list[tuple[Any, ...]])
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows(
+            [text_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows
+        )
 
 
 if __name__ == "__main__":

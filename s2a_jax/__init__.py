@@ -10,26 +10,30 @@ Letters in shapes:
 
 Images are NHWC; networks return logits {"rv": [B, H, W, 1], "faz": [B, H, W, 1]}.
 
-`S2ANet`, also named `Segmenter`, is a trained network that takes images. The Linen module of the
-same name is `s2a_jax.models.s2anet.S2ANet`.
+`S2ANet` is a trained network that takes images: `S2ANet.pretrained().analyze(image, field_mm=3)`.
+The Linen module of the same name is `s2a_jax.models.s2anet.S2ANet`.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from s2a_jax.inference.segmenter import Segmenter
-    from s2a_jax.inference.segmenter import Segmenter as S2ANet
+    from s2a_jax.analysis.analysis import Analysis
+    from s2a_jax.analysis.model import S2ANet
 
 __version__ = "0.1.0"
-__all__ = ["S2ANet", "Segmenter", "__version__"]
+__all__ = ["Analysis", "S2ANet", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     # Imported on demand: parts without JAX (data, synthesis, biomarkers) must start without it.
-    if name in ("S2ANet", "Segmenter"):
-        from s2a_jax.inference.segmenter import Segmenter
+    if name == "S2ANet":
+        from s2a_jax.analysis.model import S2ANet
 
-        return Segmenter
+        return S2ANet
+    if name == "Analysis":
+        from s2a_jax.analysis.analysis import Analysis
+
+        return Analysis
     raise AttributeError(f"module 's2a_jax' has no attribute {name!r}")
 
 

@@ -18,6 +18,7 @@ from s2a_jax.machine import share_compiled_programs
 
 COMMANDS = {
     "train": "train or evaluate one configuration, or show what it would train on",
+    "analyze": "masks, overlays, biomarkers and quality of images, in one table and one page",
     "predict": "segment images with a trained network",
     "evaluate": "score a trained network on a data set",
     "measure": "measure vessels and FAZ: one CSV row per eye, with units",

@@ -33,6 +33,14 @@ def check_name(path: str | Path) -> None:
         ) from None
 
 
+def text_cell(text: str) -> str:
+    """Text for a cell of a CSV file, which no spreadsheet takes for a formula.
+
+    Text that starts with = + - @, a tab or a carriage return gets an apostrophe before it.
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 def full_path(path: str | Path) -> Path:
     """The absolute path, without `~` and `..`, which some libraries refuse in a path."""
     return Path(os.path.abspath(Path(path).expanduser()))

@@ -48,12 +48,12 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["segment"], "'segment'; expected one of train, predict"),
+        (["segment"], "'segment'; expected one of train, analyze"),
         (["predict", "eye.png"], "--weights, --out"),
         (["report", "--workdir=nowhere", "--verbose"], "unexpected argument '--verbose'"),
         (["train", "--workdir=nowhere"], "--config is missing"),
         (["train", "--workdir=nowhere", "--config=synthetic", "x"], "Unexpected argument 'x'"),
-        (["train", "--workdir=nowhere", "--config=demo"], "octa500, rose, sim_to_real, synthetic"),
+        (["train", "--workdir=nowhere", "--config=demo"], "rose, sim_to_real, synthetic"),
         (["train", "--config=synthetic", "--workdir=gs://bucket/run"], "gs://bucket/run: expected"),
         (
             ["train", "--config=rose", "--workdir", "nowhere", "--config.data.root=gs://b"],

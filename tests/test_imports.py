@@ -25,6 +25,7 @@ ALLOWED = {
                         "convert", "evaluation", "runs"},
     "inference": BASE | {"models", "inputs", "convert", "training"},
     "export": BASE | {"models", "convert", "training", "inference"},
+    "analysis": BASE | {"inputs", "biomarkers", "evaluation", "quality", "inference", "report"},
     "comparison": BASE | {"signals", "config", "data", "statistics", "evaluation", "runs",
                           "training"},
 }  # fmt: skip

@@ -9,13 +9,15 @@ from rich.table import Table
 
 from s2a_jax.biomarkers.measure import is_biomarker
 from s2a_jax.console import make_console
-from s2a_jax.files import written_whole
+from s2a_jax.files import text_cell, written_whole
 
 Row = Mapping[str, str | float]
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Writes a CSV file with a column for every name in the rows; NaN becomes an empty cell.
+
+    Text goes through `text_cell`.
 
     Raises:
         UserError: the file cannot be written.
@@ -52,5 +54,5 @@ def print_summary(rows: Sequence[Row]) -> None:
 
 def _cell(value: str | float) -> str:
     if isinstance(value, str):
-        return value
+        return text_cell(value)
     return "" if np.isnan(value) else f"{value:.6g}"

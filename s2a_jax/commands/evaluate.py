@@ -6,22 +6,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from rich.console import Group
 
-from s2a_jax.commands.flags import TTA_HELP, check_out_folder, left_out_lines, with_flags
+from s2a_jax.analysis.foresight import Foresight, foresight, foresight_table, write_foresight
+from s2a_jax.commands.flags import (
+    ENSEMBLE_HELP,
+    TTA_HELP,
+    check_out_folder,
+    left_out_lines,
+    with_flags,
+)
 from s2a_jax.console import make_console
 from s2a_jax.data.cases import resized
 from s2a_jax.data.selection import Selection, select_cases
 from s2a_jax.data.sets import DATA_SETS, PREPARED, help_on_names, help_on_subsets, layer_of
 from s2a_jax.errors import UserError
-from s2a_jax.evaluation.protocols import find_protocol
+from s2a_jax.evaluation.counts import TASKS
+from s2a_jax.evaluation.protocols import Protocol, find_protocol
 from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.results import Subject, make_tables, write_results
-from s2a_jax.evaluation.scoring import Prediction, Settings, score_cases
+from s2a_jax.evaluation.scoring import Prediction, Scores, Settings, score_cases
+from s2a_jax.inference.ensemble import load_all, pooled
 from s2a_jax.inference.scale import Scale
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.names import counted, first_few
 from s2a_jax.inputs.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
 from s2a_jax.inputs.slabs import SlabError, first_slab, slab_names
+from s2a_jax.quality.confidence import expected_dice
 
 _FLAGS = {name: f"--{name}" for name in ("name", "slab", "subset", "incomplete")} | {
     "root": "--data"
@@ -33,14 +44,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     parser.description = (
         "Prints every metric with its 95 % interval. With --out, writes <split>.csv "
-        "(one row per image), <split>.json, <split>_curves.png, table.txt, and the best and worst "
-        "cases as pictures; docs/evaluation.md defines all of them."
+        "(one row per image), <split>.json, <split>_curves.png, table.txt, the best and worst "
+        "cases as pictures, and <split>_expected_dice.csv and .png; docs/evaluation.md defines all "
+        "of them."
     )
     parser.add_argument(
         "--weights",
         required=True,
-        type=Path,
-        help="workdir, checkpoint, .safetensors file, or sim_to_real, which ships with the package",
+        action="append",
+        help="workdir, checkpoint, .safetensors file, or sim_to_real, which ships with the "
+        f"package. {ENSEMBLE_HELP}",
     )
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the data set")
     names = [name for name, data_set in DATA_SETS.items() if data_set.make is None]
@@ -119,7 +132,8 @@ def run(options: argparse.Namespace) -> None:
         Window.parse(options.window, "--window"),
         options.postprocess,
     )
-    model = Segmenter.load_from_checkpoint(options.weights)
+    models = load_all(options.weights)
+    model = models[0]
     slab = _slab(options, model)
     selection = _select(options, slab)
     _check_slabs(selection.cases[0].image, model.slabs, options.data)
@@ -127,22 +141,28 @@ def run(options: argparse.Namespace) -> None:
         settings.window.pixels(options.um_per_px or known)
     _check_masks(selection, model.tasks)
     scales: list[Scale] = []
-    predictions = _predictions(selection, model, settings.protocol.side, options, scales)
+    expected: dict[str, list[float]] = {task: [] for task in model.tasks}
+    predictions = _predictions(selection, models, settings.protocol, options, scales, expected)
     result = score_cases(predictions, len(selection.cases), settings)
+    columns, found = _foreseen(result, expected)
     notes = (*selection.notes, *stretched_notes(selection.sizes, settings.protocol.side))
     notes += (*left_out_lines(model.tasks), *_scale_notes(scales, model))
     if options.tta:
         notes = (*notes, "Probabilities are means over the eight symmetries of each image.")
+    if len(models) > 1:
+        notes = (*notes, f"Probabilities are means over {len(models)} networks.")
     if not model.slabs and model.slab and layer_of(model.slab) != layer_of(slab or ""):
         other = slab or "the slab that --slab default chose"
         notes = (*notes, f"The network was trained on the slab {model.slab}, not on {other}.")
     subject = Subject(options.split, model.network, model.fields, None, notes)
     console = make_console(soft_wrap=True, width=None if sys.stdout.isatty() else 110)
+    table = foresight_table(found, subject.title())
     if out is None:
-        console.print(make_tables(result, subject))
+        console.print(make_tables(result, subject), table)
         return
     try:
-        tables = write_results(result, subject, out)
+        tables = Group(write_results(result, subject, out), table)
+        write_foresight(out, options.split, result.ids, columns, found)
         with (out / "table.txt").open("w", encoding="utf-8") as file:
             make_console(file=file, width=110).print(tables)
     except OSError as error:
@@ -218,23 +238,31 @@ def _check_masks(selection: Selection, tasks: tuple[str, ...]) -> None:
 
 def _predictions(
     selection: Selection,
-    model: Segmenter,
-    side: int | None,
+    models: list[Segmenter],
+    protocol: Protocol,
     options: argparse.Namespace,
     scales: list[Scale],
+    expected: dict[str, list[float]],
 ) -> Iterator[Prediction]:
-    """Predicts every case at its own size, or resized to `side`; adds its scale to `scales`."""
+    """Predicts every case at its own size, or resized to the protocol's.
+
+    Adds its scale to `scales`, and the expected Dice of its masks to `expected`.
+    """
     rows = zip(selection.ids, selection.cases, selection.um_per_px, strict=True)
     for name, native, known in rows:
-        case = resized(native, side)
+        case = resized(native, protocol.side)
         pitch = resized_pitch(
             options.um_per_px or known, native.image.shape[:2], case.image.shape[:2]
         )
         try:
-            computed = model.compute(case.image, um_per_px=pitch, tta=options.tta)
+            computed = pooled(
+                [model.compute(case.image, um_per_px=pitch, tta=options.tta) for model in models]
+            )
         except UserError as error:
             raise UserError(f"{name}: {error}") from None
         scales.append(computed.scale)
+        for task, one in computed.probability.items():
+            expected[task].append(expected_dice(one, one >= protocol.cut(one)))
         yield Prediction(
             name,
             first_slab(case.image),
@@ -242,6 +270,20 @@ def _predictions(
             computed.probability,
             pitch,
         )
+
+
+def _foreseen(
+    result: Scores, expected: dict[str, list[float]]
+) -> tuple[dict[str, np.ndarray], dict[str, Foresight]]:
+    """Expected and true Dice of every case, and of every task how well they agree."""
+    columns, found = {}, {}
+    for task in TASKS:
+        if task not in result.values:
+            continue
+        both = np.array(expected[task]), result.values[task]["dice"]
+        columns |= dict(zip((f"{task}_expected_dice", f"{task}_dice"), both, strict=True))
+        found[task] = foresight(*both)
+    return columns, found
 
 
 def _scale_notes(scales: list[Scale], model: Segmenter) -> tuple[str, ...]:

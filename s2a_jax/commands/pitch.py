@@ -18,11 +18,6 @@ SOURCES = {
 }
 """Where a pitch came from, as in the column `pitch_source` -> the same in words."""
 
-UNKNOWN = (
-    "predicted at its own size, since its pixel pitch is unknown: give --um-per-px or --field-mm"
-)
-"""Note on an image whose pitch is unknown, for a network that knows its own."""
-
 
 class KnownPitch(NamedTuple):
     """The pixel pitch of one image.

@@ -17,6 +17,7 @@ from s2a_jax.comparison.statistics import Row, compare
 from s2a_jax.data.sets import DATA_SETS
 from s2a_jax.errors import UserError
 from s2a_jax.evaluation.published import Published, citation_number, citations, published_for
+from s2a_jax.files import text_cell
 from s2a_jax.statistics.significance import FEWEST_CASES
 
 _HEADER = ("network", "M", "min", "Dice ± sd", "95 % interval", "seed sd", "difference", "p",
@@ -157,7 +158,7 @@ def write_tables(
     with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(names)
-        writer.writerows([_number(getattr(row, name)) for name in names] for row in rows)
+        writer.writerows([_cell(getattr(row, name)) for name in names] for row in rows)
     parts = []
     for title, group in _groups(rows):
         parts.append(f"**{title}**\n\n" + _markdown(_HEADER, [cells(row) for row in group]))
@@ -188,7 +189,8 @@ def write_cases(
                 dice = result.dice[split]
                 for case in sorted({case for ids in tasks.values() for case in ids}):
                     values = (dice.get(task, {}).get(case) for task in ("rv", "faz"))
-                    writer.writerow([result.name, result.seed, split, case, *map(_number, values)])
+                    row = (result.name, result.seed, split, case, *values)
+                    writer.writerow(map(_cell, row))
 
 
 def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
@@ -209,7 +211,9 @@ def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _number(value: object) -> object:
+def _cell(value: object) -> object:
     if value is None:
         return ""
+    if isinstance(value, str):
+        return text_cell(value)
     return f"{value:.6g}" if isinstance(value, float) else value

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from s2a_jax.evaluation.labels import TASK_LABELS
 
-_COLOURS = {"rv": "#c0392b", "faz": "#1f6fb4"}
+COLOURS = {"rv": "#c0392b", "faz": "#1f6fb4"}
+"""Task -> colour, on white."""
 _GREY = "0.6"  # of the diagonals
 
 Curves = Mapping[str, Mapping[str, Any]]
@@ -81,9 +82,9 @@ def save_curves(path: Path, curves: Mapping[str, Mapping[str, Any]], title: str)
     figure = Figure(figsize=(13, 4.6), layout="constrained")
     figure.suptitle(title)
     roc, pr, reliability = figure.subplots(1, 3)
-    draw_roc(roc, of_each_task(curves, "roc"), _COLOURS, _GREY)
-    draw_precision_recall(pr, of_each_task(curves, "pr"), _COLOURS)
-    draw_reliability(reliability, of_each_task(curves, "calibration"), _COLOURS, _GREY)
+    draw_roc(roc, of_each_task(curves, "roc"), COLOURS, _GREY)
+    draw_precision_recall(pr, of_each_task(curves, "pr"), COLOURS)
+    draw_reliability(reliability, of_each_task(curves, "calibration"), COLOURS, _GREY)
     for axes, name, x, y in (
         (roc, "ROC", "false positive rate", "true positive rate"),
         (pr, "Precision and recall", "recall", "precision"),

@@ -16,8 +16,9 @@ from s2a_jax.evaluation.diagrams import save_curves
 from s2a_jax.evaluation.labels import METRIC_LABELS, TASK_LABELS, decimals
 from s2a_jax.evaluation.pictures import save_comparison
 from s2a_jax.evaluation.scoring import Scores, Shown
-from s2a_jax.files import written_whole
+from s2a_jax.files import text_cell, written_whole
 from s2a_jax.inputs.images import unit_pixels
+from s2a_jax.inputs.names import file_name_of
 from s2a_jax.statistics.intervals import bootstrap_interval
 
 
@@ -250,7 +251,7 @@ def _write_csv(scores: Scores, path: Path) -> None:
         writer.writerow(["id", *columns])
         for i, case in enumerate(scores.ids):
             cells = (values[i] for values in columns.values())
-            writer.writerow([case, *("" if np.isnan(v) else f"{v:.6f}" for v in cells)])
+            writer.writerow([text_cell(case), *("" if np.isnan(v) else f"{v:.6f}" for v in cells)])
 
 
 def _draw(shown: list[Shown], kind: str, folder: Path, split: str) -> list[str]:
@@ -260,7 +261,7 @@ def _draw(shown: list[Shown], kind: str, folder: Path, split: str) -> list[str]:
         stale.unlink()
     paths = []
     for rank, one in enumerate(shown, start=1):
-        path = f"{split}/{kind}{rank}_{one.id}.png"
+        path = f"{split}/{kind}{rank}_{file_name_of(one.id)}.png"
         image = unit_pixels(one.image)
         caption = f"{kind} {rank}: {one.id}   mean Dice {one.score:.3f}"
         masks = {task: mask for task, mask in one.masks.items() if task in TASKS}

@@ -1,82 +1,45 @@
-"""What a prediction has finished, so that the same command can resume.
+"""What a command on many images has finished, so that the same command can resume.
 
 A journal is a file of JSON lines in the folder of the results: first the settings that results
-depend on, then a line for every finished image with its files, its results' files and its numbers.
-An image counts as finished only while all of these files are as they were.
+depend on, then a line for every finished image with its files, its results' files and its row of
+the table. An image counts as finished only while all of these files are as they were.
 """
 
 import contextlib
 import json
 import os
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from s2a_jax.convert.weights import TASKS
 from s2a_jax.errors import UserError
 from s2a_jax.files import alone, full_path, written_whole
-from s2a_jax.inputs.image_files import PREDICTED, ImageFiles
+from s2a_jax.inputs.image_files import ImageFiles
 from s2a_jax.inputs.notes import Note
 
 _PATIENCE = 5.0  # s; how long another process may hold a lock only to see whether it is free
 
-
-class Settings(NamedTuple):
-    """What the results of an image depend on.
-
-    Attributes:
-        weights: fingerprint of the network and its weights.
-        threshold: of both masks, in [0, 1].
-        version: the package's.
-        um_per_px: value of --um-per-px; None without it.
-        field_mm: value of --field-mm; None without it.
-        tta: whether --tta is given.
-    """
-
-    weights: str
-    threshold: float
-    version: str
-    um_per_px: float | None = None
-    field_mm: float | None = None
-    tta: bool = False
-
-    def difference(self, other: "Settings") -> str:
-        """How results of these settings differ from those of others, in words."""
-        if self.version != other.version:
-            return f"by version {self.version} of s2a-jax, not {other.version}"
-        if self.weights != other.weights:
-            return "by other weights"
-        for name, mine, theirs in zip(self._fields, self, other, strict=True):
-            if mine != theirs:
-                flag = f"--{name.replace('_', '-')}"
-                if isinstance(mine, bool):
-                    return f"{'with' if mine else 'without'} {flag}"
-                if mine is None:
-                    return f"without {flag}, not with {theirs}"
-                return f"with {flag}={mine}, not {'without' if theirs is None else theirs}"
-        raise ValueError("the settings are equal")
+Settings = Mapping[str, Any]
+"""What the results of an image depend on: "version" of the package, "weights" (fingerprints of the
+network and its weights), and the name of every flag that matters -> its value, as JSON has it."""
 
 
 class Finished(NamedTuple):
     """A finished image.
 
     Attributes:
-        id: its name in the results.
-        read: path and `state_of` of its files, before they were read.
-        written: `state_of` of its results.
-        size: height and width in pixels.
-        rv: number of vessel pixels; None if the network was not trained on vessels.
-        faz: the same for the FAZ.
-        notes: what reading had to change.
+        id: of the image.
+        read: `read_states` of its files, before they were read.
+        written: name and `state_of` of each of its results.
+        row: what the table of results needs, as JSON has it.
+        notes: what reading and prediction had to change.
     """
 
     id: str
     read: list[list[Any]]
     written: list[list[Any]]
-    size: tuple[int, int]
-    rv: int | None
-    faz: int | None
+    row: dict[str, Any]
     notes: tuple[Note, ...]
 
 
@@ -112,19 +75,27 @@ def state_of(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def read_states(files: ImageFiles) -> list[list[Any]]:
+def read_states(files: ImageFiles, about: Sequence[Any] = ()) -> list[list[Any]]:
     """`Finished.read` of an image.
+
+    Args:
+        files: of the image.
+        about: what else its results depend on and no other image's do, as JSON has it.
 
     Raises:
         OSError: a file is missing.
     """
-    return [[str(full_path(path)), *state_of(path)] for path in files.images]
+    states = [[str(full_path(path)), *state_of(path)] for path in files.images]
+    return [*states, [*about]] if about else states
 
 
-def result_paths(folder: Path, id_: str, tasks: Collection[str]) -> list[Path]:
-    """The pictures of one image: the masks of these tasks, and the overlay."""
-    left_out = {*TASKS} - {*tasks}
-    return [folder / f"{id_}_{name}.png" for name in PREDICTED if name not in left_out]
+def written_states(paths: Iterable[Path]) -> list[list[Any]]:
+    """`Finished.written` of an image with these results.
+
+    Raises:
+        OSError: a file is missing.
+    """
+    return [[path.name, *state_of(path)] for path in paths]
 
 
 class Journal:
@@ -132,17 +103,14 @@ class Journal:
 
     Args:
         folder: value of --out.
+        name: of the table of results, and of the journal, without extension.
         settings: those of this command.
         shard: which of several processes this is.
-        tasks: those of the network.
     """
 
-    def __init__(
-        self, folder: Path, settings: Settings, shard: Shard, tasks: Collection[str] = TASKS
-    ):
-        self._folder, self._settings, self._shard = folder, settings, shard
-        self._tasks = tasks
-        self._path = folder / f"predictions{shard.suffix}.jsonl"
+    def __init__(self, folder: Path, name: str, settings: Settings, shard: Shard):
+        self._folder, self._name, self._settings, self._shard = folder, name, settings, shard
+        self._path = folder / f"{name}{shard.suffix}.jsonl"
         self._adding = threading.Lock()
         self._refusal: UserError | None = None
 
@@ -172,8 +140,14 @@ class Journal:
                         lock.unlink()
                         self._folder.rmdir()
 
-    def finished(self, images: Iterable[ImageFiles]) -> dict[str, Finished]:
+    def finished(
+        self, images: Iterable[ImageFiles], about: Mapping[str, Sequence[Any]] | None = None
+    ) -> dict[str, Finished]:
         """The images that any process has finished, by id.
+
+        Args:
+            images: the images.
+            about: id -> as for `read_states`.
 
         Raises:
             UserError: results here have other settings, or a journal is damaged.
@@ -185,11 +159,12 @@ class Journal:
                     found[row.id].append(row)
         done = {}
         for files in images:
-            with contextlib.suppress(OSError):  # a file is missing
-                if rows := found[files.id]:
-                    written = [*map(state_of, result_paths(self._folder, files.id, self._tasks))]
-                    states = read_states(files), written
-                    done |= {row.id: row for row in rows if (row.read, row.written) == states}
+            for row in found[files.id]:
+                with contextlib.suppress(OSError):  # a file is missing
+                    paths = (self._folder / name for name, *_ in row.written)
+                    states = read_states(files, (about or {}).get(files.id, ()))
+                    if (row.read, row.written) == (states, written_states(paths)):
+                        done[row.id] = row
         return done
 
     def add(self, row: Finished) -> None:
@@ -203,7 +178,7 @@ class Journal:
                 raise self._refusal
             if not self._path.exists():
                 with written_whole(self._path) as partial:
-                    partial.write_text(json.dumps(self._settings._asdict()) + "\n")
+                    partial.write_text(json.dumps(self._settings) + "\n")
                 try:
                     for path in self._journals():  # of a process that began at the same moment
                         _check_settings(path, self._settings)
@@ -212,12 +187,13 @@ class Journal:
                     self._refusal = error
                     raise
             try:
-                _append(self._path, json.dumps(row._asdict(), default=str))
+                notes = [(str(note.path), note.text) for note in row.notes]
+                _append(self._path, json.dumps(row._asdict() | {"notes": notes}))
             except OSError as error:
                 raise UserError(f"Cannot write {self._path}: {error}.") from error
 
     def _journals(self) -> list[Path]:
-        return sorted(self._folder.glob("predictions*.jsonl"))
+        return sorted(self._folder.glob(f"{self._name}*.jsonl"))
 
 
 def _append(path: Path, line: str) -> None:
@@ -238,13 +214,32 @@ def _check_settings(path: Path, settings: Settings) -> list[str]:
     """The lines after the settings, which must be these."""
     head, *rest = _lines(path) or [""]
     with _damage(path, 1):
-        theirs = Settings(**json.loads(head))
+        theirs = dict(json.loads(head))
+        is_of_today = theirs["version"] == settings["version"]
+        if is_of_today and theirs.keys() != settings.keys():
+            raise ValueError(f"expected the settings {', '.join(settings)}")
     if theirs == settings:
         return rest
     raise UserError(
-        f"--out={path.parent} holds masks that were predicted {theirs.difference(settings)}; give "
+        f"--out={path.parent} holds results that were made {_difference(theirs, settings)}; give "
         "another folder, or delete this one."
     )
+
+
+def _difference(theirs: Settings, mine: Settings) -> str:
+    """How results of these settings differ from those of mine, in words."""
+    name = next(name for name in mine if mine[name] != theirs.get(name))
+    value, wanted = theirs.get(name), mine[name]
+    if name == "version":
+        return f"by version {value} of s2a-jax, not {wanted}"
+    if name == "weights":
+        return "by other weights"
+    flag = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool):
+        return f"{'with' if value else 'without'} {flag}"
+    if value is None:
+        return f"without {flag}, not with {wanted}"
+    return f"with {flag}={value}, not {'without' if wanted is None else wanted}"
 
 
 def _rows(path: Path, settings: Settings) -> Iterator[Finished]:
@@ -252,7 +247,7 @@ def _rows(path: Path, settings: Settings) -> Iterator[Finished]:
         with _damage(path, number):
             values = json.loads(line)
             notes = tuple(Note(Path(about), text) for about, text in values["notes"])
-            row = Finished(**values | {"size": tuple(values["size"]), "notes": notes})
+            row = Finished(**values | {"notes": notes})
         yield row
 
 

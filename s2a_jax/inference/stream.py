@@ -35,6 +35,7 @@ def predict_stream(
     read: Callable[[S], tuple[T, Prepared]],
     write: Callable[[T, Computed], None],
     failed: Callable[[S, UserError], None],
+    threads: int | None = None,
 ) -> Iterator[int]:
     """Predicts every image on all devices of this process.
 
@@ -49,6 +50,7 @@ def predict_stream(
             from that of `items`.
         failed: called in the caller's thread with an item that cannot be read, and the reason; what
             it raises ends the stream.
+        threads: that read, and as many that write; None: one a core, at most 16.
 
     Yields:
         The number of images that were written since.
@@ -63,7 +65,7 @@ def predict_stream(
                 finished += 1
         return finished
 
-    threads = min(cores(), _THREADS)
+    threads = threads or min(cores(), _THREADS)
     writers = ThreadPoolExecutor(threads)
     written: deque[Future[int]] = deque()
     computing: dict[str, Array] | None = None

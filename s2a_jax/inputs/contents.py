@@ -57,6 +57,7 @@ def read_contents(
     combined: Path | None = None,
     classes: Path | None = None,
     threshold: int | None = None,
+    adjust: Callable[[Picture], Picture] | None = None,
 ) -> Contents:
     """Reads the files of one eye.
 
@@ -70,6 +71,7 @@ def read_contents(
         combined: mask of both (0, 100 FAZ, 255 vessel).
         classes: mask of classes (see `class_mask`), for the structures without another mask.
         threshold: lowest value inside `rv` and `faz`; None: they hold two values only.
+        adjust: a change of each decoded image, such as `quality.frame.crop_frame`.
 
     Raises:
         UserError: a file cannot be read or has unexpected values, files differ in size, or in the
@@ -77,6 +79,8 @@ def read_contents(
     """
     named = {"combined": combined, "classes": classes, "rv": rv, "faz": faz}
     slabs = [read_picture(path) for path in images]
+    if adjust is not None:
+        slabs = [adjust(picture) for picture in slabs]
     pictures = {name: read_picture(path) for name, path in named.items() if path is not None}
     every = [*slabs, *pictures.values()]
     image = join_slabs(slabs) if slabs else None

@@ -1,27 +1,38 @@
 """The files of one image: its slabs, or masks of it."""
 
-from collections.abc import Iterable, Sequence
+import glob
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from s2a_jax.errors import UserError
+from s2a_jax.files import full_path
 from s2a_jax.inputs.contents import Contents, read_contents
 from s2a_jax.inputs.dicom import is_dicom
 from s2a_jax.inputs.names import (
     contents_of,
     counted,
+    file_name_of,
     first_few,
     has_image_name,
     id_key,
     images_in,
     look_alike,
     name_of,
+    nfc,
     stem_of,
     without_ending,
 )
+from s2a_jax.inputs.picture import Picture
 
-PREDICTED = ("rv", "faz", "overlay")
-"""`predict` writes <image>_<one of these>.png for every image."""
+PREDICTED = ("rv", "faz", "overlay", "uncertainty")
+"""`predict` and `analyze` write <image>_<one of these>.png for every image."""
+CONTACT_SHEET = re.compile(r"contact_sheet(-\d+)?\.png")
+"""Names of the contact sheets that `analyze` writes."""
+ANALYZED = "eyes"
+"""`analyze` writes a table and a journal of this name."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,8 @@ class ImageFiles:
     """The files of one image: its slabs, or masks of it.
 
     Attributes:
-        id: file name as `stem_of` gives it, without _rv or _faz.
+        id: file name as `stem_of` gives it, without _rv or _faz; of files found in folders below a
+            given one with their folders, such as "site/eye1".
         rv: vessel mask.
         faz: FAZ mask.
         combined: mask of both (0, 100 FAZ, 255 vessel).
@@ -55,9 +67,16 @@ class ImageFiles:
         masks = (self.combined, self.rv, self.faz)
         return (*self.images, *(path for path in masks if path is not None))
 
-    def read(self) -> Contents:
+    @property
+    def names(self) -> list[str]:
+        """Names of all files, with the folders that are in `id`."""
+        folders = self.id.rpartition("/")
+        return [f"{folders[0]}{folders[1]}{name_of(path)}" for path in self.paths]
+
+    def read(self, adjust: Callable[[Picture], Picture] | None = None) -> Contents:
         """Reads all files; see `read_contents`."""
-        return read_contents(self.images, rv=self.rv, faz=self.faz, combined=self.combined)
+        masks = {"rv": self.rv, "faz": self.faz, "combined": self.combined}
+        return read_contents(self.images, **masks, adjust=adjust)
 
 
 def list_mask_pairs(rv: Path | None, faz: Path | None) -> list[ImageFiles]:
@@ -89,22 +108,27 @@ def list_combined_masks(masks: Path) -> list[ImageFiles]:
     return [ImageFiles(id_, combined=found[id_]) for id_ in sorted(found, key=id_key)]
 
 
-def list_images(given: Iterable[Path]) -> list[ImageFiles]:
+def list_images(
+    given: Iterable[Path], *, recursive: bool = False, out: Path | None = None
+) -> list[ImageFiles]:
     """Lists the images that a command line names.
 
     Pictures that `predict` wrote for others of these images are left out, and a line says so.
 
     Args:
-        given: files; folders, whose images are taken in order; or, for networks that take several
-            slabs, the slabs of one image separated by commas, or as many folders that hold the
-            slabs of each image under the same name.
+        given: files; folders, whose images are taken in order; patterns with *, ? and **; or, for
+            networks that take several slabs, the slabs of one image separated by commas, or as many
+            folders that hold the slabs of each image under the same name.
+        recursive: whether to look in the folders below the given ones too.
+        out: folder of results, which is not looked into then, unless it is a given one.
 
     Raises:
-        UserError: a folder without images, two images with one name, or an image that lacks a slab.
+        UserError: a folder or pattern without images, two images with one name, or an image that
+            lacks a slab.
     """
     found: dict[str, ImageFiles] = {}
     for argument in given:
-        for files in _images_at(argument):
+        for files in _images_at(argument, recursive, out):
             if files.id in found:
                 first, second = found[files.id].image, files.image
                 raise UserError(
@@ -116,7 +140,9 @@ def list_images(given: Iterable[Path]) -> list[ImageFiles]:
     return [found[id_] for id_ in kept]
 
 
-def check_slab_count(images: Iterable[ImageFiles], slabs: Sequence[str], weights: Path) -> None:
+def check_slab_count(
+    images: Iterable[ImageFiles], slabs: Sequence[str], weights: str | Path
+) -> None:
     """Raises a UserError unless every image has one file per slab that the network takes.
 
     Args:
@@ -133,8 +159,10 @@ def check_slab_count(images: Iterable[ImageFiles], slabs: Sequence[str], weights
             )
 
 
-def _images_at(given: Path) -> list[ImageFiles]:
+def _images_at(given: Path, recursive: bool, out: Path | None) -> list[ImageFiles]:
     """The images that one argument names."""
+    if not given.exists() and glob.has_magic(str(given)):
+        return _images_like(given)
     # The name of one file may hold a comma.
     is_one = given.exists() or "," not in str(given)
     paths = [given] if is_one else [Path(part) for part in str(given).split(",")]
@@ -143,7 +171,7 @@ def _images_at(given: Path) -> list[ImageFiles]:
         return [ImageFiles(stem_of(paths[0]), image=paths[0], further=tuple(paths[1:]))]
     if not all(are_folders):
         raise UserError(f"{given}: expected files or folders separated by commas, not both.")
-    slabs = [_images_in(path) for path in paths]
+    slabs = [_images_in(path, recursive, out) for path in paths]
     for path, files in zip(paths, slabs, strict=True):
         if lacking := sorted(slabs[0].keys() ^ files.keys()):
             raise UserError(
@@ -156,38 +184,91 @@ def _images_at(given: Path) -> list[ImageFiles]:
     ]
 
 
-def _images_in(folder: Path) -> dict[str, Path]:
-    """All images of a folder by stem, sorted; DICOM files too."""
-    files: dict[str, Path] = {}
-    for file in contents_of(folder):
-        if not has_image_name(file) and (file.name.startswith(".") or not is_dicom(file)):
-            continue
-        stem = stem_of(file)
-        if stem in files:
-            raise UserError(
-                f"{files[stem]} and {file} have the same name{look_alike(files[stem], file)}, and "
-                "so would their results; rename one of them."
-            )
-        files[stem] = file
+def _images_like(pattern: Path) -> list[ImageFiles]:
+    """The images whose paths are like a pattern; ids name the folders from its first * on."""
+    parts = pattern.parts
+    fixed = Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
+    paths = (Path(path) for path in sorted(glob.glob(str(pattern), recursive=True)))
+    files = _by_id(fixed, (path for path in paths if path.is_file() and _is_image(path)))
     if not files:
-        raise UserError(f"The folder {folder} holds no image file.")
+        raise UserError(f"No image file is like {pattern}; correct the pattern or the path.")
+    return [ImageFiles(id_, image=path) for id_, path in _without_predicted(files).items()]
+
+
+def _images_in(folder: Path, recursive: bool, out: Path | None) -> dict[str, Path]:
+    """All images of a folder by id, sorted; DICOM files too."""
+    paths = _below(folder, out) if recursive else contents_of(folder)
+    files = _by_id(folder, filter(_is_image, paths))
+    if not files:
+        below = " (--recursive looks in the folders below it too)" if _has_folders(folder) else ""
+        raise UserError(f"The folder {folder} holds no image file{'' if recursive else below}.")
     return _without_predicted(files)
 
 
+def _has_folders(folder: Path) -> bool:
+    return any(path.is_dir() for path in contents_of(folder))
+
+
+def _is_image(path: Path) -> bool:
+    if has_image_name(path):
+        return True
+    return not path.name.startswith(".") and path.is_file() and is_dicom(path)
+
+
+def _below(folder: Path, out: Path | None) -> Iterator[Path]:
+    """All files below a folder, sorted, without hidden folders and that of the results."""
+    results = None if out is None else full_path(out)
+    for place, folders, names in os.walk(folder, onerror=_refuse):
+        here = Path(place)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and full_path(here / name) != results
+        )
+        yield from (here / name for name in sorted(names))
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(f"{error.filename}: {error.strerror}; change its access rights.") from error
+
+
+def _by_id(folder: Path, paths: Iterable[Path]) -> dict[str, Path]:
+    """Images by their ids, which name the folders from `folder` on."""
+    files: dict[str, Path] = {}
+    for path in paths:
+        id_ = "/".join([*map(nfc, path.relative_to(folder).parts[:-1]), stem_of(path)])
+        if id_ in files:
+            raise UserError(
+                f"{files[id_]} and {path} have the same name{look_alike(files[id_], path)}, and "
+                "so would their results; rename one of them."
+            )
+        files[id_] = path
+    return files
+
+
 def _without_predicted(files: dict[str, Path]) -> dict[str, Path]:
-    """The images by stem without pictures that `predict` wrote; prints which are left out."""
+    """The images by id without pictures that `predict` wrote; prints which are left out."""
+    # Beside the image, or in the folder that was given.
     predicted = {
-        path.with_name(f"{stem}_{kind}.png") for stem, path in files.items() for kind in PREDICTED
+        place / f"{file_name_of(name)}_{kind}.png"
+        for id_, path in files.items()
+        for place, name in ((path.parent, stem_of(path)), (path.parents[id_.count("/")], id_))
+        for kind in PREDICTED
     }
     # `predict` names its pictures in NFC, whatever the form of the image's name.
     is_predicted = {
-        stem: path.with_name(name_of(path)) in predicted for stem, path in files.items()
+        id_: path.with_name(name_of(path)) in predicted or _is_contact_sheet(path)
+        for id_, path in files.items()
     }
-    kept = {stem: path for stem, path in files.items() if not is_predicted[stem]}
-    if left_out := [str(path) for stem, path in files.items() if is_predicted[stem]]:
+    kept = {id_: path for id_, path in files.items() if not is_predicted[id_]}
+    if left_out := [str(path) for id_, path in files.items() if is_predicted[id_]]:
         pictures = counted(len(left_out), "picture")
         print(f"Left out {pictures} that predict wrote: {first_few(left_out)}.")
     return kept
+
+
+def _is_contact_sheet(path: Path) -> bool:
+    return bool(CONTACT_SHEET.fullmatch(path.name)) and path.with_name(f"{ANALYZED}.csv").exists()
 
 
 def _masks(path: Path | None, suffix: str, flag: str) -> dict[str, Path]:

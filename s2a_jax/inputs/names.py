@@ -6,6 +6,8 @@ in the Unicode form NFC: a letter such as u-umlaut has two spellings, and macOS 
 (NFD). Files are opened by the path they have on disk.
 """
 
+import hashlib
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +18,46 @@ from s2a_jax.inputs import dicom, images
 
 _EXTENSIONS = (".ome.tif", ".ome.tiff", *images.EXTENSIONS, *dicom.EXTENSIONS)
 """Extensions of image files; where one ends with another, the longer one first."""
+
+_SEPARATOR = "+"  # of folders in a file name
+_UNSAFE = frozenset('%+\\:*?"<>|')  # what is escaped, and what some file systems refuse
+_INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))  # categories of characters
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # on Windows
+_LONGEST = 180  # bytes; file systems allow 255, and endings are added
+
+
+def file_name_of(id_: str) -> str:
+    """A file name for an id, which may hold folders or come from anywhere.
+
+    The name lies in the folder where it is used, whatever the id, and names of different ids
+    differ. `site/eye 1` becomes `site+eye 1`. Other characters that a file system may refuse, that
+    are invisible, or that would change the name's meaning are written as %XX, their bytes in UTF-8:
+    a leading dot too, which hides files. Names of more than 180 bytes are cut, and end in a hash.
+
+    Args:
+        id_: any text.
+    """
+    escaped = "".join(map(_escaped, id_)) or "%"
+    if escaped[0] == "." or _RESERVED.match(escaped):
+        escaped = _percent(escaped[0]) + escaped[1:]
+    if escaped[-1] in ". ":
+        escaped = escaped[:-1] + _percent(escaped[-1])
+    content = escaped.encode()
+    if len(content) <= _LONGEST:
+        return escaped
+    digest = hashlib.blake2b(content, digest_size=8).hexdigest()
+    return f"{content[:_LONGEST].decode(errors='ignore')}%{digest}"
+
+
+def _escaped(character: str) -> str:
+    if character == "/":
+        return _SEPARATOR
+    is_safe = character not in _UNSAFE and unicodedata.category(character) not in _INVISIBLE
+    return character if is_safe else _percent(character)
+
+
+def _percent(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode(errors="surrogatepass"))
 
 
 def nfc(name: str) -> str:

@@ -26,7 +26,7 @@ from s2a_jax.evaluation.scoring import Prediction, Scores, Settings
 from s2a_jax.evaluation.shared import score_shared
 from s2a_jax.files import written_whole
 from s2a_jax.inputs.images import unit_pixels
-from s2a_jax.inputs.names import counted
+from s2a_jax.inputs.names import counted, file_name_of
 from s2a_jax.inputs.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
 from s2a_jax.inputs.slabs import first_slab
 from s2a_jax.runs.workdir import Workdir
@@ -85,7 +85,7 @@ def draw_overlays(
             for task in TASKS
             if truth[task] is not None
         )
-        save_comparison(folder / f"{name}.png", intensity, truth, predicted, caption)
+        save_comparison(folder / f"{file_name_of(name)}.png", intensity, truth, predicted, caption)
 
 
 def evaluation_settings(config: Any) -> Settings:

@@ -107,11 +107,11 @@ def test_measure_says_that_an_inverted_faz_may_be_inverted(tmp_path, capsys, nam
 def test_measure_examines_predicted_masks(tmp_path, capsys, monkeypatch):
     image, rv, faz = draw_eye(1)
     save(tmp_path / "a.png", image)
+    masks = {"rv": np.rot90(rv)[None].astype(np.float32), "faz": faz[None].astype(np.float32)}
     monkeypatch.setattr(
-        "s2a_jax.inference.segmenter.Segmenter.predict",
-        lambda self, image: (np.rot90(rv), faz),
+        "s2a_jax.inference.segmenter.predict_step", lambda _, images, *, module: masks
     )
-    flags = ["--um-per-px", "30", "--out", str(tmp_path / "out.csv")]
+    flags = ["--um-per-px", "10", "--out", str(tmp_path / "out.csv")]
     assert main(["measure", "--weights", "sim_to_real", str(tmp_path / "a.png"), *flags]) == 0
     line = line_with("The RV mask of 1 of 1 eye", capsys.readouterr().out.splitlines())
     assert "when turned by 90 degrees clockwise (a: 0." in line

@@ -62,10 +62,26 @@ def test_everything_is_written_at_the_images_own_sizes(weights, tmp_path, capsys
     assert row[-3:] == ["–", row[-2], "1"]  # the interval of one case
     assert sorted(path.name for path in out.iterdir()) == [
         "table.txt", "test", "test.csv", "test.json", "test_curves.png",
+        "test_expected_dice.csv", "test_expected_dice.png",
     ]  # fmt: skip
     with (out / "test.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["id"] for row in rows] == ["test0", "test1"]
+    with (out / "test_expected_dice.csv").open() as file:
+        foreseen = list(csv.DictReader(file))
+    assert [row["id"] for row in foreseen] == ["test0", "test1"]
+    model = Segmenter.load_from_checkpoint(weights)
+    for one, row in zip(foreseen, rows, strict=True):
+        with Image.open(tmp_path / f"eyes/test/images/{row['id']}.png") as image:
+            p = model.predict_proba(np.asarray(image))["rv"].astype(float)
+        mask = p >= 0.5
+        dice = 2 * p[mask].sum() / (p.sum() + mask.sum())
+        assert float(one["rv_expected_dice"]) == pytest.approx(dice, abs=2e-4)
+        for column in ("rv_dice", "faz_dice"):
+            assert float(one[column] or "nan") == pytest.approx(
+                float(row[column] or "nan"), abs=1e-5, nan_ok=True
+            )
+    assert "expected Dice as a predictor of Dice" in printed
     assert rows[0]["faz_dice"] and not rows[1]["faz_dice"]
     assert float(rows[1]["rv_hd95_um"]) == pytest.approx(10 * float(rows[1]["rv_hd95_px"]))
     result = json.loads((out / "test.json").read_text())

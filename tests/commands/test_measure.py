@@ -138,13 +138,29 @@ def test_images_and_dicom_through_a_network(tmp_path, capsys):
     assert main(["measure", *weights, str(images), "--out", str(out)]) == 0
     plain, dicom = rows_of(out)
     out.unlink()
-    assert main(["measure", *weights, str(images), "--laterality", "OS", "--out", str(out)]) == 2
+    assert main(["measure", *weights, str(images), "--laterality", "OS", "--out", str(out)]) == 1
     assert "Eye right: The file says OD" in capsys.readouterr().err
+    assert [row["id"] for row in rows_of(out)] == ["left"]
     assert (dicom["id"], dicom["laterality"], dicom["pitch_source"]) == ("right", "OD", "DICOM")
     expected = measure(*model.predict(pixels), um_per_px=20.0)
     for row in (plain, dicom):
         assert float(row["vessel_density"]) == pytest.approx(expected["vessel_density"], rel=1e-5)
         assert float(row["um_per_px"]) == pytest.approx(20)
+
+
+def test_an_eye_that_cannot_be_measured_is_listed_and_the_others_are_measured(
+    masks, tmp_path, capsys
+):
+    out = tmp_path / "out.csv"
+    (masks / "c_rv.png").write_bytes((masks / "a_rv.png").read_bytes()[:80])
+    given = ["--rv", str(masks), "--faz", str(masks), "--field-mm", "1", "--out", str(out)]
+    assert main(["measure", *given]) == 1
+    assert [row["id"] for row in rows_of(out)] == ["a", "b"]
+    printed = capsys.readouterr()
+    assert "2 eyes -> " in printed.out
+    first, second = printed.err.splitlines()
+    assert first.startswith("1 of 3 eyes cannot be used")
+    assert second.startswith("Eye c: ") and "c_rv.png" in second
 
 
 def test_biomarkers_are_measured_where_the_network_saw_the_eye(tmp_path, capsys, monkeypatch):
@@ -185,14 +201,17 @@ def test_biomarkers_are_measured_where_the_network_saw_the_eye(tmp_path, capsys,
         ("--rv {masks} --um-per-px 0.0001", "--um-per-px=0.0001"),
         ("--rv {masks} --field-mm 3000", "--field-mm=3000: expected 1 to 30 mm"),
         ("--rv {masks} --field-mm -3", "--field-mm=-3"),
-        ("--rv {masks} --field-mm 30", "Eye a: --field-mm gives 300 um per pixel"),
+        (
+            "--rv {masks} --field-mm 30",
+            "None of 2 eyes can be used; the first: Eye a: --field-mm gives 300 um per pixel",
+        ),
         ("--rv {masks} --field-mm 1 --out {other}/no/such/x.csv", "other/no does not exist"),
-        ("--rv {masks} --field-mm 1 --laterality up", "neither OD"),
-        ("--rv {masks} --field-mm 1 --axial-length-mm 2.4", "millimetres"),
+        ("--rv {masks} --field-mm 1 --laterality up", "--laterality=up: "),
+        ("--rv {masks} --field-mm 1 --axial-length-mm 2.4", "--axial-length-mm or "),
         ("--rv {masks} --eyes {other}/typo.csv --field-mm 1", "No id"),
         ("--rv {masks} --eyes {other}/word.csv --field-mm 1", "'long' as axial_length_mm"),
         ("--rv {masks} --faz {other}/named --field-mm 1", "has the name of one"),
-        ("--rv {other}/damaged --field-mm 1", "cut.png"),
+        ("--rv {other}/damaged/cut.png --field-mm 1", "cut.png"),
         ("--rv {other}/junk --field-mm 1", "junk.tif is not an image"),
         ("--rv {other}/grey --um-per-px 10", "grey.png"),
         ("--rv {other}/wide --field-mm 1", "square pixels"),

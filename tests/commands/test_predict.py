@@ -17,35 +17,11 @@ from PIL import Image
 from s2a_jax.cli import run as main
 from s2a_jax.errors import Stopped
 from s2a_jax.files import alone
-from s2a_jax.inference import batches, journal
+from s2a_jax.inference import journal
 from s2a_jax.inference.segmenter import Segmenter
 from tests.inputs.files import write_dicom
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-@pytest.fixture
-def intensity_network(monkeypatch):
-    """A network whose probability of a vessel is the intensity, and of the FAZ its square."""
-
-    def predict_step(_, images, *, module):
-        return {"rv": images, "faz": images**2}
-
-    monkeypatch.setattr(batches, "predict_step", predict_step)
-
-
-@pytest.fixture
-def computed(monkeypatch):
-    """The number of images of each batch that was computed."""
-    counts = []
-    start = batches.BatchPredictor.start
-
-    def count(self, images):
-        counts.append(len(images))
-        return start(self, images)
-
-    monkeypatch.setattr(batches.BatchPredictor, "start", count)
-    return counts
 
 
 def _command(tmp_path, *more):
@@ -131,7 +107,8 @@ def test_finished_images_are_skipped(tmp_path, capsys, intensity_network, comput
 
 def test_images_are_resampled_to_a_trained_pitch_and_back(tmp_path, capsys, intensity_network):
     """Stripes of 6 pixels survive the network's coarser pixels, and masks fit the image again."""
-    stripes = np.tile(np.repeat(np.uint8([40, 220]), 6), (96, 8))  # 96 x 96
+    noise = np.random.default_rng(0).integers(-10, 11, (96, 96))  # flat edges would be a frame
+    stripes = (np.tile(np.repeat([40, 220], 6), (96, 8)) + noise).astype(np.uint8)
     images = tmp_path / "images"
     images.mkdir()
     Image.fromarray(stripes).save(images / "fine.tif", resolution_unit=3, resolution=10000 / 3.25)
@@ -151,7 +128,7 @@ def test_images_are_resampled_to_a_trained_pitch_and_back(tmp_path, capsys, inte
     assert "--field-mm=0.3: expected 1 to 30 mm" in capsys.readouterr().err
     Image.fromarray(stripes[:50]).save(images / "wide.png")
     flags[1] = "1"
-    assert main(_command(tmp_path, images, *flags)) == 2
+    assert main(_command(tmp_path, images, *flags)) == 1  # the other images have the field's shape
     assert "wide.png: The pixels are 20 um high and 10.42 um wide" in capsys.readouterr().err
 
 
@@ -189,7 +166,7 @@ def test_results_of_other_settings_are_not_mixed(tmp_path, capsys, intensity_net
     for shard in ([], ["--shard", "1/2"]):
         assert main(_command(tmp_path, *flags, *shard, tmp_path / "in")) == 2
         error = capsys.readouterr().err
-        assert error.startswith(f"error: --out={tmp_path / 'out'} holds masks that were predicted")
+        assert error.startswith(f"error: --out={tmp_path / 'out'} holds results that were made")
         differs = {
             "weights": "by other weights",
             "threshold": "with --threshold=0.5, not 0.4",
@@ -200,26 +177,44 @@ def test_results_of_other_settings_are_not_mixed(tmp_path, capsys, intensity_net
     _check_results(tmp_path / "out", pixels)
 
 
-def test_a_file_that_cannot_be_read_wastes_nothing(tmp_path, capsys, intensity_network, computed):
+def test_a_file_that_cannot_be_read_is_listed_and_the_others_are_finished(
+    tmp_path, capsys, intensity_network, computed
+):
     pixels = _write_images(tmp_path / "in", 20)
     good = {n: (tmp_path / f"in/{n:03}.png").read_bytes() for n in (3, 16)}
     for bad in ([16], [3, 16]):
         for n in bad:
             (tmp_path / f"in/{n:03}.png").write_bytes(good[n][:200])
         command = _command(tmp_path, "--batch-size", "8", tmp_path / "in")
-        assert main(command) == 2
-        error = capsys.readouterr().err
-        assert len(error.splitlines()) == (1 if bad == [16] else 3)
-        assert all(f"{n:03}.png" in error for n in bad)
-        assert ("2 of 20 images cannot be used" in error) == (len(bad) == 2)
+        assert main(command) == 1
+        out, error = capsys.readouterr()
+        first, *lines = error.splitlines()
+        assert first.startswith(f"{len(bad)} of 20 images cannot be used")
+        assert [f"{n:03}.png" in line for n, line in zip(bad, lines, strict=True)] == [True] * len(
+            bad
+        )
+        assert f"{20 - len(bad)} images -> " in out
         assert computed == [8, 8, 3]  # and those that wait for a full batch
-        assert len(list((tmp_path / "out").glob("*_rv.png"))) == 19
-        assert not (tmp_path / "out/predictions.csv").exists()
+        rows = (tmp_path / "out/predictions.csv").read_text().splitlines()[1:]
+        expected = [f"{n:03}.png" for n in range(20) if n not in bad]
+        assert [row.partition(",")[0] for row in rows] == expected
     for n, content in good.items():
         (tmp_path / f"in/{n:03}.png").write_bytes(content)
     assert main(command) == 0
     assert computed == [8, 8, 3, 2]
     _check_results(tmp_path / "out", pixels)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_without_a_usable_file_nothing_is_written(tmp_path, capsys, intensity_network, count):
+    _write_images(tmp_path / "in", count)
+    for path in (tmp_path / "in").iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    assert main(_command(tmp_path, tmp_path / "in")) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "000.png" in error
+    assert ("None of 2 images can be used" in error) == (count == 2)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_journal_that_ends_within_a_line(tmp_path, capsys, intensity_network, computed):
@@ -283,7 +278,7 @@ def test_a_signal_leaves_complete_files_only(tmp_path, run_environment):
     process.send_signal(signal.SIGTERM)
     error = process.communicate(timeout=120)[1]
     assert process.returncode == 143, error
-    assert error.startswith("Stopped; the same command resumes")
+    assert error.splitlines()[-1].startswith("Stopped; the same command resumes")
     rows = [*map(json.loads, (out / "predictions.jsonl").read_text().splitlines()[1:])]
     assert 10 < len(rows) < 300
     assert not list(out.glob(".partial*")) and not (out / "predictions.csv").exists()

@@ -7,6 +7,10 @@ from PIL import Image
 from s2a_jax.evaluation.curves import Histogram, Pool
 from s2a_jax.evaluation.diagrams import save_curves
 from s2a_jax.evaluation.pictures import RIGHT, save_comparison
+from s2a_jax.evaluation.protocols import find_protocol
+from s2a_jax.evaluation.regions import Window
+from s2a_jax.evaluation.results import Subject, write_results
+from s2a_jax.evaluation.scoring import Scores, Settings, Shown
 
 
 def draw(path, truth, side=96):
@@ -45,3 +49,19 @@ def test_curves_of_empty_masks_are_drawn_without_a_warning(tmp_path):
     pool.add(Histogram.count(np.full((8, 8), 0.25, np.float32), np.zeros((8, 8), bool)))
     save_curves(tmp_path / "a.png", {"rv": pool.curves()}, "no vessel")
     assert (tmp_path / "a.png").stat().st_size
+
+
+@pytest.mark.parametrize("id_", ["../../x", "/x", "=1+1"])
+def test_no_case_leaves_the_folder_or_becomes_a_formula(tmp_path, id_):
+    mask = np.eye(32, dtype=bool)
+    masks = {"rv": mask, "faz": mask}
+    settings = Settings(find_protocol("native", None, "--"), Window.parse("20", "--window"))
+    shown = [Shown(0, id_, 1.0, np.zeros((32, 32)), masks, masks)]
+    scores = Scores(settings, [id_], {"rv": {"dice": np.ones(1)}}, {"rv": {}}, shown=shown)
+    out = tmp_path / "a/b/out"
+    out.parent.mkdir(parents=True)
+    write_results(scores, Subject("test", "unet", {}), out)
+    (picture,) = tmp_path.rglob("*best1*")
+    assert picture.parent == out / "test"
+    cell = (out / "test.csv").read_text().splitlines()[1].partition(",")[0]
+    assert cell == ("'=1+1" if id_ == "=1+1" else id_)

@@ -8,18 +8,18 @@ import pytest
 from s2a_jax.errors import UserError
 from s2a_jax.files import alone
 from s2a_jax.inference import journal
-from s2a_jax.inference.journal import Finished, Journal, Settings, Shard
+from s2a_jax.inference.journal import Finished, Journal, Shard
 
 
 def test_a_process_with_other_weights_adds_nothing_and_blocks_nobody(tmp_path):
-    first = Journal(tmp_path, Settings("one", 0.5, "1.0"), Shard(0, 2))
-    second = Journal(tmp_path, Settings("two", 0.5, "1.0"), Shard(1, 2))
-    row = Finished("eye", [], [], (4, 4), 1, 2, ())
+    first = Journal(tmp_path, "eyes", {"version": "1.0", "weights": "one"}, Shard(0, 2))
+    second = Journal(tmp_path, "eyes", {"version": "1.0", "weights": "two"}, Shard(1, 2))
+    row = Finished("eye", [], [], {"rv_px": 1}, ())
     first.add(row)
     for _ in range(2):  # also what threads hand in after the refusal
-        with pytest.raises(UserError, match="predicted by other weights"):
+        with pytest.raises(UserError, match="made by other weights"):
             second.add(row)
-    assert [path.name for path in tmp_path.iterdir()] == ["predictions-0-of-2.jsonl"]
+    assert [path.name for path in tmp_path.iterdir()] == ["eyes-0-of-2.jsonl"]
     assert first.finished([]) == {}  # no journal of other weights to stumble over
 
 
@@ -27,7 +27,7 @@ def test_a_lock_that_another_process_tries_for_a_moment_is_not_taken_for_a_run(
     tmp_path, monkeypatch
 ):
     """A lock file that a command without shards left behind, on which two shards meet."""
-    mine = Journal(tmp_path, Settings("one", 0.5, "1.0"), Shard(0, 2))
+    mine = Journal(tmp_path, "eyes", {"version": "1.0", "weights": "one"}, Shard(0, 2))
     is_held, entered = threading.Event(), []
 
     def hold(seconds):
@@ -52,8 +52,8 @@ def test_a_lock_that_another_process_tries_for_a_moment_is_not_taken_for_a_run(
 
 
 def test_results_of_another_version_are_refused(tmp_path):
-    row = Finished("eye", [], [], (4, 4), 1, 2, ())
-    Journal(tmp_path, Settings("one", 0.5, "1.0"), Shard(0, 1)).add(row)
-    newer = Journal(tmp_path, Settings("one", 0.5, "1.1"), Shard(0, 1))
+    row = Finished("eye", [], [], {"rv_px": 1}, ())
+    Journal(tmp_path, "eyes", {"version": "1.0", "weights": "one"}, Shard(0, 1)).add(row)
+    newer = Journal(tmp_path, "eyes", {"version": "1.1", "weights": "one"}, Shard(0, 1))
     with pytest.raises(UserError, match=r"by version 1\.0 of s2a-jax, not 1\.1; give another"):
         newer.finished([])

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import unicodedata
@@ -19,9 +20,10 @@ from s2a_jax.data.octa500 import list_octa500
 from s2a_jax.data.prepared.load import find_prepared
 from s2a_jax.data.selection import select_cases
 from s2a_jax.errors import UserError
+from s2a_jax.files import text_cell
 from s2a_jax.inputs.eye_table import EyeRow, match_rows, read_eyes
 from s2a_jax.inputs.image_files import list_images, list_mask_pairs
-from s2a_jax.inputs.names import counted, first_few, id_key, images_in
+from s2a_jax.inputs.names import counted, file_name_of, first_few, id_key, images_in
 from tests.inputs.files import write_dicom
 
 NFC = unicodedata.normalize("NFC", "mü")
@@ -248,3 +250,35 @@ def test_counts_agree_with_their_nouns():
     assert counted(3, "case has", "cases have") == "3 cases have"
     assert first_few(list("abcdef")) == "a, b, c, d, e and 1 other"
     assert first_few(list("abcdefg")) == "a, b, c, d, e and 2 others"
+
+
+TRICKY = ("../../x", "/etc/passwd", "..", ".", "", "a/b", "a+b", "a%2Fb", "a\\b", "CON", "nul.txt",
+          "a\x00b", "line\nbreak", "\u202etxt.exe", "eye.", "eye ", "b\u00e4r", "x" * 300,
+          "x" * 299 + "y", "\udcff", "'=1", "C:evil", ".hidden", "a//b")  # fmt: skip
+
+
+def test_a_file_name_of_an_id_stays_in_its_folder(tmp_path):
+    rng = np.random.default_rng(0)
+    alphabet = [*"ab./\\+%:*=~ \n\x00\u202e\u00e4\u6f22", "..", "/../", "con"]
+    drawn = {"".join(rng.choice(alphabet, rng.integers(0, 9))) for _ in range(3000)}
+    ids = sorted({*TRICKY, *drawn})
+    names = [file_name_of(id_) for id_ in ids]
+    assert len(set(names)) == len(ids)
+    for id_, name in zip(ids, names, strict=True):
+        path = tmp_path / name
+        assert path.parent == tmp_path and path.resolve().parent == tmp_path.resolve(), id_
+        assert len(name.encode()) <= 200 and name.isprintable() and name[0] != "."
+        assert not re.match(r"(?i)(con|nul)(\.|$)", name) and name[-1] not in ". ", id_
+        assert not set(name) & set('/\\:*?"<>|')
+    for name in ("10301", "b\u00e4r 1", "a_b-c.d", "Eye (2)", "~x"):
+        assert file_name_of(name) == name
+    assert file_name_of("site/eye") == "site+eye"
+    path = tmp_path / f"{file_name_of(TRICKY[0])}.png"
+    path.touch()
+    assert [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_cells_that_are_no_formulas(start):
+    assert text_cell(f"{start}1+cmd|' /C calc'!A0") == f"'{start}1+cmd|' /C calc'!A0"
+    assert text_cell(f"eye{start}") == f"eye{start}"
