@@ -1,5 +1,6 @@
 """The scale at which a network sees an image: pixels as large as those of its training."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -38,8 +39,8 @@ class Scale(NamedTuple):
         down, across = self.um_per_px
         own = f"{down:.3g}" if is_square(down / across) else f"{down:.3g}x{across:.3g}"
         return (
-            f"predicted at {self.network_um_per_px:.3g} um per pixel, the nearest that the network "
-            f"was trained on, instead of {own}"
+            f"predicted at {self.network_um_per_px:.3g} um per pixel, as the network was trained, "
+            f"instead of {own}"
         )
 
 
@@ -51,8 +52,11 @@ def scale_for(
     """Chooses the scale of an image.
 
     An image whose pitch is unknown, or lies within 6 % of the trained range and is that of square
-    pixels, keeps its size. Others get square pixels of the nearest trained pitch. If the trained
-    range is unknown, only pixels that are not square are resampled, to their shorter side.
+    pixels, keeps its size. Coarser images get square pixels of the largest trained pitch. Finer
+    ones get the geometric middle of the range: most are interpolated from a coarser scan, and at
+    the smallest pitch, which training knows from sharp images, vessels come out thin
+    (docs/biomarkers.md). If the trained range is unknown, only pixels that are not square are
+    resampled, to their shorter side.
 
     Args:
         size: height and width in pixels.
@@ -68,8 +72,10 @@ def scale_for(
     target = shorter = min(own)
     if pitches_um is not None:
         low, high = pitches_um
-        if not low / _TOLERANCE <= shorter <= high * _TOLERANCE:
-            target = float(np.clip(shorter, low, high))
+        if shorter > high * _TOLERANCE:
+            target = high
+        elif shorter < low / _TOLERANCE:
+            target = math.sqrt(low * high)
     if is_square(down / across):
         if target == shorter:
             return Scale(size, size, own, float(np.sqrt(down * across)))

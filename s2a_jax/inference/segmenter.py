@@ -256,7 +256,7 @@ class Segmenter:
     ) -> Prepared:
         """Checks an image and makes the network's inputs of it.
 
-        An image whose pitch is known and was not trained on is resampled to the nearest pitch that
+        An image whose pitch is known and was not trained on is resampled to a pitch that
         was (see `scale.scale_for`), an image that is larger than the memory allows is divided into
         overlapping tiles, and every input is padded by reflection to multiples of 16.
 

@@ -125,7 +125,7 @@ def test_a_network_of_another_pitch_and_without_a_task(weights, tmp_path, capsys
         assert main([*arguments, *(["--um-per-px", pitch] if pitch else [])]) == 0
         printed = " ".join(capsys.readouterr().out.split())
         assert "without masks of the FAZ, so it predicts none" in printed
-        resampled = "1 of 1 images: predicted at 10 um per pixel, the nearest"
+        resampled = "1 of 1 images: predicted at 10 um per pixel, as the network"
         assert (resampled in printed) == (pitch == "5")
         assert ("1 of 1 images have no known pixel pitch" in printed) == (pitch is None)
         result = json.loads((tmp_path / "out/test.json").read_text())

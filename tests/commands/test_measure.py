@@ -164,7 +164,7 @@ def test_an_eye_that_cannot_be_measured_is_listed_and_the_others_are_measured(
 
 
 def test_biomarkers_are_measured_where_the_network_saw_the_eye(tmp_path, capsys, monkeypatch):
-    """A disc of 240 pixels at 3.25 um is one of 120 pixels at 6.5 um, in any symmetry."""
+    """A disc of 240 pixels at 5.06 um is one of 120 pixels at 10.12 um, in any symmetry."""
 
     def predict_step(_, images, *, module):
         return {"rv": 1 - images, "faz": images}
@@ -177,14 +177,14 @@ def test_biomarkers_are_measured_where_the_network_saw_the_eye(tmp_path, capsys,
     out = tmp_path / "out.csv"
     command = ["measure", "--weights", "sim_to_real", "--out", str(out), str(tmp_path / "eye.png")]
     for tta in ([], ["--tta"]):
-        assert main([*command, "--field-mm", "1.3", *tta]) == 0
-        assert "eye.png: predicted at 6.5 um per pixel" in capsys.readouterr().out
+        assert main([*command, "--field-mm", "2.024", *tta]) == 0
+        assert "eye.png: predicted at 10.1 um per pixel" in capsys.readouterr().out
         (row,) = rows_of(out)
-        assert float(row["um_per_px"]) == pytest.approx(6.5)
+        assert float(row["um_per_px"]) == pytest.approx(10.12)
         assert row["pitch_source"] == "field-mm"
-        area = np.pi * (120 * 0.00325) ** 2
+        area = np.pi * (120 * 0.00506) ** 2
         assert float(row["faz_area_mm2"]) == pytest.approx(area, rel=0.01)
-        assert float(row["vessel_density"]) == pytest.approx(1 - area / 1.3**2, rel=0.01)
+        assert float(row["vessel_density"]) == pytest.approx(1 - area / 2.024**2, rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_images_are_resampled_to_a_trained_pitch_and_back(tmp_path, capsys, inte
     Image.fromarray(stripes).save(images / "unknown.png")
     assert main(_command(tmp_path, images)) == 0
     printed = capsys.readouterr().out.replace(f"{images}/", "")
-    fine = "predicted at 6.5 um per pixel, the nearest that the network was trained on, instead of"
+    fine = "predicted at 10.1 um per pixel, as the network was trained, instead of"
     assert f"fine.tif: {fine} 3.25.\n" in printed
     assert "unknown.png: predicted at its own size, since its pixel pitch is unknown" in printed
     assert printed.count("usual.tif") == 0

@@ -39,14 +39,14 @@ def waves(height, width):
         ((304, 304), 3000 / 304, (304, 304), 3000 / 304),
         ((500, 300), 6.2, (500, 300), 6.2),  # within 6 % of the range
         ((500, 300), 16.5, (500, 300), 16.5),
-        ((1024, 1024), 3000 / 1024, (462, 462), 3000 / 462),  # 461.54
+        ((1024, 1024), 3000 / 1024, (296, 296), 3000 / 296),  # 10.118 um: 296.49
         ((200, 300), 31.5, (400, 600), 15.75),
         ((200, 300), (20, 10), (400, 300), 10),  # 20 um high, 10 um wide
-        ((200, 300), (2, 8), (62, 369), np.sqrt(400 * 2400 / (62 * 369))),  # 61.5, 369.2
+        ((200, 300), (2, 8), (40, 237), np.sqrt(400 * 2400 / (40 * 237))),  # 39.5, 237.2
         ((200, 300), (10.02, 9.98), (200, 300), np.sqrt(10.02 * 9.98)),
     ],
 )
-def test_the_nearest_trained_scale(size, um_per_px, expected, pitch):
+def test_a_trained_scale(size, um_per_px, expected, pitch):
     scale = scale_for(size, um_per_px, RANGE)
     assert (scale.size, scale.network_size) == (size, expected)
     assert scale.is_resampled == (size != expected)
@@ -71,7 +71,7 @@ def test_pitches_that_cannot_be(monkeypatch, um_per_px, words):
 @pytest.mark.parametrize(
     ("size", "um_per_px", "at_network"),
     [
-        ((400, 600), 3.25, (200, 300)),
+        ((400, 600), 5.06, (200, 300)),
         ((100, 80), 31.5, (200, 160)),
         ((90, 200), (20, 8), (225, 200)),
     ],

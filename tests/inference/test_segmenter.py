@@ -22,8 +22,8 @@ from s2a_jax.models.build import build_network, network_fields
 BOUNDS = {
     "faz_area_mm2": 0.05,
     "vessel_density": 0.1,
-    "skeleton_density_per_mm": 0.2,
-    "vessel_diameter_index_um": 0.2,
+    "skeleton_density_per_mm": 0.15,
+    "vessel_diameter_index_um": 0.15,
     "branch_point_density_per_mm2": 0.5,
     "fractal_dimension": 0.05,
 }
