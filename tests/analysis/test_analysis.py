@@ -55,7 +55,7 @@ def test_biomarkers_are_those_at_the_pitch_of_the_network():
     masks = {task: p >= 0.5 for task, p in maps(SIZE).items()}
     assert analysis.biomarkers == measure(masks["rv"], masks["faz"], um_per_px=10.0)
     assert analysis.notes == (
-        "Predicted at 10 um per pixel, the nearest that the network was trained on, instead of 5.",
+        "Predicted at 10 um per pixel, as the network was trained, instead of 5.",
     )
 
 
