@@ -134,7 +134,8 @@ def _lines(finished: list[Finished]) -> list[str]:
         ids = [id_ for id_, row in rows.items() if doubt in row["doubts"].split()]
         lines.append(f"{doubt} in {counted(count, 'image')}: {first_few(ids)}.")
     levels = Counter(row["quality"] for row in rows.values())
-    lines.append(f"Quality: {', '.join(f'{n} {level}' for level, n in levels.items())}.")
+    if levels:  # a shard may be empty
+        lines.append(f"Quality: {', '.join(f'{n} {level}' for level, n in levels.items())}.")
     if without := [id_ for id_, row in rows.items() if row["image_um_per_px"] is None]:
         lines.append(
             f"Nothing is measured in {counted(len(without), 'image')} whose pixel pitch is "

@@ -27,7 +27,7 @@ class Failures:
 
     def refuse_all(self) -> None:
         """Raises a UserError with the first reason if no image or eye can be used."""
-        if len(self.reasons) < self._total:
+        if not self.reasons or len(self.reasons) < self._total:
             return
         first = next(iter(self.reasons.values()))
         if self._total == 1:

@@ -45,8 +45,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "separated by commas, in the order of the training's config.data.slab: "
         "whole.png,deep.png,superficial.png. Results are named after the first file. The same "
         "command resumes: it skips images whose files and results are as the last run left them "
-        "(predictions.jsonl lists them). Files that cannot be used are listed at the end, with "
-        "exit code 1. A task that the network was not trained on is left out."
+        "(predictions.jsonl lists them). Frames around screenshots are cut off, and masks then "
+        "have the size of what is left. Files that cannot be used are listed at the end, with exit "
+        "code 1. A task that the network was not trained on is left out."
     )
     parser.add_argument(
         "--weights",

@@ -238,6 +238,7 @@ def test_shards_complete_the_whole(tmp_path, capsys, monkeypatch, intensity_netw
     pixels = _write_images(tmp_path / "in", 7)
     out = tmp_path / "out"
     tables = []
+    assert main(_command(tmp_path, "--shard=0/9", tmp_path / "in")) == 0  # no image
     for shard in (2, 0, 1):
         assert main(_command(tmp_path, f"--shard={shard}/3", tmp_path / "in")) == 0
     assert computed == [3, 2, 2]

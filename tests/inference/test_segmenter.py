@@ -10,12 +10,13 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import s2a_jax
-from s2a_jax import S2ANet, Segmenter
+from s2a_jax import S2ANet
 from s2a_jax.biomarkers.measure import measure
 from s2a_jax.cli import run as main
 from s2a_jax.convert.files import write_state_dict
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
+from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.models.build import build_network, network_fields
 
 BOUNDS = {
@@ -37,9 +38,9 @@ def model():
     return S2ANet("s2anet", fields, jax.device_get(init(jax.random.key(0))))
 
 
-def test_both_names_are_exported():
-    assert Segmenter is S2ANet
-    assert {"S2ANet", "Segmenter", "__version__"} <= set(dir(s2a_jax))
+def test_names_are_exported():
+    assert issubclass(S2ANet, Segmenter)
+    assert {"Analysis", "S2ANet", "__version__"} <= set(dir(s2a_jax))
     assert not hasattr(s2a_jax, "UNet")
 
 
