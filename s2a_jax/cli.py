@@ -27,6 +27,7 @@ COMMANDS = {
     "export": "write a trained network as StableHLO or ONNX",
     "compare": "train several networks alike and test their differences",
     "report": "write one HTML file about a run or an evaluation",
+    "serve": "show a web page that analyses images, on this machine",
 }
 """Command -> what it does. Its module in `s2a_jax.commands` has `add_flags(parser)`, which may set
 the default `takes_fields` for a command with `--config.FIELD=VALUE` flags, and `run(options)`."""

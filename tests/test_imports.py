@@ -26,6 +26,7 @@ ALLOWED = {
     "inference": BASE | {"models", "inputs", "convert", "training"},
     "export": BASE | {"models", "convert", "training", "inference"},
     "analysis": BASE | {"inputs", "biomarkers", "evaluation", "quality", "inference", "report"},
+    "web": BASE | {"inputs", "data", "biomarkers", "evaluation", "quality", "report", "analysis"},
     "comparison": BASE | {"signals", "config", "data", "statistics", "evaluation", "runs",
                           "training"},
 }  # fmt: skip

@@ -52,7 +52,7 @@ def test_nothing_but_the_package_is_installed(wheel):
     assert not missing
     for path in (ROOT / "configs").glob("*.py"):
         assert f"s2a_jax/configs/{path.name}" in names
-    for name in ("py.typed", "report/templates/report.html",
+    for name in ("py.typed", "report/templates/report.html", "web/templates/page.js",
                  "inference/weights/sim_to_real.safetensors"):  # fmt: skip
         assert f"s2a_jax/{name}" in names
 

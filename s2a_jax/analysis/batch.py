@@ -99,7 +99,7 @@ def analyze_files(
             one.eye,
             threshold=request.threshold,
             trained_um=model.pitches_um,
-            notes=tuple(f"{note.text[:1].upper()}{note.text[1:]}." for note in one.changes),
+            notes=tuple(note.sentence for note in one.changes),
         )
         written = written_states(write_files(analysis, one.files.id, request))
         row = {name: _plain(value) for name, value in analysis.row().items()}

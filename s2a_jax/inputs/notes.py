@@ -18,6 +18,11 @@ class Note(NamedTuple):
     path: Path
     text: str
 
+    @property
+    def sentence(self) -> str:
+        """The phrase as a sentence, for a place that names the file."""
+        return f"{self.text[:1].upper()}{self.text[1:]}."
+
 
 def note_lines(notes: Iterable[Note]) -> tuple[str, ...]:
     """One sentence for each different text, with the first files that share it."""
