@@ -166,7 +166,8 @@ def analyze(
             reference_axial_length_mm=eye.reference_axial_length_mm,
         )
     if computed.scale.is_resampled:
-        notes = (*notes, f"{computed.scale.describe().capitalize()}.")
+        text = computed.scale.describe()
+        notes = (*notes, f"{text[0].upper()}{text[1:]}.")
     return Analysis(
         picture=np.asarray(picture, np.float32),
         probability=probability,
