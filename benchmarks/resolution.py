@@ -11,10 +11,12 @@ import argparse
 
 import numpy as np
 
+from benchmarks.command_line import parser, positive
 from s2a_jax.biomarkers.measure import measure
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.images import resize_image
+from s2a_jax.signals import leave, run_program
 
 COLUMNS = (
     "faz_area_mm2",
@@ -31,15 +33,15 @@ COLUMNS = (
 
 def main() -> None:
     """Runs the program."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", default="sim_to_real")
-    parser.add_argument("--eyes", type=int, default=4)
-    parser.add_argument("--field", type=float, default=3.0, help="mm")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[304, 400, 512, 768, 1024])
-    parser.add_argument(
+    flags = parser("benchmarks.resolution", __doc__)
+    flags.add_argument("--weights", default="sim_to_real")
+    flags.add_argument("--eyes", type=positive, default=4)
+    flags.add_argument("--field", type=float, default=3.0, help="mm")
+    flags.add_argument("--sizes", type=positive, nargs="+", default=[304, 400, 512, 768, 1024])
+    flags.add_argument(
         "--enlarge", action="store_true", help="enlarge the first size, instead of rendering each"
     )
-    options = parser.parse_args()
+    options = flags.parse_args()
     model = Segmenter.load_from_checkpoint(options.weights)
     found = {size: [_measure(model, size, n, options) for n in range(options.eyes)]
              for size in options.sizes}  # fmt: skip
@@ -83,4 +85,4 @@ def _values(maps: dict[str, np.ndarray], um_per_px: float) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    leave(run_program(main))

@@ -49,7 +49,7 @@ def released(network, seed):
             unused = copy.deepcopy(parent[0])
         elif name == "decoder":
             fields = FIELDS[network]
-            decoder = {key: fields[key] for key in ("hidden", "grid", "width", "first_channels")}
+            decoder = {key: fields[key] for key in ("hidden", "width", "first_channels")}
             unused = Branch(**decoder, channels=fields["decoder_channels"]).decoder
         else:
             unused = nn.Conv2d(2, 2, 3)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from s2a_jax import processes
+from s2a_jax.convert.weights import Description
 from s2a_jax.data.cases import Case
 from s2a_jax.data.rows import LazyCaseSet, row_of
 from s2a_jax.errors import UserError
@@ -249,7 +250,7 @@ def test_a_case_that_one_process_cannot_read_ends_an_evaluation_for_all(
     monkeypatch.setattr(evaluator, "put_batch", lambda batch, mesh: batch)
     monkeypatch.setattr(results, "put_batch", lambda batch, mesh: batch)
     monkeypatch.setattr(results, "own_rows", lambda array: array)
-    network = evaluator.Evaluator(None, (), None, 2, compute, compute, compute)
+    network = evaluator.Evaluator(Description("x", {}), (), None, 2, compute, compute, compute)
     kept = np.ones(40, bool)
     cases = LazyCaseSet(
         tuple(f"eye{i}" for i in range(40)), kept, kept, np.full((40, 2), 32), ("",) * 40,
