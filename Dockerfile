@@ -1,7 +1,7 @@
 # The package for CPUs, with its commands and the web page.
 #
 #   docker build -t s2a-jax .
-#   docker run --rm -v "$PWD:/work" s2a-jax analyze scans --field-mm 3 --out results
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" s2a-jax analyze scans --field-mm 3 --out results
 #   docker run --rm -p 127.0.0.1:7860:7860 s2a-jax serve --host 0.0.0.0
 FROM python:3.12-slim
 
@@ -17,5 +17,7 @@ RUN pip install --no-cache-dir '.[web,dicom]'
 
 USER s2a
 WORKDIR /work
+# Compiled programs, for whichever user runs the container.
+ENV HOME=/tmp
 ENTRYPOINT ["s2a-jax"]
 CMD ["--help"]

@@ -10,6 +10,7 @@ from s2a_jax.analysis.pictures import draw, heat
 from s2a_jax.biomarkers.magnification import REFERENCE_AXIAL_LENGTH_MM
 from s2a_jax.biomarkers.measure import measure
 from s2a_jax.inference.pieces import Computed
+from s2a_jax.inputs.images import resize_image
 from s2a_jax.quality.assess import Quality, assess
 from s2a_jax.quality.confidence import entropy, expected_dice
 
@@ -165,7 +166,9 @@ def analyze(
             axial_length_mm=eye.axial_length_mm,
             reference_axial_length_mm=eye.reference_axial_length_mm,
         )
+    seen = picture
     if computed.scale.is_resampled:
+        seen = resize_image(np.asarray(picture, np.float32), computed.scale.network_size)
         text = computed.scale.describe()
         notes = (*notes, f"{text[0].upper()}{text[1:]}.")
     return Analysis(
@@ -175,7 +178,8 @@ def analyze(
         masks=masks,
         biomarkers=biomarkers,
         expected_dice={task: expected_dice(p, masks[task]) for task, p in probability.items()},
-        quality=assess(picture, probability, eye.um_per_px, trained_um),
+        # As the network saw it: resampled maps look blurred, and pixels may not be square.
+        quality=assess(seen, computed.at_network, computed.um_per_px, trained_um),
         eye=eye,
         notes=notes,
     )

@@ -5,11 +5,11 @@ import math
 import numpy as np
 
 from s2a_jax.analysis.analysis import Analysis, EyeFacts, analyze
-from s2a_jax.biomarkers.magnification import REFERENCE_AXIAL_LENGTH_MM
-from s2a_jax.biomarkers.measure import parse_laterality
+from s2a_jax.biomarkers.magnification import REFERENCE_AXIAL_LENGTH_MM, bennett_factor
+from s2a_jax.biomarkers.measure import isotropic_pitch, parse_laterality
 from s2a_jax.errors import UserError
 from s2a_jax.inference.scale import UmPerPx
-from s2a_jax.inference.segmenter import Segmenter
+from s2a_jax.inference.segmenter import Segmenter, check_threshold
 from s2a_jax.inputs.images import to_unit_float
 from s2a_jax.inputs.pitch import FIELD_MM, check_range
 from s2a_jax.inputs.slabs import first_slab, slabs_to_unit_float
@@ -42,10 +42,9 @@ class S2ANet(Segmenter):
 
         Args:
             image: as for `predict`.
-            field_mm: side of the square field of view, mm; the pitch follows from it, also that of
-                pixels that are not square.
-            um_per_px: pitch of the pixels, um, in place of `field_mm`: a number, or (down, across).
-                Without both nothing is measured.
+            field_mm: side of the square field of view of a square image, mm; the pitch follows.
+            um_per_px: pitch of the pixels, um, in place of `field_mm`: a number, or (down, across)
+                for pixels that are not square. Without both nothing is measured.
             laterality: "OD" or "OS"; names nasal and temporal sectors.
             axial_length_mm: of the eye; corrects lengths for magnification.
             reference_axial_length_mm: axial length that the pitch assumes.
@@ -61,11 +60,14 @@ class S2ANet(Segmenter):
         """
         if field_mm is not None and um_per_px is not None:
             raise UserError("Give field_mm or um_per_px, not both.")
+        check_threshold(threshold)
         check_range("field_mm", field_mm, FIELD_MM, "mm")
+        if axial_length_mm is not None:  # raises if it is out of range
+            bennett_factor(axial_length_mm, reference_axial_length_mm)
         pixels = slabs_to_unit_float(image, self.slabs) if self.slabs else to_unit_float(image)
         source = "um_per_px" if um_per_px is not None else ""
         if field_mm is not None:
-            um_per_px = tuple(field_mm * 1000 / side for side in pixels.shape[:2])
+            um_per_px = isotropic_pitch(tuple(field_mm * 1000 / n for n in pixels.shape[:2]))
             source = "field_mm"
         computed = self.compute(pixels, um_per_px=um_per_px, tta=tta)
         own = computed.scale.um_per_px

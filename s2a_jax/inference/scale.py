@@ -12,6 +12,8 @@ UmPerPx = float | tuple[float, float]
 """Pixel pitch, um: one number for square pixels, or (down, across)."""
 
 _TOLERANCE = 1.06  # nearer than this factor is as trained; augmentation varies the scale by more
+_SCAN_LINES = 304  # across a scan of any width, as in OCTA-500 3M; other scanners have up to 512
+_MOST_LINES = 543  # pixels across; images with more are interpolated, or montages
 
 
 class Scale(NamedTuple):
@@ -53,8 +55,9 @@ def scale_for(
 
     An image whose pitch is unknown, or lies within 6 % of the trained range and is that of square
     pixels, keeps its size. Coarser images get square pixels of the largest trained pitch. Finer
-    ones get the geometric middle of the range: most are interpolated from a coarser scan, and at
-    the smallest pitch, which training knows from sharp images, vessels come out thin
+    ones, and those of more pixels than a scan has lines, are interpolated from a coarser scan: they
+    get the pitch of such a scan of their field, within the upper half of the trained range. At
+    their own pitch, which training knows from sharp images, vessels come out thin and the FAZ large
     (docs/biomarkers.md). If the trained range is unknown, only pixels that are not square are
     resampled, to their shorter side.
 
@@ -72,10 +75,12 @@ def scale_for(
     target = shorter = min(own)
     if pitches_um is not None:
         low, high = pitches_um
+        longer_um = max(size[0] * down, size[1] * across)
+        scanned = min(high, max(math.sqrt(low * high), longer_um / _SCAN_LINES))
         if shorter > high * _TOLERANCE:
             target = high
-        elif shorter < low / _TOLERANCE:
-            target = math.sqrt(low * high)
+        elif shorter < low / _TOLERANCE or longer_um > _MOST_LINES * shorter:
+            target = shorter if shorter > scanned / _TOLERANCE else scanned
     if is_square(down / across):
         if target == shorter:
             return Scale(size, size, own, float(np.sqrt(down * across)))

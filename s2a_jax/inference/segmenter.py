@@ -168,7 +168,7 @@ class Segmenter:
         Raises:
             UserError: `image` is not such an array, or the pitch or threshold is out of range.
         """
-        _check_threshold(threshold)
+        check_threshold(threshold)
         return _masks(self.predict_proba(image, um_per_px=um_per_px, tta=tta), threshold)
 
     def predict_batch(
@@ -193,7 +193,7 @@ class Segmenter:
         Raises:
             UserError: as for `predict`; the message starts with the image's number, from 0.
         """
-        _check_threshold(threshold)
+        check_threshold(threshold)
         masks: dict[int, Masks] = {}
 
         def read(numbered: tuple[int, np.ndarray]) -> tuple[int, Prepared]:
@@ -296,7 +296,8 @@ class Segmenter:
         return digest.hexdigest()
 
 
-def _check_threshold(threshold: float) -> None:
+def check_threshold(threshold: float) -> None:
+    """Raises a UserError unless the threshold is in [0, 1]."""
     if not 0 <= threshold <= 1:
         raise UserError(f"threshold={threshold} is outside [0, 1].")
 

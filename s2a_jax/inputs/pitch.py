@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 from s2a_jax.errors import UserError
 
@@ -15,8 +16,12 @@ _ISOTROPY = 0.01  # largest relative difference between the sides of a pixel
 def check_range(name: str, value: float | None, bounds: tuple[float, float], unit: str) -> None:
     """Raises a UserError that starts with `name` unless the value is None or within `bounds`."""
     low, high = bounds
-    if value is not None and not low <= value <= high:
-        raise UserError(f"{name}={value:g}: expected {low:g} to {high:g} {unit}.")
+    if value is None:
+        return
+    is_number = isinstance(value, Real)
+    if not is_number or not low <= value <= high:
+        shown = f"{value:g}" if is_number else repr(value)
+        raise UserError(f"{name}={shown}: expected {low:g} to {high:g} {unit}.")
 
 
 def is_square(aspect: float) -> bool:

@@ -17,6 +17,7 @@ from s2a_jax.convert.files import write_state_dict
 from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.errors import UserError
 from s2a_jax.inference.segmenter import Segmenter
+from s2a_jax.inputs.images import resize_image
 from s2a_jax.models.build import build_network, network_fields
 
 BOUNDS = {
@@ -119,6 +120,33 @@ def test_biomarkers_of_an_eye_do_not_depend_on_its_number_of_pixels(shipped):
         means[size] = {name: np.mean([each[name] for each in found]) for name in BOUNDS}
     for name, bound in BOUNDS.items():
         assert means[1024][name] == pytest.approx(means[304][name], rel=bound), name
+
+
+def test_an_enlarged_scan_of_6_mm_keeps_its_biomarkers(shipped):
+    """Its pixels are as small as those of sharp 3 mm scans, which the network would take it for."""
+    eye = synthesize_eye(21, EyeParameters(size=400, field_mm=6.0)).image
+    own, large = (
+        shipped.analyze(resize_image(eye / np.float32(255), (size, size)), field_mm=6)
+        for size in (400, 1024)
+    )
+    for name, bound in (("faz_area_mm2", 0.05), ("vessel_diameter_index_um", 0.1)):
+        assert large.biomarkers[name] == pytest.approx(own.biomarkers[name], rel=bound)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"field_mm": 3, "um_per_px": 9}, "not both"),
+        ({"field_mm": 3}, "15 um high and 10 um wide"),  # 200 x 300 pixels
+        ({"field_mm": "3"}, "field_mm='3': expected 1 to 30 mm"),
+        ({"threshold": 3.0}, r"threshold=3.0 is outside \[0, 1\]"),
+        ({"axial_length_mm": 3.0}, "axial"),
+        ({"laterality": "up"}, "laterality"),
+    ],
+)
+def test_arguments_of_analyze_that_cannot_be(model, arguments, message):
+    with pytest.raises(UserError, match=message):
+        model.analyze(np.zeros((200, 300)), **arguments)
 
 
 def test_the_shipped_network_finds_vessels_and_faz(shipped):
