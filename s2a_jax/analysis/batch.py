@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from s2a_jax.analysis.analysis import Analysis, EyeFacts, analyze
+from s2a_jax.analysis.dicom_seg import Algorithm, write_segmentation
 from s2a_jax.analysis.html import sentences
 from s2a_jax.analysis.reading import Read, read_image
 from s2a_jax.console import progress
@@ -38,6 +39,7 @@ class Request:
         tta: whether to average over the symmetries.
         uncertainty: whether to draw the uncertainty.
         probabilities: whether to store the probabilities.
+        dicom_seg: what segmentations of DICOM images name as their maker; None: none are written.
         batch_size: images computed together; None: as for `BatchPredictor`.
         threads: that read, and that write; None: as for `predict_stream`.
     """
@@ -47,6 +49,7 @@ class Request:
     tta: bool = False
     uncertainty: bool = False
     probabilities: bool = False
+    dicom_seg: Algorithm | None = None
     batch_size: int | None = None
     threads: int | None = None
 
@@ -87,6 +90,7 @@ def analyze_files(
             lambda contents: facts(files, contents),
             tta=request.tta,
             about=about.get(files.id, ()),
+            dicom_seg=request.dicom_seg is not None,
         )
 
     def write(one: Read, computed: Computed) -> None:
@@ -101,7 +105,10 @@ def analyze_files(
             trained_um=model.pitches_um,
             notes=tuple(note.sentence for note in one.changes),
         )
-        written = written_states(write_files(analysis, one.files.id, request))
+        paths = write_files(analysis, one.files.id, request)
+        if request.dicom_seg:
+            paths += write_segmentation(request.out, one, analysis.masks, request.dicom_seg)
+        written = written_states(paths)
         row = {name: _plain(value) for name, value in analysis.row().items()}
         stored = {"row": row, "sentences": list(sentences(analysis))}
         finished = Finished(one.files.id, one.states, written, stored, one.notes)

@@ -12,8 +12,10 @@ from s2a_jax.inference.journal import read_states
 from s2a_jax.inference.pieces import Prepared
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.contents import Contents
+from s2a_jax.inputs.dicom_source import Source, read_sources
 from s2a_jax.inputs.image_files import ImageFiles
 from s2a_jax.inputs.notes import Note, note_lines
+from s2a_jax.inputs.picture import Place
 from s2a_jax.inputs.slabs import first_slab
 from s2a_jax.quality.frame import crop_frame
 
@@ -33,6 +35,8 @@ class Read(NamedTuple):
         eye: what is known beside the image.
         changes: what reading had to change.
         notes: the same, and what prediction has to change.
+        place: where the image lies in its file, before its pixels became square.
+        sources: what a DICOM segmentation takes from each slab's file; () if none is written.
     """
 
     files: ImageFiles
@@ -41,6 +45,8 @@ class Read(NamedTuple):
     eye: EyeFacts
     changes: tuple[Note, ...]
     notes: tuple[Note, ...]
+    place: Place
+    sources: tuple[Source, ...]
 
     @property
     def picture(self) -> np.ndarray:
@@ -55,6 +61,7 @@ def read_image(
     *,
     tta: bool,
     about: tuple[Any, ...] = (),
+    dicom_seg: bool = False,
 ) -> tuple[Read, Prepared]:
     """Reads an image without the frame of a screenshot, and prepares it for a network.
 
@@ -64,6 +71,7 @@ def read_image(
         facts: contents of the files -> what is known about the eye.
         tta: whether to average over the symmetries.
         about: as for `read_states`.
+        dicom_seg: whether to read what a DICOM segmentation takes from DICOM files.
 
     Raises:
         UserError: the image or what is known about it cannot be used; the message names the file.
@@ -72,6 +80,7 @@ def read_image(
     with contextlib.suppress(OSError):  # a file is missing: `files.read` says so
         states = read_states(files, about)
     contents = files.read(crop_frame)
+    sources = read_sources(files.images) if dicom_seg else ()
     try:
         eye = facts(contents)
         prepared = model.prepare(contents.image, um_per_px=eye.um_per_px, tta=tta)
@@ -83,4 +92,5 @@ def read_image(
         notes = (*notes, Note(files.image, prepared.scale.describe()))
     elif eye.um_per_px is None and model.pitches_um is not None:
         notes = (*notes, Note(files.image, UNKNOWN))
-    return Read(files, states, contents.image, eye, contents.notes, notes), prepared
+    one = Read(files, states, contents.image, eye, contents.notes, notes, contents.place, sources)
+    return one, prepared

@@ -5,6 +5,7 @@ from collections import Counter
 
 from s2a_jax import __version__
 from s2a_jax.analysis.batch import Request, analyze_files
+from s2a_jax.analysis.dicom_seg import Algorithm, check_sources, without_segmentation
 from s2a_jax.analysis.table import SUMMARY, write_summary, write_table
 from s2a_jax.commands.eyes import add_eye_flags, check_eye_flags, eye_rows, known_eye
 from s2a_jax.commands.failures import Failures
@@ -20,6 +21,7 @@ from s2a_jax.inputs.notes import note_lines
 _SETTINGS = (
     "threshold", "tta", "um_per_px", "field_mm", "laterality", "axial_length_mm",
     "reference_axial_length_mm", "uncertainty", "save_probabilities",
+    "dicom_seg",
 )  # fmt: skip
 """Flags that the files and the row of an image depend on."""
 
@@ -76,6 +78,8 @@ def run(options: argparse.Namespace) -> int:
     check_batch_flags(options)
     check_eye_flags(options)
     every = list_images(options.images, recursive=options.recursive, out=out)
+    if options.dicom_seg:
+        check_sources(every)
     table = eye_rows(every, options.eyes)
     images = shard.slice(every)
     weights = options.weights or ["sim_to_real"]
@@ -84,6 +88,9 @@ def run(options: argparse.Namespace) -> int:
     check_slab_count(images, model.slabs, weights[0])
     settings = {"version": __version__, "weights": [one.fingerprint() for one in models]}
     settings |= {name: getattr(options, name) for name in _SETTINGS}
+    algorithm = Algorithm(
+        model.network, __version__, tuple(settings["weights"]), options.threshold, options.tta
+    )
     journal = Journal(out, ANALYZED, settings, shard)
     request = Request(
         out,
@@ -91,6 +98,7 @@ def run(options: argparse.Namespace) -> int:
         options.tta,
         options.uncertainty or options.tta or len(models) > 1,
         options.save_probabilities,
+        algorithm if options.dicom_seg else None,
         options.batch_size,
         options.jobs,
     )
@@ -117,6 +125,8 @@ def run(options: argparse.Namespace) -> int:
         if shard.count == 1:
             write_summary(out, finished, failures.reasons.items())
     for line in (*_lines(finished), *left_out_lines(model.tasks)):
+        print(line)
+    for line in without_segmentation(images) if options.dicom_seg else ():
         print(line)
     before = len(images) - len(left)
     skipped = f" ({before} of them by an earlier run)" if before else ""

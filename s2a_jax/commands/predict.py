@@ -11,6 +11,12 @@ import numpy as np
 from s2a_jax import __version__
 from s2a_jax.analysis.analysis import EyeFacts
 from s2a_jax.analysis.batch import write_png
+from s2a_jax.analysis.dicom_seg import (
+    Algorithm,
+    check_sources,
+    without_segmentation,
+    write_segmentation,
+)
 from s2a_jax.analysis.reading import Read, read_image
 from s2a_jax.commands.failures import Failures
 from s2a_jax.commands.flags import TTA_HELP, check_out_folder, left_out_lines
@@ -77,6 +83,12 @@ def add_batch_flags(parser: argparse.ArgumentParser, table: str) -> None:
     parser.add_argument("--threshold", type=float, default=0.5, help="in [0, 1]; default 0.5")
     parser.add_argument("--tta", action="store_true", help=TTA_HELP)
     parser.add_argument(
+        "--dicom-seg",
+        action="store_true",
+        help="for DICOM images also write <image>_seg.dcm, a DICOM Segmentation of the size of the "
+        "file's own pixels, which refers to the image",
+    )
+    parser.add_argument(
         "--batch-size",
         type=int,
         metavar="N",
@@ -141,18 +153,24 @@ def run(options: argparse.Namespace) -> int:
     out, shard = options.out, options.shard
     check_batch_flags(options)
     check_pitch_flags(options)
-    images = shard.slice(list_images(options.images))
+    every = list_images(options.images)
+    if options.dicom_seg:
+        check_sources(every)
+    images = shard.slice(every)
     model = Segmenter.load_from_checkpoint(options.weights, options.runtime)
     check_slab_count(images, model.slabs, options.weights)
-    names = ("threshold", "um_per_px", "field_mm", "tta")
+    names = ("threshold", "um_per_px", "field_mm", "tta", "dicom_seg")
     settings = {"version": __version__, "weights": model.fingerprint()}
     settings |= {name: getattr(options, name) for name in names}
+    algorithm = Algorithm(
+        model.network, __version__, (settings["weights"],), options.threshold, options.tta
+    )
     journal = Journal(out, "predictions", settings, shard)
     failures = Failures("image", len(images))
     with journal.alone():
         rows = journal.finished(images)
         left = [files for files in images if files.id not in rows]
-        _segment(model, left, rows, journal, failures, options)
+        _segment(model, left, rows, journal, failures, options, algorithm)
         failures.refuse_all()
         used = [files for files in images if files.id in rows]
         finished = [rows[files.id] for files in used]
@@ -161,6 +179,8 @@ def run(options: argparse.Namespace) -> int:
     for line in note_lines(note for row in finished for note in row.notes):
         print(line)
     for line in left_out_lines(model.tasks):
+        print(line)
+    for line in without_segmentation(images) if options.dicom_seg else ():
         print(line)
     before = len(images) - len(left)
     skipped = f" ({before} of them by an earlier run)" if before else ""
@@ -175,19 +195,20 @@ def _segment(
     journal: Journal,
     failures: Failures,
     options: argparse.Namespace,
+    algorithm: Algorithm,
 ) -> None:
     """Predicts images, writes their pictures, and adds them to `rows` and the journal."""
 
     def facts(contents: Contents) -> EyeFacts:
-        pitch = known_pitch(contents, options)
-        return EyeFacts(*pitch) if pitch else EyeFacts()
+        pitch = known_pitch(contents, options) or (None, "")
+        return EyeFacts(*pitch, laterality=contents.laterality)
 
     def read(files: ImageFiles) -> tuple[Read, Prepared]:
-        return read_image(files, model, facts, tta=options.tta)
+        return read_image(files, model, facts, tta=options.tta, dicom_seg=options.dicom_seg)
 
     def write(one: Read, computed: Computed) -> None:
         masks = {task: p >= options.threshold for task, p in computed.probability.items()}
-        row = _write_pictures(options.out, one, masks)
+        row = _write_files(options.out, one, masks, algorithm)
         journal.add(row)
         rows[row.id] = row
 
@@ -204,8 +225,10 @@ def _segment(
                 advance(count)
 
 
-def _write_pictures(out: Path, one: Read, masks: dict[str, np.ndarray]) -> Finished:
-    """Writes the pictures of one image."""
+def _write_files(
+    out: Path, one: Read, masks: dict[str, np.ndarray], algorithm: Algorithm
+) -> Finished:
+    """Writes the pictures of one image, and its segmentation."""
     rv, faz = masks.get("rv"), masks.get("faz")
     pictures = {task: mask * np.uint8(255) for task, mask in masks.items()}
     pictures["overlay"] = overlay(one.picture, rv, faz)
@@ -213,6 +236,7 @@ def _write_pictures(out: Path, one: Read, masks: dict[str, np.ndarray]) -> Finis
     for kind, pixels in pictures.items():
         paths.append(out / f"{file_name_of(one.files.id)}_{kind}.png")
         write_png(paths[-1], pixels)
+    paths += write_segmentation(out, one, masks, algorithm)
     height, width = one.picture.shape
     row = {"height_px": height, "width_px": width}
     row |= {f"{task}_px": None if task not in masks else int(masks[task].sum()) for task in _TASKS}

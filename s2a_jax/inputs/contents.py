@@ -12,7 +12,7 @@ from s2a_jax.errors import UserError
 from s2a_jax.inputs.images import read_picture
 from s2a_jax.inputs.masks import binary_mask, class_mask, combined_mask, resize_mask
 from s2a_jax.inputs.notes import Note
-from s2a_jax.inputs.picture import Picture
+from s2a_jax.inputs.picture import Picture, Place
 from s2a_jax.inputs.pitch import is_square
 from s2a_jax.inputs.slabs import join_slabs, resize_slabs
 
@@ -31,6 +31,8 @@ class Contents:
         um_per_px: pixel pitch, um; None if no file states it.
         pitch_kind: kind of the file that states it, such as "DICOM"; "" if none does.
         laterality: "OD", "OS", or None if no file states it.
+        place: where the image lies in its (first) file, before its pixels became square; None
+            without an image.
         notes: what reading had to change or choose.
     """
 
@@ -40,6 +42,7 @@ class Contents:
     um_per_px: float | None
     pitch_kind: str
     laterality: str | None
+    place: Place | None
     notes: tuple[Note, ...]
 
     @property
@@ -120,6 +123,7 @@ def read_contents(
         um_per_px,
         pitch.kind if pitch else "",
         laterality.laterality if laterality else None,
+        slabs[0].place if slabs else None,
         tuple(notes),
     )
 

@@ -94,7 +94,7 @@ def read_dicom(path: Path) -> Picture:
         is_image = "PixelData" in data and "Rows" in data
         _parse(data)
     except Exception as error:  # pydicom raises almost anything for damaged files
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     if not is_image:
         raise UserError(
             f"{path} is no DICOM file with an image: it has no Pixel Data, or it is damaged or cut "
@@ -106,19 +106,20 @@ def read_dicom(path: Path) -> Picture:
     try:
         stored = data.pixel_array
     except Exception as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     if stored.ndim > 2 and data.get("NumberOfFrames"):
         stored = stored.reshape(
             stored.shape[-2:] if data.SamplesPerPixel == 1 else stored.shape[-3:]
         )
     pixels, white, notes = displayed(stored, data, list(_groups(data)), path)
-    pitch = _pitch(data, path)
+    pitch = pitch_of(data, path)
     aspect = pitch[0] / pitch[1] if pitch else _aspect(data, path)
     laterality = _laterality(data)
     return Picture(path, pixels, white, "DICOM", None, pitch, aspect, laterality, notes)
 
 
-def _damaged(path: Path, error: Exception) -> UserError:
+def damaged(path: Path, error: Exception) -> UserError:
+    """The message about a file for which pydicom or a decoder raised an error."""
     reason = " ".join(str(error).split()) or type(error).__name__
     return UserError(
         f"The DICOM file {path} cannot be read, it may be damaged or cut short ({reason}); copy or "
@@ -203,7 +204,12 @@ def _pair(item: Any, name: str, path: Path) -> tuple[float, float] | None:
     return values[0], values[1]
 
 
-def _pitch(data: Any, path: Path) -> tuple[float, float] | None:
+def pitch_of(data: Any, path: Path) -> tuple[float, float] | None:
+    """The pixel pitch (down, across) of a data set, um; None if it does not state it.
+
+    Raises:
+        UserError: it is not two positive numbers.
+    """
     measures = [item for group in _groups(data) for item in group.get("PixelMeasuresSequence", [])]
     for item in (data, *measures):
         if spacing := _pair(item, "PixelSpacing", path):  # mm between rows, columns

@@ -29,6 +29,8 @@ from s2a_jax.inputs.picture import Picture
 
 PREDICTED = ("rv", "faz", "overlay", "uncertainty")
 """`predict` and `analyze` write <image>_<one of these>.png for every image."""
+SEGMENTATION = "_seg.dcm"
+"""They also write <image> and this for DICOM images, with --dicom-seg."""
 CONTACT_SHEET = re.compile(r"contact_sheet(-\d+)?\.png")
 """Names of the contact sheets that `analyze` writes."""
 ANALYZED = "eyes"
@@ -250,10 +252,10 @@ def _without_predicted(files: dict[str, Path]) -> dict[str, Path]:
     """The images by id without pictures that `predict` wrote; prints which are left out."""
     # Beside the image, or in the folder that was given.
     predicted = {
-        place / f"{file_name_of(name)}_{kind}.png"
+        place / f"{file_name_of(name)}{ending}"
         for id_, path in files.items()
         for place, name in ((path.parent, stem_of(path)), (path.parents[id_.count("/")], id_))
-        for kind in PREDICTED
+        for ending in (*(f"_{kind}.png" for kind in PREDICTED), SEGMENTATION)
     }
     # `predict` names its pictures in NFC, whatever the form of the image's name.
     is_predicted = {

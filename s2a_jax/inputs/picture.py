@@ -19,6 +19,21 @@ _UPRIGHT = {
 whether its axes are exchanged first."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where the pixels of a picture lie in its file.
+
+    Attributes:
+        size: height and width of what the file holds.
+        rows: those that the picture has.
+        columns: those that the picture has.
+    """
+
+    size: tuple[int, int]
+    rows: slice
+    columns: slice
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """One decoded file.
@@ -36,6 +51,7 @@ class Picture:
             square resolution such as 72 dpi that means nothing.
         laterality: "OD", "OS" or None.
         notes: what reading had to change or choose, each a phrase that follows a file's name.
+        cut: the place of what is left after a frame was cut off; None: nothing was.
     """
 
     path: Path
@@ -47,6 +63,13 @@ class Picture:
     aspect: float | None = None
     laterality: str | None = None
     notes: tuple[str, ...] = ()
+    cut: Place | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the pixels lie in the (upright) picture of the file."""
+        height, width = self.pixels.shape[:2]
+        return self.cut or Place((height, width), slice(0, height), slice(0, width))
 
 
 def native(array: np.ndarray) -> np.ndarray:

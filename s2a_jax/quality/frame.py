@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.picture import Picture
+from s2a_jax.inputs.picture import Picture, Place
 
 _FLAT = 6 / 255  # largest range of intensities in what counts as flat; JPEG leaves a few levels
 _WINDOW = 7  # px, in which the range is taken
@@ -64,6 +64,7 @@ def crop_frame(picture: Picture) -> Picture:
                 f"a frame was cut off: {columns.stop - columns.start}x{rows.stop - rows.start} of "
                 f"{width}x{height} px are left, from column {columns.start} and row {rows.start}",
             ),
+            cut=Place((height, width), rows, columns),
         )
     coloured = float((np.ptp(shown, axis=2) > _COLOUR).mean())
     if coloured < _COLOURED:
