@@ -1,8 +1,8 @@
 """Masks as DICOM Segmentation (PS3.3 A.51), with pydicom alone.
 
 Frames have the size of the image's own pixel matrix and refer to its pixels, not to a Frame of
-Reference: en-face images state no position in one. highdicom requires its UID of en-face images,
-and many exports lack it.
+Reference, in which en-face images have no position; Pixel Measures need one (A.51.5). highdicom
+refuses en-face images that lack its UID.
 """
 
 import datetime
@@ -27,13 +27,14 @@ _REQUIRED = (
     "PatientBirthDate",
     "PatientID",
     "PatientName",
+    "PatientOrientation",
     "PatientSex",
     "ReferringPhysicianName",
     "StudyDate",
     "StudyID",
     "StudyTime",
 )
-"""Attributes of patient and study that must be there, and may be empty."""
+"""Attributes taken from the image that must be there, and may be empty."""
 _SCHEME = "99S2AJAX"  # private ones start with 99
 
 
@@ -188,7 +189,7 @@ def segmentation(
                 DimensionDescriptionLabel="Segment Number",
             )
         ],
-        "SharedFunctionalGroupsSequence": [_shared(sources[0])],
+        "SharedFunctionalGroupsSequence": [_item()],
         "PerFrameFunctionalGroupsSequence": [
             _frame(number, sources) for number in range(1, len(pixels) + 1)
         ],
@@ -197,7 +198,7 @@ def segmentation(
     if "LossyImageCompression" not in data:
         elements["LossyImageCompression"] = "00"
     if laterality:
-        elements["Laterality"] = {"OD": "R", "OS": "L"}[laterality]
+        elements["ImageLaterality"] = {"OD": "R", "OS": "L"}[laterality]
     for name, value in elements.items():
         setattr(data, name, value)
     packed = np.packbits(pixels, bitorder="little").tobytes()  # frames follow without a gap
@@ -255,14 +256,6 @@ def _segment(number: int, task: str, laterality: str | None, algorithm: Algorith
         SegmentedPropertyTypeCodeSequence=[_coded(*kind)],
         AnatomicRegionSequence=[region],
     )
-
-
-def _shared(source: Source) -> Any:
-    """The functional groups of all frames."""
-    if source.um_per_px is None:
-        return _item()
-    spacing = [f"{um / 1000:.10g}" for um in source.um_per_px]  # mm
-    return _item(PixelMeasuresSequence=[_item(PixelSpacing=spacing)])
 
 
 def _frame(number: int, sources: Sequence[Source]) -> Any:

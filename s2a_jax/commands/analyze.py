@@ -20,8 +20,7 @@ from s2a_jax.inputs.notes import note_lines
 
 _SETTINGS = (
     "threshold", "tta", "um_per_px", "field_mm", "laterality", "axial_length_mm",
-    "reference_axial_length_mm", "uncertainty", "save_probabilities",
-    "dicom_seg",
+    "reference_axial_length_mm", "uncertainty", "save_probabilities", "dicom_seg",
 )  # fmt: skip
 """Flags that the files and the row of an image depend on."""
 

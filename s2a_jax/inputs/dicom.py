@@ -84,8 +84,8 @@ def read_dicom(path: Path) -> Picture:
         path: an existing file.
 
     Raises:
-        UserError: pydicom or a decoder is not installed, the file is damaged or no DICOM image, or
-            it holds several frames or an attribute that cannot be used.
+        UserError: pydicom or a decoder is not installed, the file is damaged or no DICOM image (a
+            segmentation is none), or it holds several frames or an attribute that cannot be used.
     """
     pydicom = import_extra("pydicom", "dicom", f"Reading {path}")
     try:
@@ -100,6 +100,10 @@ def read_dicom(path: Path) -> Picture:
             f"{path} is no DICOM file with an image: it has no Pixel Data, or it is damaged or cut "
             "short; export the en-face image again."
         )
+    if data.get("SOPClassUID") == pydicom.uid.SegmentationStorage:
+        raise UserError(
+            f"{path} is a DICOM Segmentation, not an image; give the image, or masks as PNG or TIFF."
+        )
     _check_frames(data, path)
     _complete_syntax(data)
     _check_decoder(data, path)
@@ -112,7 +116,7 @@ def read_dicom(path: Path) -> Picture:
             stored.shape[-2:] if data.SamplesPerPixel == 1 else stored.shape[-3:]
         )
     pixels, white, notes = displayed(stored, data, list(_groups(data)), path)
-    pitch = pitch_of(data, path)
+    pitch = _pitch(data, path)
     aspect = pitch[0] / pitch[1] if pitch else _aspect(data, path)
     laterality = _laterality(data)
     return Picture(path, pixels, white, "DICOM", None, pitch, aspect, laterality, notes)
@@ -204,12 +208,7 @@ def _pair(item: Any, name: str, path: Path) -> tuple[float, float] | None:
     return values[0], values[1]
 
 
-def pitch_of(data: Any, path: Path) -> tuple[float, float] | None:
-    """The pixel pitch (down, across) of a data set, um; None if it does not state it.
-
-    Raises:
-        UserError: it is not two positive numbers.
-    """
+def _pitch(data: Any, path: Path) -> tuple[float, float] | None:
     measures = [item for group in _groups(data) for item in group.get("PixelMeasuresSequence", [])]
     for item in (data, *measures):
         if spacing := _pair(item, "PixelSpacing", path):  # mm between rows, columns

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from s2a_jax.errors import UserError
 from s2a_jax.extras import import_extra
-from s2a_jax.inputs.dicom import damaged, is_dicom, pitch_of
+from s2a_jax.inputs.dicom import damaged, is_dicom
 
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _PATIENT = (0x0010, 0x0012)
@@ -17,7 +17,7 @@ _OF_THE_SERIES = (
     "ClinicalTrialSeriesDescription",
 )
 """Attributes in these groups that describe the series of the image."""
-_STUDY = (
+_OTHERS = (
     "AccessionNumber",
     "AdmissionID",
     "AdmittingDiagnosesCodeSequence",
@@ -28,6 +28,7 @@ _STUDY = (
     "LossyImageCompressionMethod",
     "LossyImageCompressionRatio",
     "NameOfPhysiciansReadingStudy",
+    "PatientOrientation",
     "PhysiciansOfRecord",
     "ProcedureCodeSequence",
     "ReferencedStudySequence",
@@ -40,7 +41,7 @@ _STUDY = (
     "StudyInstanceUID",
     "StudyTime",
 )
-"""Attributes of the module General Study, and others that hold for what is made of an image."""
+"""Attributes of the module General Study, and of the image that hold for what is made of it."""
 
 
 class Source(NamedTuple):
@@ -52,8 +53,7 @@ class Source(NamedTuple):
         sop_instance: SOP Instance UID.
         series: Series Instance UID.
         study: Study Instance UID.
-        um_per_px: pitch (down, across) of the file's pixels, um; None if it does not state it.
-        attributes: pydicom data set with the attributes of patient and study.
+        attributes: pydicom data set with what is copied: patient, study, orientation, compression.
     """
 
     path: Path
@@ -61,7 +61,6 @@ class Source(NamedTuple):
     sop_instance: str
     series: str
     study: str
-    um_per_px: tuple[float, float] | None
     attributes: Any
 
 
@@ -96,7 +95,7 @@ def _read(path: Path) -> Source:
         data = pydicom.dcmread(path, force=True, stop_before_pixels=True)
         for tag in data.keys():
             keyword = pydicom.datadict.keyword_for_tag(tag)
-            if keyword in _STUDY or (tag.group in _PATIENT and keyword not in _OF_THE_SERIES):
+            if keyword in _OTHERS or (tag.group in _PATIENT and keyword not in _OF_THE_SERIES):
                 kept.add(data[tag])
         list(kept.iterall())  # parses sequences
         uids = [str(data.get(name) or "").strip() for name in _UIDS]
@@ -107,4 +106,4 @@ def _read(path: Path) -> Source:
             f"{path} lacks the attribute {missing[0]}, without which no segmentation can refer to "
             "it; export the image again, or leave out --dicom-seg."
         )
-    return Source(path, *uids, pitch_of(data, path), kept)
+    return Source(path, *uids, kept)

@@ -18,6 +18,7 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
+    SegmentationStorage,
 )
 
 from s2a_jax.errors import UserError
@@ -186,6 +187,9 @@ def test_files_that_are_no_dicom_image(tmp_path):
     for name in ("text.dcm", "report.dcm"):
         with pytest.raises(UserError, match=rf"{name} is no DICOM file with an image"):
             read_image(tmp_path / name)
+    path = write_dicom(tmp_path / "mask.dcm", RAMP, SOPClassUID=SegmentationStorage)
+    with pytest.raises(UserError, match=r"mask\.dcm is a DICOM Segmentation, not an image"):
+        read_image(path)
     path = write_dicom(tmp_path / "cut.dcm", RAMP)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match=r"cut\.dcm.*damaged"):
