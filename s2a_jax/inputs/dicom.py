@@ -92,6 +92,7 @@ def read_dicom(path: Path) -> Picture:
         # Without `force`, pydicom refuses files that lack the preamble, as old exports do.
         data = pydicom.dcmread(path, force=True)
         is_image = "PixelData" in data and "Rows" in data
+        kind = data.get("SOPClassUID")
         _parse(data)
     except Exception as error:  # pydicom raises almost anything for damaged files
         raise damaged(path, error) from error
@@ -100,9 +101,9 @@ def read_dicom(path: Path) -> Picture:
             f"{path} is no DICOM file with an image: it has no Pixel Data, or it is damaged or cut "
             "short; export the en-face image again."
         )
-    if data.get("SOPClassUID") == pydicom.uid.SegmentationStorage:
+    if kind == pydicom.uid.SegmentationStorage:
         raise UserError(
-            f"{path} is a DICOM Segmentation, not an image; give the image, or masks as PNG or TIFF."
+            f"{path} is a DICOM Segmentation, not an image; give the image, or masks as PNG."
         )
     _check_frames(data, path)
     _complete_syntax(data)
