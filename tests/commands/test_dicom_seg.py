@@ -204,6 +204,9 @@ def test_resuming_and_images_that_are_no_dicom_files(tmp_path, capsys, computed,
     assert run(tmp_path, folder, *line, command=command) == 0
     assert sum(computed) == 1 and (folder / "a_seg.dcm").exists()
     capsys.readouterr()
+    plain = [command, "--weights", "sim_to_real", "--um-per-px", "12.5", "--out", str(folder)]
+    assert main([*plain, str(folder)]) == 2
+    assert "were made with --dicom-seg; give another folder" in capsys.readouterr().err
     assert run(tmp_path, folder / "b.png", command=command) == 2
     assert "--dicom-seg: none of the images is a DICOM file" in capsys.readouterr().err
 
