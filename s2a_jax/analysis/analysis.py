@@ -36,7 +36,7 @@ class EyeFacts:
     reference_axial_length_mm: float = REFERENCE_AXIAL_LENGTH_MM
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Analysis:
     """Masks of one eye and what follows from them.
 
@@ -121,6 +121,14 @@ class Analysis:
             **{f"{t}_entropy_bits": entropy_bits.get(t, np.nan) for t in TASKS},
             **self.biomarkers,
         }
+
+    def __repr__(self) -> str:
+        height, width = self.picture.shape
+        shares = (f"{task} {mask.mean():.1%}" for task, mask in self.masks.items())
+        measured = f"{len(self.biomarkers)} biomarkers" if self.biomarkers else "no pixel pitch"
+        return (
+            f"Analysis({width}x{height} px, {self.quality.level}, {', '.join(shares)}, {measured})"
+        )
 
     def _repr_html_(self) -> str:
         from s2a_jax.analysis.html import fragment  # pages need jinja2, analyses do not
