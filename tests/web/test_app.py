@@ -89,6 +89,13 @@ def test_the_page_records_nothing_and_loads_nothing_from_elsewhere(server):
     assert "url(http" not in style and "@import" not in style
 
 
+def test_the_page_has_its_own_name_and_no_preview_of_gradio(server):
+    page = get(server.address)
+    assert page.count("<title>S2A-Net: vessels and FAZ in OCTA</title>") == 1
+    assert "og:" not in page and "twitter:" not in page and "githubusercontent" not in page
+    assert "window.gradio_config = {" in page and '<meta charset="utf-8"' in page
+
+
 def test_a_port_that_is_taken_and_a_foreign_host_are_one_sentence(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
