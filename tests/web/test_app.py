@@ -14,7 +14,7 @@ from s2a_jax import cli
 from s2a_jax.analysis.pictures import png_bytes
 from tests.web.client import ask, files_of, get, send
 from tests.web.fakes import KnownNetwork, eye_pixels
-from tests.web.test_results import Page
+from tests.web.test_web_results import Page
 
 
 def area_of(answer):
