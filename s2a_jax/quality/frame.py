@@ -81,7 +81,7 @@ def _find(shown: np.ndarray, name: str) -> tuple[slice, slice] | None:
     """
     rows, columns = slice(0, shown.shape[0]), slice(0, shown.shape[1])
     is_cut, pictures = False, 1
-    while pictures == 1 and (cut := _next_cut(shown[rows, columns])) is not None:
+    while pictures == 1 and (cut := _next_cut(shown[rows, columns], is_cut)) is not None:
         (inner_rows, inner_columns), pictures = cut
         rows = slice(rows.start + inner_rows.start, rows.start + inner_rows.stop)
         columns = slice(columns.start + inner_columns.start, columns.start + inner_columns.stop)
@@ -106,8 +106,12 @@ def _find(shown: np.ndarray, name: str) -> tuple[slice, slice] | None:
     return rows, columns
 
 
-def _next_cut(shown: np.ndarray) -> tuple[tuple[slice, slice], int] | None:
-    """The largest picture [H, W, C] inside a margin, and how many there are; None: no margin."""
+def _next_cut(shown: np.ndarray, is_cut: bool) -> tuple[tuple[slice, slice], int] | None:
+    """The largest picture [H, W, C] inside a margin, and how many there are; None: no margin.
+
+    What a cut left (`is_cut`) may have lost one dark side of the scan: losing another one as well
+    would make it square again, but smaller than its field of view.
+    """
     outermost = (shown[0], shown[-1], shown[:, 0], shown[:, -1])
     papers = [np.median(line, axis=0) for line in outermost if _is_flat(line)]
     if not papers:
@@ -132,6 +136,7 @@ def _next_cut(shown: np.ndarray) -> tuple[tuple[slice, slice], int] | None:
     if is_alone and max(map(np.max, papers)) < _DARK:
         has_marks = float(shown[outside].max()) >= _DARK
         is_better = _is_square(size) and _aspect(size) <= _aspect((height, width))
+        is_better &= not is_cut or _is_square((height, width))
         if not _is_straight(is_paper[found], margins) or not (has_marks or is_better):
             return None
     return found, len(boxes)

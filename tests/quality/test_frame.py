@@ -155,6 +155,13 @@ def test_a_picture_that_is_not_square_is_refused(speckle):
         crop(pixels)
 
 
+def test_dark_sides_in_a_frame_are_not_cut_until_the_picture_is_square(speckle):
+    pixels = speckle.copy()
+    pixels[:20] = pixels[:, :12] = 0
+    with pytest.raises(UserError, match=r"not square \(160x140 px\)"):
+        crop(np.pad(pixels, 40, constant_values=240))
+
+
 def test_coloured_pixels_are_named(speckle):
     rgb = np.repeat(speckle[..., None], 3, axis=2)
     rgb[:40] = (255, 200, 0)
