@@ -163,12 +163,12 @@ def _picture_doubts(picture: PictureMeasures) -> list[Reason]:
     found = []
     if picture.flat > _FLAT:
         sentence = (
-            f"{picture.flat:.0%} of the picture are flat, as a frame or legend is: crop it to the "
+            f"{picture.flat:.0%} of the picture is flat, as a frame or legend is: crop it to the "
             "en-face picture."
         )
         found.append(Reason(FRAME, sentence))
     if picture.no_signal > _NO_SIGNAL:
-        found.append(Reason(NO_SIGNAL, f"{picture.no_signal:.0%} of the picture are black."))
+        found.append(Reason(NO_SIGNAL, f"{picture.no_signal:.0%} of the picture is black."))
     if picture.slope < _SLOPE:
         sentence = (
             f"The picture lacks detail (its power falls with frequency to the power of "

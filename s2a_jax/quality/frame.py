@@ -18,10 +18,11 @@ _WINDOW = 7  # px, in which the range is taken
 _THICK = 6  # text and colour bars are thinner than the shorter side over this
 _PAPER = 0.6  # share of what surrounds the picture that has the colour of the outermost line
 _PAPER_LINE = 0.3  # share of a line, which may hold text
+_LINE_PAPER = 0.9  # share of a line that holds nothing else
 _LINE = 8  # px, thickest line around the picture
 _RIM_PAPER = 0.1  # share of the line beside a cut
 _SQUARE = 1.03  # longest over shortest side of a square picture
-_SMALLEST_MARGIN = 3  # px; less is not worth a cut
+_SMALLEST_MARGIN = 3  # px, unless it goes all around; less is not worth a cut
 _SMALLEST_SIDE = 64  # px of an en-face picture
 _FULL = 0.75  # share of an en-face picture that is not flat
 _SECOND = 0.2  # area of a second picture over that of the first
@@ -74,13 +75,48 @@ def crop_frame(picture: Picture) -> Picture:
 
 
 def _find(shown: np.ndarray, name: str) -> tuple[slice, slice] | None:
-    """Rows and columns of the en-face picture, or None without a frame; [H, W, C] in [0, 1]."""
+    """Rows and columns of the en-face picture, or None without a frame; [H, W, C] in [0, 1].
+
+    Looks again at what each cut leaves, since a line may have a gap of paper inside.
+    """
+    rows, columns = slice(0, shown.shape[0]), slice(0, shown.shape[1])
+    is_cut, pictures = False, 1
+    while pictures == 1 and (cut := _next_cut(shown[rows, columns], is_cut)) is not None:
+        (inner_rows, inner_columns), pictures = cut
+        rows = slice(rows.start + inner_rows.start, rows.start + inner_rows.stop)
+        columns = slice(columns.start + inner_columns.start, columns.start + inner_columns.stop)
+        is_cut = True
+    if not is_cut:
+        return None
+    size = (rows.stop - rows.start, columns.stop - columns.start)
+    doubt = ""
+    if pictures > 1:
+        doubt = f"it shows {pictures} pictures"
+    elif min(size) < _SMALLEST_SIDE:
+        doubt = f"the picture in it has {size[1]}x{size[0]} px, less than {_SMALLEST_SIDE}"
+    elif not _is_square(size):
+        doubt = f"the picture in it is not square ({size[1]}x{size[0]} px)"
+    elif (full := _active(shown[rows, columns]).mean()) < _FULL:
+        doubt = f"{100 * (1 - full):.0f} % of the picture in it is flat"
+    if doubt:
+        raise UserError(
+            f"{name} looks like a screenshot, but {doubt}: crop it to the en-face picture, or "
+            "export that alone."
+        )
+    return rows, columns
+
+
+def _next_cut(shown: np.ndarray, is_cut: bool) -> tuple[tuple[slice, slice], int] | None:
+    """The largest picture [H, W, C] inside a margin, and how many there are; None: no margin.
+
+    What a cut left (`is_cut`) may have lost one dark side of the scan: losing another one as well
+    would make it square again, but smaller than its field of view.
+    """
     outermost = (shown[0], shown[-1], shown[:, 0], shown[:, -1])
     papers = [np.median(line, axis=0) for line in outermost if _is_flat(line)]
     if not papers:
         return None
-    active = _active(shown)
-    boxes = _boxes(active)
+    boxes = _boxes(_active(shown))
     if not boxes:
         return None
     is_paper = np.any([(np.abs(shown - p) <= _FLAT).all(axis=2) for p in papers], axis=0)
@@ -88,7 +124,7 @@ def _find(shown: np.ndarray, name: str) -> tuple[slice, slice] | None:
     height, width = shown.shape[:2]
     rows, columns = found
     margins = (rows.start, height - rows.stop, columns.start, width - columns.stop)
-    if max(margins) < _SMALLEST_MARGIN:
+    if max(margins) < (1 if _is_border(papers) else _SMALLEST_MARGIN):
         return None
     outside = np.ones((height, width), bool)
     for box in (found, *boxes[1:]):
@@ -96,27 +132,28 @@ def _find(shown: np.ndarray, name: str) -> tuple[slice, slice] | None:
     size = (rows.stop - rows.start, columns.stop - columns.start)
     is_alone = len(boxes) == 1
     if is_paper[outside].mean() < _PAPER and is_alone:
-        return None
+        return (_inside(is_paper), 1) if _is_border(papers) else None
     if is_alone and max(map(np.max, papers)) < _DARK:
         has_marks = float(shown[outside].max()) >= _DARK
         is_better = _is_square(size) and _aspect(size) <= _aspect((height, width))
+        is_better &= not is_cut or _is_square((height, width))
         if not _is_straight(is_paper[found], margins) or not (has_marks or is_better):
             return None
-    doubt = ""
-    if not is_alone:
-        doubt = f"it shows {len(boxes)} pictures"
-    elif min(size) < _SMALLEST_SIDE:
-        doubt = f"the picture in it has {size[1]}x{size[0]} px, less than {_SMALLEST_SIDE}"
-    elif not _is_square(size):
-        doubt = f"the picture in it is not square ({size[1]}x{size[0]} px)"
-    elif active[found].mean() < _FULL:
-        doubt = f"{100 * (1 - active[found].mean()):.0f} % of the picture in it are flat"
-    if doubt:
-        raise UserError(
-            f"{name} looks like a screenshot, but {doubt}: crop it to the en-face picture, or "
-            "export that alone."
-        )
-    return found
+    return found, len(boxes)
+
+
+def _inside(is_paper: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns inside a line all around, [H, W] with the line."""
+    inside = (np.flatnonzero(is_paper.mean(axis=axis) < _LINE_PAPER) for axis in (1, 0))
+    rows, columns = (slice(int(found[0]), int(found[-1]) + 1) for found in inside)
+    return rows, columns
+
+
+def _is_border(papers: list[np.ndarray]) -> bool:
+    """Whether all four outermost lines have one colour that is not dark: no scan ends like this."""
+    return len(papers) == 4 and bool(
+        (np.ptp(papers, axis=0) <= _FLAT).all() and np.max(papers) >= _DARK
+    )
 
 
 def _is_flat(line: np.ndarray) -> bool:
@@ -187,7 +224,11 @@ def _frame_lines(shown: np.ndarray, is_paper: np.ndarray) -> int:
     """
     paper = is_paper.mean(axis=1) > _PAPER_LINE
     count = int(np.argmin(paper)) if not paper.all() else len(paper) - 1
+    colour = np.median(shown[count], axis=0)
     flat = 0
-    while flat <= _LINE and count + flat < len(shown) - 1 and _is_flat(shown[count + flat]):
+    while flat <= _LINE and count + flat < len(shown) - 1:
+        line = shown[count + flat]
+        if not _is_flat(line) or (np.abs(np.median(line, axis=0) - colour) > _FLAT).any():
+            break
         flat += 1
     return count + flat if flat <= _LINE else count

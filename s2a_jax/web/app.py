@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,6 +78,7 @@ def served(model: S2ANet, *, host: str, port: int | None) -> Iterator[str]:
     """
     with tempfile.TemporaryDirectory(prefix="s2a-serve-") as folder:
         gradio = _import_gradio(folder, host)
+        _name_page(gradio)
         page = _page(gradio, model, Path(folder))
         _, address, _ = page.launch(
             server_name=host,
@@ -111,6 +113,17 @@ def _import_gradio(folder: str, host: str) -> Any:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["GRADIO_TEMP_DIR"] = folder
     return import_extra("gradio", "web", "serve")
+
+
+def _name_page(gradio: Any) -> None:
+    """Gives the page its title, in place of tags that show Gradio where a link is previewed."""
+    import jinja2  # comes with Gradio
+
+    name, env = "frontend/index.html", gradio.routes.templates.env
+    source, _, _ = env.loader.get_source(env, name)
+    source = re.sub(r'<meta\s+(property="og:|name="twitter:)[^>]*>', "", source)
+    source = source.replace("</head>", f"<title>{_TITLE}</title></head>", 1)
+    env.loader = jinja2.ChoiceLoader([jinja2.DictLoader({name: source}), env.loader])
 
 
 def _page(gradio: Any, model: S2ANet, folder: Path) -> Any:

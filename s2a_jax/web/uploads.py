@@ -55,6 +55,9 @@ def check_uploads(sent: Any, folder: Path) -> list[Upload]:
     Args:
         sent, folder: as for `uploads_in`.
 
+    Returns:
+        The files, each once.
+
     Raises:
         UserError: no file, too many, or some that are not in `folder`.
     """
@@ -71,7 +74,7 @@ def check_uploads(sent: Any, folder: Path) -> list[Upload]:
     if len(uploads) < len(sent):
         lacking = len(sent) - len(uploads)
         raise UserError(f"{counted(lacking, 'file')} did not arrive or expired; send them again.")
-    return uploads
+    return list({upload.path: upload for upload in uploads}.values())  # a file can move once
 
 
 def _shown_name(entry: Mapping[str, Any], path: Path) -> str:

@@ -115,8 +115,8 @@ def moved(image):
     [
         (narrow, "contrast", "10% of the range"),
         (burnt, "saturated", "20% of the pixels are white"),
-        (framed, "frame", "6% of the picture are flat"),
-        (cut, "no_signal", "% of the picture are black"),
+        (framed, "frame", "6% of the picture is flat"),
+        (cut, "no_signal", "% of the picture is black"),
         (out_of_focus, "blur", "to the power of -"),
         (moved, "motion", "Some rows do not continue"),
         (lambda image: moved(image.T).T, "motion", "Some columns do not continue"),

@@ -51,6 +51,52 @@ def test_text_lines_and_colour_bars_are_cut_and_colour_is_gone(speckle):
     assert len(found.notes) == 1
 
 
+def around(pixels, width, colour):
+    """Pixels [H, W, 3] with a line around."""
+    height, side = pixels.shape[:2]
+    framed = np.full((height + 2 * width, side + 2 * width, 3), colour, np.uint8)
+    framed[width : width + height, width : width + side] = pixels
+    return framed
+
+
+@pytest.mark.parametrize(
+    ("gaps", "inner", "margin"),
+    [((3,), 240, 40), ((6,), 240, 40), ((15,), 240, 40), ((6,), 0, 40), ((6,), 128, 40),
+     ((6,), 240, 0), ((12,), 0, 0), ((6, 9), 240, 40)],
+)  # fmt: skip
+def test_a_line_with_a_gap_inside_is_cut_with_the_gap(speckle, gaps, inner, margin):
+    picture = np.repeat(speckle[..., None], 3, axis=2)
+    pixels = picture
+    for gap in gaps:
+        pixels = around(around(pixels, gap, inner), 4, (30, 60, 220))
+    found = crop(around(pixels, margin, 240))
+    np.testing.assert_array_equal(found.pixels, picture)
+    start, side = sum(gaps) + 4 * len(gaps) + margin, SIDE + 2 * margin + 2 * sum(gaps)
+    side += 8 * len(gaps)
+    assert found.notes == (
+        f"a frame was cut off: 160x160 of {side}x{side} px are left, "
+        f"from column {start} and row {start}",
+    )
+
+
+@pytest.mark.parametrize("margin", [0, 40])
+@pytest.mark.parametrize("width", [1, 2])
+@pytest.mark.parametrize("colour", [255, 128, (255, 255, 0)])
+def test_a_border_drawn_over_the_edge_is_cut(speckle, colour, width, margin):
+    picture = np.repeat(speckle[width:-width, width:-width, None], 3, axis=2)
+    found = crop(around(around(picture, width, colour), margin, 20))
+    np.testing.assert_array_equal(found.pixels, picture)
+    assert len(found.notes) == 1
+
+
+def test_several_pictures_inside_a_line_are_refused(speckle):
+    pixels = canvas(240, (220, 400))
+    pixels[30 : 30 + SIDE, 20 : 20 + SIDE] = pixels[30 : 30 + SIDE, 210 : 210 + SIDE] = speckle
+    pixels = around(around(pixels[..., None], 4, (30, 60, 220)), 30, 240)
+    with pytest.raises(UserError, match="it shows 2 pictures"):
+        crop(pixels)
+
+
 def test_the_transparency_is_cut_too(speckle):
     pixels = canvas(255)
     pixels[40 : 40 + SIDE, 70 : 70 + SIDE] = speckle
@@ -61,6 +107,7 @@ def test_the_transparency_is_cut_too(speckle):
 CASES = [
     "no margin",
     "two pixels",
+    "bright sides",
     "dark side",
     "ragged sides",
     "thin side",
@@ -73,7 +120,9 @@ CASES = [
 def test_what_has_no_frame_stays(speckle, case):
     pixels, white = speckle, 255
     if case == "two pixels":
-        pixels = np.pad(speckle, 2, constant_values=255)
+        pixels = np.pad(speckle, 2, constant_values=0)
+    elif case == "bright sides":  # two sides only
+        pixels = np.pad(speckle, ((2, 2), (0, 0)), constant_values=255)
     elif case == "dark side":  # a part of the scan without signal
         pixels = speckle.copy()
         pixels[:, :30] = 0
@@ -104,6 +153,13 @@ def test_a_picture_that_is_not_square_is_refused(speckle):
     pixels[40:140, 70 : 70 + SIDE] = speckle[:100]
     with pytest.raises(UserError, match=r"not square \(160x100 px\)"):
         crop(pixels)
+
+
+def test_dark_sides_in_a_frame_are_not_cut_until_the_picture_is_square(speckle):
+    pixels = speckle.copy()
+    pixels[:20] = pixels[:, :12] = 0
+    with pytest.raises(UserError, match=r"not square \(160x140 px\)"):
+        crop(np.pad(pixels, 40, constant_values=240))
 
 
 def test_coloured_pixels_are_named(speckle):

@@ -14,7 +14,7 @@ from s2a_jax import cli
 from s2a_jax.analysis.pictures import png_bytes
 from tests.web.client import ask, files_of, get, send
 from tests.web.fakes import KnownNetwork, eye_pixels
-from tests.web.test_results import Page
+from tests.web.test_web_results import Page
 
 
 def area_of(answer):
@@ -87,6 +87,13 @@ def test_the_page_records_nothing_and_loads_nothing_from_elsewhere(server):
     assert config["analytics_enabled"] is False and config["run_history"] is False
     style = get(f"{server.address}theme.css")
     assert "url(http" not in style and "@import" not in style
+
+
+def test_the_page_has_its_own_name_and_no_preview_of_gradio(server):
+    page = get(server.address)
+    assert page.count("<title>S2A-Net: vessels and FAZ in OCTA</title>") == 1
+    assert "og:" not in page and "twitter:" not in page and "githubusercontent" not in page
+    assert "window.gradio_config = {" in page and '<meta charset="utf-8"' in page
 
 
 def test_a_port_that_is_taken_and_a_foreign_host_are_one_sentence(capsys):

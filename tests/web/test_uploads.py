@@ -151,6 +151,19 @@ def test_limits(tmp_path, monkeypatch):
         check_uploads([], tmp_path)
 
 
+def test_a_file_that_is_named_twice_is_read_once(tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    upload = sent_file(tmp_path, "a.png")
+    roundabout = tmp_path / "own/.." / upload.path.relative_to(tmp_path)
+    sent = [{"path": str(path), "orig_name": "a.png"} for path in (upload.path, roundabout)]
+    (moved,) = claimed(check_uploads(sent, tmp_path), own)
+    assert moved.path.is_file() and moved.name == "a.png"
+    gone = {"path": str(tmp_path / "gone.png")}
+    with pytest.raises(UserError, match="1 file did not arrive"):
+        check_uploads([{"path": str(moved.path)}, {"path": str(moved.path)}, gone], tmp_path)
+
+
 @pytest.mark.parametrize("sent", ["a", {"path": "a"}])
 def test_what_is_no_list_of_uploads(tmp_path, sent):
     with pytest.raises(UserError, match="expected a list of uploads"):
