@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
-from s2a_jax.inputs.image_files import CONTACT_SHEET
+from s2a_jax.inputs.result_files import CONTACT_SHEET
 
 _SIDE = 200  # px of an overlay's longer side
 _CAPTION = 20  # px

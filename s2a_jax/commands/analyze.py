@@ -14,9 +14,10 @@ from s2a_jax.commands.predict import add_batch_flags, check_batch_flags
 from s2a_jax.inference.ensemble import load_all
 from s2a_jax.inference.journal import Finished, Journal
 from s2a_jax.inputs.eye_table import EyeRow
-from s2a_jax.inputs.image_files import ANALYZED, check_slab_count, list_images
+from s2a_jax.inputs.image_files import check_slab_count, list_images
 from s2a_jax.inputs.names import counted, first_few
 from s2a_jax.inputs.notes import note_lines
+from s2a_jax.inputs.result_files import ANALYZED
 
 _SETTINGS = (
     "threshold", "tta", "um_per_px", "field_mm", "laterality", "axial_length_mm",
