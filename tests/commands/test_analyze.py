@@ -136,6 +136,46 @@ def test_files_that_cannot_be_used_are_listed(tmp_path, capsys):
     assert "Without a result" not in (tmp_path / "out/summary.html").read_text()
 
 
+def test_an_eye_that_can_no_longer_be_used_leaves_the_table(tmp_path, capsys):
+    write_eyes(tmp_path / "in", "a")
+    line = command(tmp_path, tmp_path / "in", *FIELD)
+    assert main(line) == 0
+    (tmp_path / "in/a.png").write_bytes((tmp_path / "in/a.png").read_bytes()[:100])
+    assert main(line) == 2
+    assert capsys.readouterr().err.count("a.png") == 1
+    assert rows_of(tmp_path / "out/eyes.csv") == []
+    page = (tmp_path / "out/summary.html").read_text()
+    assert "Without a result" in page and "a.png" in page and "a_overlay.png" not in page
+    assert not (tmp_path / "out/contact_sheet.png").exists()
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_a_table_of_the_user_is_not_replaced(tmp_path, capsys, computed, is_given):
+    write_eyes(tmp_path / "in", "a")
+    mine = tmp_path / "out/eyes.csv"
+    mine.parent.mkdir()
+    mine.write_text("id,laterality\na,OD\n")
+    flags = ["--eyes", tmp_path / "in/../out/eyes.csv"] if is_given else []
+    assert main(command(tmp_path, tmp_path / "in", *FIELD, *flags)) == 2
+    error = capsys.readouterr().err
+    expected = (
+        "would be replaced by the table" if is_given else "a table that analyze did not write"
+    )
+    assert expected in error and error.count("\n") == 1
+    assert mine.read_text() == "id,laterality\na,OD\n" and not computed
+    assert [path.name for path in mine.parent.iterdir()] == ["eyes.csv"]
+
+
+def test_results_of_another_run_are_no_images(tmp_path, computed):
+    write_eyes(tmp_path / "in", "x", "site/x")
+    for given, out in (("**/*.png", "in/res"), ("**/*.png", "in/res"), ("", "in/res2")):
+        flags = [str(tmp_path / "in" / given), "--recursive", *FIELD]
+        assert main(["analyze", "--out", str(tmp_path / out), *flags]) == 0
+        ids = [row["id"] for row in rows_of(tmp_path / out / "eyes.csv")]
+        assert sorted(ids) == ["site/x", "x"]
+    assert sum(computed) == 4
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
