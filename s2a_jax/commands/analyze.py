@@ -108,7 +108,8 @@ def run(options: argparse.Namespace) -> int:
     failures = Failures("image", len(images))
     # An eye is computed again when its row of --eyes is another one.
     about = {
-        id_: (row.laterality, row.axial_length_mm, row.um_per_px) for id_, row in table.items()
+        id_: (row.laterality, row.axial_length_mm, row.um_per_px, row.field_mm)
+        for id_, row in table.items()
     }
     with journal.alone():
         rows = journal.finished(images, about)

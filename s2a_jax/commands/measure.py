@@ -189,8 +189,9 @@ def _measure(
         eye = known_eye(contents, options, row)
         if eye.um_per_px is None:
             raise UserError(
-                "The pixel pitch is unknown; give --um-per-px or --field-mm, a column um_per_px in "
-                "--eyes, TIFF files with their resolution (1 to 40 um), or DICOM images."
+                "The pixel pitch is unknown; give --um-per-px or --field-mm, a column um_per_px "
+                "or field_mm in --eyes, TIFF files with their resolution (1 to 40 um), or DICOM "
+                "images."
             )
         masks = _Masks(contents.image, contents.rv, contents.faz, eye.um_per_px)
         if model is not None:

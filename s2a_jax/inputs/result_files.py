@@ -10,7 +10,7 @@ ANALYZED = "eyes"
 SEGMENTATION = "_seg.dcm"
 """Both write <image> and this for DICOM images, with --dicom-seg."""
 ENDINGS = ("_rv.png", "_faz.png", "_overlay.png", "_uncertainty.png", SEGMENTATION)
-"""Both write <image> and these for every image."""
+"""What follows the image's name in the names of its results."""
 CONTACT_SHEET = re.compile(r"contact_sheet(-\d+)?\.png")
 """Names of the contact sheets that `analyze` writes."""
 
