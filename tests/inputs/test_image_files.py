@@ -35,20 +35,21 @@ def test_pictures_that_predict_wrote_are_skipped(tmp_path, capsys):
 @pytest.mark.parametrize("journal", ["eyes", "predictions", "eyes-0-of-2"])
 def test_results_in_another_folder_are_no_images(tmp_path, capsys, journal):
     results = ["site+a_rv.png", "site+a_faz.png", "site+a_overlay.png", "site+a_uncertainty.png"]
+    results.append("site+a_seg.dcm")
     fill(tmp_path, "b.png", "c_rv.png")
     done = fill(tmp_path / "done", "d.png", "contact_sheet-2.png", f"{journal}.jsonl", *results)
-    for given in (tmp_path, tmp_path / "**/*.png"):
+    for given in (tmp_path, tmp_path / "**/*"):
         ids = {files.id for files in list_images([given], recursive=True)}
         assert ids == {"b", "c_rv", "done/d"}
-        assert "Left out 5 pictures that predict or analyze" in capsys.readouterr().out
+        assert "Left out 6 pictures that predict or analyze" in capsys.readouterr().out
     (done / "d.png").unlink()
     for given in (done, done / "*", done / results[0]):
         with pytest.raises(UserError, match=r"predict or analyze wrote .*; name the images"):
             list_images([given])
     # A user's file makes no folder of results, but being --out does.
     (done / f"{journal}.jsonl").rename(done / f"{journal}_notes.jsonl")
-    assert len(list_images([tmp_path / "**/*.png"])) == 7
-    assert len(list_images([tmp_path / "**/*.png"], out=done)) == 2
+    assert len(list_images([tmp_path / "**/*"])) == 8
+    assert len(list_images([tmp_path / "**/*"], out=done)) == 2
 
 
 def test_endings_in_capitals(tmp_path):
