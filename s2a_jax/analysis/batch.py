@@ -1,6 +1,7 @@
 """Analyses of many files: read ahead, computed in batches, written, and remembered."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,7 @@ def analyze_files(
     """
     model, *others = models
     done: dict[str, Finished] = {}
+    computing = threading.Lock()  # of the other networks, each of which has one predictor
 
     def read(files: ImageFiles) -> tuple[Read, Prepared]:
         return read_image(
@@ -95,7 +97,8 @@ def analyze_files(
 
     def write(one: Read, computed: Computed) -> None:
         pitch = one.eye.um_per_px
-        more = [other.compute(one.image, um_per_px=pitch, tta=request.tta) for other in others]
+        with computing:
+            more = [other.compute(one.image, um_per_px=pitch, tta=request.tta) for other in others]
         computed = pooled([computed, *more])
         analysis = analyze(
             one.picture,

@@ -4,12 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
-from s2a_jax.inputs.image_files import CONTACT_SHEET
+from s2a_jax.inputs.result_files import CONTACT_SHEET
 
+_MARK = "s2a-jax contact sheet"
+"""Text in the PNG files, which tells these sheets from a user's own."""
+_FONT = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+"""Pillow's own font has no letters but those of ASCII."""
 _SIDE = 200  # px of an overlay's longer side
 _CAPTION = 20  # px
 _GAP = 8  # px
@@ -38,20 +44,38 @@ def write_sheets(folder: Path, tiles: Sequence[Tile]) -> list[Path]:
     Sheets of an earlier command are removed.
 
     Raises:
-        UserError: a picture cannot be read or written.
+        UserError: a picture cannot be read or written, or would replace one that is no such sheet.
     """
-    for path in folder.iterdir():
-        if CONTACT_SHEET.fullmatch(path.name):
-            path.unlink()
+    for path in _sheets_in(folder):
+        path.unlink()
     size = _COLUMNS * _ROWS
     pages = [tiles[first : first + size] for first in range(0, len(tiles), size)]
     paths = []
+    mark = PngInfo()
+    mark.add_text("Software", _MARK)
     for number, page in enumerate(pages, 1):
         suffix = f"-{number}" if len(pages) > 1 else ""
         paths.append(folder / f"contact_sheet{suffix}.png")
+        if paths[-1].exists():
+            raise UserError(f"{paths[-1]} is a picture that analyze did not write; rename it.")
         with written_whole(paths[-1]) as partial:
-            _draw(page).save(partial, "PNG", compress_level=1)
+            _draw(page).save(partial, "PNG", compress_level=1, pnginfo=mark)
     return paths
+
+
+def _sheets_in(folder: Path) -> list[Path]:
+    """The contact sheets in a folder that `write_sheets` wrote."""
+    return [
+        path for path in folder.iterdir() if CONTACT_SHEET.fullmatch(path.name) and _is_ours(path)
+    ]
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get("Software") == _MARK
+    except OSError:
+        return False
 
 
 def _draw(tiles: Sequence[Tile]) -> Image.Image:
@@ -59,7 +83,7 @@ def _draw(tiles: Sequence[Tile]) -> Image.Image:
     rows = -(-len(tiles) // columns)
     step_x, step_y = _SIDE + _GAP, _SIDE + _CAPTION + _GAP
     sheet = Image.new("RGB", (columns * step_x + _GAP, rows * step_y + _GAP), _BACKGROUND)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(_FONT, 12)
     for i, tile in enumerate(tiles):
         x, y = _GAP + i % columns * step_x, _GAP + i // columns * step_y
         picture = _small(tile.path)

@@ -17,10 +17,11 @@ from s2a_jax.analysis.reading import Read
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
 from s2a_jax.inputs.dicom_source import Source, has_sources
-from s2a_jax.inputs.image_files import SEGMENTATION, ImageFiles
+from s2a_jax.inputs.image_files import ImageFiles
 from s2a_jax.inputs.masks import resize_mask
 from s2a_jax.inputs.names import counted, file_name_of, first_few
 from s2a_jax.inputs.picture import Place
+from s2a_jax.inputs.result_files import SEGMENTATION
 
 _REQUIRED = (
     "AccessionNumber",

@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter
+from pathlib import Path
 
 from s2a_jax import __version__
 from s2a_jax.analysis.batch import Request, analyze_files
@@ -11,12 +12,14 @@ from s2a_jax.commands.eyes import add_eye_flags, check_eye_flags, eye_rows, know
 from s2a_jax.commands.failures import Failures
 from s2a_jax.commands.flags import ENSEMBLE_HELP, left_out_lines
 from s2a_jax.commands.predict import add_batch_flags, check_batch_flags
+from s2a_jax.errors import UserError
 from s2a_jax.inference.ensemble import load_all
 from s2a_jax.inference.journal import Finished, Journal
 from s2a_jax.inputs.eye_table import EyeRow
-from s2a_jax.inputs.image_files import ANALYZED, check_slab_count, list_images
+from s2a_jax.inputs.image_files import check_slab_count, list_images
 from s2a_jax.inputs.names import counted, first_few
 from s2a_jax.inputs.notes import note_lines
+from s2a_jax.inputs.result_files import ANALYZED, journals_in
 
 _SETTINGS = (
     "threshold", "tta", "um_per_px", "field_mm", "laterality", "axial_length_mm",
@@ -76,6 +79,7 @@ def run(options: argparse.Namespace) -> int:
     out, shard = options.out, options.shard
     check_batch_flags(options)
     check_eye_flags(options)
+    _check_table(out, options.eyes)
     every = list_images(options.images, recursive=options.recursive, out=out)
     if options.dicom_seg:
         check_sources(every)
@@ -104,7 +108,8 @@ def run(options: argparse.Namespace) -> int:
     failures = Failures("image", len(images))
     # An eye is computed again when its row of --eyes is another one.
     about = {
-        id_: (row.laterality, row.axial_length_mm, row.um_per_px) for id_, row in table.items()
+        id_: (row.laterality, row.axial_length_mm, row.um_per_px, row.field_mm)
+        for id_, row in table.items()
     }
     with journal.alone():
         rows = journal.finished(images, about)
@@ -118,11 +123,14 @@ def run(options: argparse.Namespace) -> int:
             failures.add,
             about,
         )
-        failures.refuse_all()
         finished = [rows[files.id] for files in images if files.id in rows]
-        write_table(out / f"{ANALYZED}{shard.suffix}.csv", finished)
-        if shard.count == 1:
-            write_summary(out, finished, failures.reasons.items())
+        path = out / f"{ANALYZED}{shard.suffix}.csv"
+        # An earlier table would show eyes as good whose files can no longer be used.
+        if finished or not images or path.exists():
+            write_table(path, finished)
+            if shard.count == 1:
+                write_summary(out, finished, failures.reasons.items())
+        failures.refuse_all()
     for line in (*_lines(finished), *left_out_lines(model.tasks)):
         print(line)
     for line in without_segmentation(images) if options.dicom_seg else ():
@@ -132,6 +140,22 @@ def run(options: argparse.Namespace) -> int:
     page = f"; look at {out / SUMMARY}" if shard.count == 1 else ""
     print(f"{counted(len(finished), 'image')} -> {out}{skipped}{page}")
     return failures.finish()
+
+
+def _check_table(out: Path, eyes: Path | None) -> None:
+    """Raises a UserError if the table of results would replace one that the user made."""
+    table = out / f"{ANALYZED}.csv"
+    if not table.exists():
+        return
+    if eyes is not None and eyes.exists() and table.samefile(eyes):
+        raise UserError(
+            f"--eyes={eyes} would be replaced by the table of results; give another --out."
+        )
+    if not journals_in(out, ANALYZED):
+        raise UserError(
+            f"{table} holds a table that analyze did not write, and would be replaced; rename it, "
+            "or give another --out."
+        )
 
 
 def _lines(finished: list[Finished]) -> list[str]:

@@ -29,8 +29,8 @@ def add_eye_flags(parser: argparse.ArgumentParser) -> None:
     eye.add_argument(
         "--eyes",
         type=Path,
-        help="CSV file, as spreadsheets save it, with id, laterality, axial_length_mm, um_per_px; "
-        "its cells override the flags",
+        help="CSV file, as spreadsheets save it, with id and any of laterality, "
+        "axial_length_mm, um_per_px or field_mm; its cells override the flags",
     )
 
 

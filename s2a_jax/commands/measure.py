@@ -160,7 +160,7 @@ def _files(options: argparse.Namespace) -> list[ImageFiles]:
     if sum(one is not None for one in given) != 1:
         raise UserError(
             "Give one of: --rv and/or --faz (masks), --masks (masks of both), or --weights with "
-            "images."
+            "images, such as --weights sim_to_real."
         )
     if options.weights:
         if not options.images:
@@ -169,7 +169,10 @@ def _files(options: argparse.Namespace) -> list[ImageFiles]:
     if options.tta:
         raise UserError("--tta: only networks are averaged; give --weights with images.")
     if options.images:
-        raise UserError(f"{options.images[0]}: images are measured with --weights; add it.")
+        raise UserError(
+            f"{options.images[0]}: images are measured with --weights; add "
+            "--weights sim_to_real, or your own."
+        )
     if options.masks:
         return list_combined_masks(options.masks)
     return list_mask_pairs(options.rv, options.faz)
@@ -186,8 +189,9 @@ def _measure(
         eye = known_eye(contents, options, row)
         if eye.um_per_px is None:
             raise UserError(
-                "The pixel pitch is unknown; give --um-per-px or --field-mm, a column um_per_px in "
-                "--eyes, TIFF files with their resolution (1 to 40 um), or DICOM images."
+                "The pixel pitch is unknown; give --um-per-px or --field-mm, a column um_per_px "
+                "or field_mm in --eyes, TIFF files with their resolution (1 to 40 um), or DICOM "
+                "images."
             )
         masks = _Masks(contents.image, contents.rv, contents.faz, eye.um_per_px)
         if model is not None:

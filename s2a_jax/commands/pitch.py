@@ -11,6 +11,7 @@ from s2a_jax.inputs.pitch import FIELD_MM, UM_PER_PX, check_range
 
 SOURCES = {
     "eyes": "um_per_px in --eyes",
+    "eyes-field-mm": "field_mm in --eyes",
     "um-per-px": "--um-per-px",
     "field-mm": "--field-mm",
     "DICOM": "the DICOM file's Pixel Spacing",
@@ -75,11 +76,13 @@ def known_pitch(
     """
     if row is not None and row.um_per_px is not None:
         pitch, source = row.um_per_px, "eyes"
+    elif row is not None and row.field_mm is not None:
+        check_range(SOURCES["eyes-field-mm"], row.field_mm, FIELD_MM, "mm")
+        pitch, source = _pitch_of(row.field_mm, contents), "eyes-field-mm"
     elif options.um_per_px is not None:
         pitch, source = options.um_per_px, "um-per-px"
     elif options.field_mm is not None:
-        pitch = tuple(options.field_mm * 1000 / side for side in contents.size)
-        source = "field-mm"
+        pitch, source = _pitch_of(options.field_mm, contents), "field-mm"
     elif contents.um_per_px is not None:
         pitch, source = contents.um_per_px, contents.pitch_kind
     else:
@@ -91,3 +94,8 @@ def known_pitch(
             f"{SOURCES[source]} gives {um_per_px:g} um per pixel; expected {low:g} to {high:g}."
         )
     return KnownPitch(um_per_px, source)
+
+
+def _pitch_of(field_mm: float, contents: Contents) -> tuple[float, ...]:
+    """Pitch (down, across) of an image of a square field, um."""
+    return tuple(field_mm * 1000 / side for side in contents.size)

@@ -32,8 +32,9 @@ from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inference.stream import predict_stream
 from s2a_jax.inputs.contents import Contents
 from s2a_jax.inputs.image_files import ImageFiles, check_slab_count, list_images
-from s2a_jax.inputs.names import counted, file_name_of, name_of
+from s2a_jax.inputs.names import counted, file_name_of
 from s2a_jax.inputs.notes import note_lines
+from s2a_jax.inputs.result_files import PREDICTED
 
 _ALONE = Shard(0, 1)
 _TASKS = ("rv", "faz")
@@ -68,7 +69,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="what computes an exported network: onnx (default for .onnx) and openvino, which are "
         "for CPUs, openvino-bf16, which rounds more for speed, or stablehlo",
     )
-    add_batch_flags(parser, "predictions")
+    add_batch_flags(parser, PREDICTED)
     add_pitch_flags(parser, "the TIFF resolution or DICOM")
 
 
@@ -153,7 +154,7 @@ def run(options: argparse.Namespace) -> int:
     out, shard = options.out, options.shard
     check_batch_flags(options)
     check_pitch_flags(options)
-    every = list_images(options.images)
+    every = list_images(options.images, out=out)
     if options.dicom_seg:
         check_sources(every)
     images = shard.slice(every)
@@ -165,17 +166,20 @@ def run(options: argparse.Namespace) -> int:
     algorithm = Algorithm(
         model.network, __version__, (settings["weights"],), options.threshold, options.tta
     )
-    journal = Journal(out, "predictions", settings, shard)
+    journal = Journal(out, PREDICTED, settings, shard)
     failures = Failures("image", len(images))
     with journal.alone():
         rows = journal.finished(images)
         left = [files for files in images if files.id not in rows]
         _segment(model, left, rows, journal, failures, options, algorithm)
-        failures.refuse_all()
         used = [files for files in images if files.id in rows]
         finished = [rows[files.id] for files in used]
-        names = [name_of(files.image) for files in used]
-        _write_table(out / f"predictions{shard.suffix}.csv", names, finished)
+        names = [files.names[0] for files in used]
+        table = out / f"{PREDICTED}{shard.suffix}.csv"
+        # An earlier table would show images as usable that no longer are.
+        if used or not images or table.exists():
+            _write_table(table, names, finished)
+        failures.refuse_all()
     for line in note_lines(note for row in finished for note in row.notes):
         print(line)
     for line in left_out_lines(model.tasks):

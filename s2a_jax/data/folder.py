@@ -19,7 +19,7 @@ from s2a_jax.data.layouts import (
 )
 from s2a_jax.data.octa500_ids import official_pitch, subset_of_name
 from s2a_jax.data.pairing import Listing, pair_splits
-from s2a_jax.data.splits import SPLITS, TRAINING, Wanted, split_folders
+from s2a_jax.data.splits import ALL, SPLITS, TRAINING, Wanted, split_folders
 from s2a_jax.data.synthetic import set_pitch
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.slabs import SlabError, slab_names
@@ -78,7 +78,12 @@ def list_user_folder(
         groups = {split: replace(files, images={}) for split in SPLITS}
         for stem, path in files.images.items():
             groups[_split_of(stem)].images[stem] = path
-        note = f"{folder} has no split folders: cases were split by a hash of their names."
+        how = "cases were split by a hash of their names"
+        if wanted.split == ALL:
+            how = "all of its cases are taken"
+        elif wanted.split is not None:
+            how += "; --split all evaluates all of them"
+        note = f"{folder} has no split folders: {how}."
     listing = pair_splits(
         folder, "Images and masks", FLAT_LAYOUT, groups, wanted, makes_val=not own
     )

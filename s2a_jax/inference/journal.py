@@ -17,6 +17,7 @@ from s2a_jax.errors import UserError
 from s2a_jax.files import alone, full_path, written_whole
 from s2a_jax.inputs.image_files import ImageFiles
 from s2a_jax.inputs.notes import Note
+from s2a_jax.inputs.result_files import journals_in
 
 _PATIENCE = 5.0  # s; how long another process may hold a lock only to see whether it is free
 
@@ -193,7 +194,7 @@ class Journal:
                 raise UserError(f"Cannot write {self._path}: {error}.") from error
 
     def _journals(self) -> list[Path]:
-        return sorted(self._folder.glob(f"{self._name}*.jsonl"))
+        return journals_in(self._folder, self._name)
 
 
 def _append(path: Path, line: str) -> None:

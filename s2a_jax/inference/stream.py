@@ -130,7 +130,9 @@ def _read_ahead(
             while len(pending) > most:
                 one = pending.popleft().result()
                 if not isinstance(one, _Refused):
-                    most = min(2 * threads, _AHEAD // math.prod(one[1].scale.size))
+                    scale = one[1].scale
+                    pixels = max(math.prod(scale.size), math.prod(scale.network_size))
+                    most = min(2 * threads, _AHEAD // pixels)
                 yield one
         while pending:
             yield pending.popleft().result()

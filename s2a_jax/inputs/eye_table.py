@@ -1,4 +1,4 @@
-"""The table of eyes: laterality, axial length and pixel pitch of each eye."""
+"""The table of eyes: laterality, axial length and pixel pitch or field of each eye."""
 
 import difflib
 import re
@@ -11,7 +11,10 @@ from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import counted, first_few, fold_name, nfc
 from s2a_jax.inputs.spreadsheet import SEPARATORS, Sheet, read_sheet
 
-COLUMNS = ("laterality", "axial_length_mm", "um_per_px")
+COLUMNS = ("laterality", "axial_length_mm", "um_per_px", "field_mm")
+_NUMBERS = COLUMNS[1:]
+_ALSO = {"laterality": "eye"}
+"""Another name of a column, where that one is missing."""
 
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
@@ -26,11 +29,14 @@ class EyeRow:
         laterality: text of the cell.
         axial_length_mm: axial length, mm.
         um_per_px: pixel pitch, um.
+        field_mm: side of the square field of view, mm, which gives the pitch too; one of them is
+            None.
     """
 
     laterality: str | None = None
     axial_length_mm: float | None = None
     um_per_px: float | None = None
+    field_mm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,10 +67,10 @@ class _Cell(NamedTuple):
 
 
 def read_eyes(path: str | Path) -> EyeTable:
-    """Reads a table with a column `id` and any of laterality, axial_length_mm, um_per_px.
+    """Reads a table with a column `id` and any of `COLUMNS`; `eye` is laterality too.
 
     Column names are compared without case, spaces, underscores and hyphens. Other columns are
-    ignored, unless one of these is missing and another has almost its name.
+    ignored, which a note says, unless one of these is missing and another has almost its name.
 
     Args:
         path: as for `read_sheet`. Either all numbers have decimal points or all have decimal commas
@@ -72,8 +78,9 @@ def read_eyes(path: str | Path) -> EyeTable:
 
     Raises:
         UserError: the file cannot be read, the column id or all others are missing or misspelt,
-            there is no row, a row has no id or more cells than columns, an id occurs twice, or a
-            number is malformed, or ambiguous as 1.234,5 is, and 1,234 between commas.
+            there is no row, a row has no id, more cells than columns or both um_per_px and
+            field_mm, an id occurs twice, or a number is malformed, or ambiguous as 1.234,5 is, and
+            1,234 between commas.
     """
     path = Path(path)
     name = f"--eyes={path}"
@@ -96,25 +103,31 @@ def read_eyes(path: str | Path) -> EyeTable:
         if id_ in texts:
             raise UserError(f"{name} has two rows with the id {id_!r}; keep one of them.")
         texts[id_] = cells
-    numbers = [column for column in places if column in ("axial_length_mm", "um_per_px")]
+        if cells.get("um_per_px") and cells.get("field_mm"):
+            raise UserError(
+                f"{name}: {id_!r} has both um_per_px and field_mm; leave one of the cells empty."
+            )
+    numbers = [column for column in places if column in _NUMBERS]
     cells = (_Cell(row[column], column, id_) for id_, row in texts.items() for column in numbers)
     _check_numbers([cell for cell in cells if cell.text], sheet.separator, name)
     rows = {
         id_: EyeRow(
             laterality=row.get("laterality") or None,
-            axial_length_mm=_number(row.get("axial_length_mm")),
-            um_per_px=_number(row.get("um_per_px")),
+            **{column: _number(row.get(column)) for column in _NUMBERS},
         )
         for id_, row in texts.items()
     }
     special = [id_ for id_ in rows if not id_.isascii()]
-    notes = ()
+    notes = []
     if special and not sheet.is_utf:
-        notes = (
+        notes.append(
             f"{path} is not in UTF-8 and was read as Windows-1252: check the ids "
-            f"{first_few(special)}.",
+            f"{first_few(special)}."
         )
-    return EyeTable(path, rows, notes)
+    used = places.values()
+    if ignored := [cell for i, cell in enumerate(sheet.header) if cell and i not in used]:
+        notes.append(f"{path}: ignored {counted(len(ignored), 'column')}: {first_few(ignored)}.")
+    return EyeTable(path, rows, tuple(notes))
 
 
 def match_rows(
@@ -170,9 +183,12 @@ def match_rows(
             )
         matches[match] = id_
     if not matches:
+        below = ""
+        if any("/" in id_ for id_ in table.rows) and not any("/" in id_ for id_ in files):
+            below = "; ids with folders need analyze --recursive on the folder above them"
         raise UserError(
             f"No id of --eyes={table.path} ({first_few(list(table.rows))}) is the name of a file "
-            f"({first_few(list(files))}); an id is the file's name without extension."
+            f"({first_few(list(files))}); an id is the file's name without extension{below}."
         )
     notes = list(table.notes)
     for ids, how in (
@@ -206,12 +222,14 @@ def _only(rivals: set[str], id_: str, how: str, path: Path) -> str:
 def _places(sheet: Sheet, name: str) -> dict[str, int]:
     """Column -> its place in a row."""
     known = {fold_name(column): column for column in ("id", *COLUMNS)}
+    header = [fold_name(cell) for cell in sheet.header]
+    also = {other: column for column, other in _ALSO.items() if column not in header}
     places: dict[str, int] = {}
     others = {}
-    for i, cell in enumerate(sheet.header):
-        column = known.get(fold_name(cell))
+    for i, (cell, folded) in enumerate(zip(sheet.header, header, strict=True)):
+        column = known.get(folded) or also.get(folded)
         if column is None:
-            others[fold_name(cell)] = cell
+            others[folded] = cell
         elif column in places:
             raise UserError(f"{name} has two columns {column}; keep one of them.")
         else:
@@ -250,7 +268,7 @@ def _check_numbers(cells: Sequence[_Cell], separator: str, name: str) -> None:
             "points, or all with decimal commas."
         )
     # Spreadsheets separate cells by commas where the comma is no decimal mark. With other
-    # separators it is one, and thousands would be out of the range of both columns.
+    # separators it is one, and thousands would be out of the range of every column.
     may_be_thousands = all(_MAYBE_THOUSANDS.fullmatch(cell.text) for cell in commas)
     if commas and may_be_thousands and separator == ",":
         first = commas[0].text

@@ -2,7 +2,6 @@
 
 import glob
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,15 +25,7 @@ from s2a_jax.inputs.names import (
     without_ending,
 )
 from s2a_jax.inputs.picture import Picture
-
-PREDICTED = ("rv", "faz", "overlay", "uncertainty")
-"""`predict` and `analyze` write <image>_<one of these>.png for every image."""
-SEGMENTATION = "_seg.dcm"
-"""They also write <image> and this for DICOM images, with --dicom-seg."""
-CONTACT_SHEET = re.compile(r"contact_sheet(-\d+)?\.png")
-"""Names of the contact sheets that `analyze` writes."""
-ANALYZED = "eyes"
-"""`analyze` writes a table and a journal of this name."""
+from s2a_jax.inputs.result_files import ENDINGS, has_result_name, holds_results
 
 
 @dataclass(frozen=True)
@@ -115,18 +106,19 @@ def list_images(
 ) -> list[ImageFiles]:
     """Lists the images that a command line names.
 
-    Pictures that `predict` wrote for others of these images are left out, and a line says so.
+    Pictures that `predict` or `analyze` wrote are left out, and a line says so: those of others of
+    these images, and all that have such a name in a folder that holds a journal or is `out`.
 
     Args:
         given: files; folders, whose images are taken in order; patterns with *, ? and **; or, for
             networks that take several slabs, the slabs of one image separated by commas, or as many
             folders that hold the slabs of each image under the same name.
         recursive: whether to look in the folders below the given ones too.
-        out: folder of results, which is not looked into then, unless it is a given one.
+        out: folder of results, which --recursive does not look into, unless it is a given one.
 
     Raises:
-        UserError: a folder or pattern without images, two images with one name, or an image that
-            lacks a slab.
+        UserError: a folder or pattern without images, or with results alone, two images with one
+            name, or an image that lacks a slab.
     """
     found: dict[str, ImageFiles] = {}
     for argument in given:
@@ -138,7 +130,7 @@ def list_images(
                     "would their results; rename one of them."
                 )
             found[files.id] = files
-    kept = _without_predicted({id_: files.image for id_, files in found.items()})
+    kept = _without_results({id_: files.image for id_, files in found.items()}, out)
     return [found[id_] for id_ in kept]
 
 
@@ -164,7 +156,7 @@ def check_slab_count(
 def _images_at(given: Path, recursive: bool, out: Path | None) -> list[ImageFiles]:
     """The images that one argument names."""
     if not given.exists() and glob.has_magic(str(given)):
-        return _images_like(given)
+        return _images_like(given, out)
     # The name of one file may hold a comma.
     is_one = given.exists() or "," not in str(given)
     paths = [given] if is_one else [Path(part) for part in str(given).split(",")]
@@ -186,7 +178,7 @@ def _images_at(given: Path, recursive: bool, out: Path | None) -> list[ImageFile
     ]
 
 
-def _images_like(pattern: Path) -> list[ImageFiles]:
+def _images_like(pattern: Path, out: Path | None) -> list[ImageFiles]:
     """The images whose paths are like a pattern; ids name the folders from its first * on."""
     parts = pattern.parts
     fixed = Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
@@ -194,7 +186,7 @@ def _images_like(pattern: Path) -> list[ImageFiles]:
     files = _by_id(fixed, (path for path in paths if path.is_file() and _is_image(path)))
     if not files:
         raise UserError(f"No image file is like {pattern}; correct the pattern or the path.")
-    return [ImageFiles(id_, image=path) for id_, path in _without_predicted(files).items()]
+    return [ImageFiles(id_, image=path) for id_, path in _without_results(files, out).items()]
 
 
 def _images_in(folder: Path, recursive: bool, out: Path | None) -> dict[str, Path]:
@@ -204,7 +196,7 @@ def _images_in(folder: Path, recursive: bool, out: Path | None) -> dict[str, Pat
     if not files:
         below = " (--recursive looks in the folders below it too)" if _has_folders(folder) else ""
         raise UserError(f"The folder {folder} holds no image file{'' if recursive else below}.")
-    return _without_predicted(files)
+    return _without_results(files, out)
 
 
 def _has_folders(folder: Path) -> bool:
@@ -248,29 +240,35 @@ def _by_id(folder: Path, paths: Iterable[Path]) -> dict[str, Path]:
     return files
 
 
-def _without_predicted(files: dict[str, Path]) -> dict[str, Path]:
-    """The images by id without pictures that `predict` wrote; prints which are left out."""
+def _without_results(files: dict[str, Path], out: Path | None) -> dict[str, Path]:
+    """The images by id without pictures that are results; prints which are left out."""
     # Beside the image, or in the folder that was given.
-    predicted = {
+    written = {
         place / f"{file_name_of(name)}{ending}"
         for id_, path in files.items()
         for place, name in ((path.parent, stem_of(path)), (path.parents[id_.count("/")], id_))
-        for ending in (*(f"_{kind}.png" for kind in PREDICTED), SEGMENTATION)
+        for ending in ENDINGS
     }
-    # `predict` names its pictures in NFC, whatever the form of the image's name.
-    is_predicted = {
-        id_: path.with_name(name_of(path)) in predicted or _is_contact_sheet(path)
+    results = {place: _is_of_results(place, out) for place in {p.parent for p in files.values()}}
+    # Pictures are named in NFC, whatever the form of the image's name.
+    left_out = {
+        id_: path
         for id_, path in files.items()
+        if path.with_name(name_of(path)) in written
+        or (results[path.parent] and has_result_name(path))
     }
-    kept = {id_: path for id_, path in files.items() if not is_predicted[id_]}
-    if left_out := [str(path) for id_, path in files.items() if is_predicted[id_]]:
-        pictures = counted(len(left_out), "picture")
-        print(f"Left out {pictures} that predict wrote: {first_few(left_out)}.")
-    return kept
+    if not left_out:
+        return files
+    listed = first_few([str(path) for path in left_out.values()])
+    if len(left_out) == len(files):
+        raise UserError(f"predict or analyze wrote {listed}; name the images instead.")
+    pictures = counted(len(left_out), "picture")
+    print(f"Left out {pictures} that predict or analyze wrote: {listed}.")
+    return {id_: path for id_, path in files.items() if id_ not in left_out}
 
 
-def _is_contact_sheet(path: Path) -> bool:
-    return bool(CONTACT_SHEET.fullmatch(path.name)) and path.with_name(f"{ANALYZED}.csv").exists()
+def _is_of_results(folder: Path, out: Path | None) -> bool:
+    return (out is not None and full_path(folder) == full_path(out)) or holds_results(folder)
 
 
 def _masks(path: Path | None, suffix: str, flag: str) -> dict[str, Path]:

@@ -36,7 +36,8 @@ def read_picture(path: str | Path) -> Picture:
         path: a PNG, TIFF, BMP, GIF, JPEG, JPEG 2000, WebP or DICOM file with one image.
 
     Raises:
-        UserError: the file is missing, damaged, empty or no image, or has several pages.
+        UserError: the file is missing, damaged, empty or no image, cannot be opened, or has several
+            pages.
     """
     path = Path(path)
     try:
@@ -51,6 +52,10 @@ def read_picture(path: str | Path) -> Picture:
     except PermissionError:
         raise UserError(
             f"{path} cannot be opened: permission denied; change the file's permissions."
+        ) from None
+    except OSError as error:  # a circle of links; a drive or network that fails
+        raise UserError(
+            f"{path} cannot be opened: {error.strerror}; check the file and its drive."
         ) from None
     if not head:
         raise UserError(f"The image file {path} is empty (0 bytes); copy or download it again.")

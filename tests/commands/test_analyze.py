@@ -2,6 +2,7 @@
 
 import csv
 import re
+import time
 from urllib.parse import unquote
 
 import jax
@@ -136,6 +137,67 @@ def test_files_that_cannot_be_used_are_listed(tmp_path, capsys):
     assert "Without a result" not in (tmp_path / "out/summary.html").read_text()
 
 
+def test_fields_of_a_mixed_tree(tmp_path, capsys, computed):
+    write_eyes(tmp_path / "in", "3/x", "6/x", "6/y")
+    eyes = tmp_path / "eyes.csv"
+    line = command(tmp_path, tmp_path / "in", "--recursive", *FIELD, "--eyes", eyes)
+    for field in (1.4, 1.5):  # another row, and the eye is computed again
+        eyes.write_text(f"id,field_mm,um_per_px\n3/x,{field},\n6/x,,12\n")
+        assert main(line) == 0
+        rows = rows_of(tmp_path / "out/eyes.csv")
+        assert [row["pitch_source"] for row in rows] == ["eyes-field-mm", "eyes", "field-mm"]
+        pitches = [float(row["image_um_per_px"]) for row in rows]
+        assert pitches == pytest.approx([field * 1000 / SIDE, 12.0, 12.5], rel=1e-4)
+    assert sum(computed) == 4
+    wide = np.zeros((SIDE, 2 * SIDE), np.uint8)
+    Image.fromarray(wide).save(tmp_path / "in/6/y.png")
+    eyes.write_text("id,field_mm\n3/x,300\n6/y,2\n6/x,1.4\n")
+    capsys.readouterr()
+    assert main(line) == 1
+    _, first, second = capsys.readouterr().err.splitlines()
+    assert "field_mm in --eyes=300: expected 1 to 30 mm" in first and "square" in second
+
+
+def test_an_eye_that_can_no_longer_be_used_leaves_the_table(tmp_path, capsys):
+    write_eyes(tmp_path / "in", "a")
+    line = command(tmp_path, tmp_path / "in", *FIELD)
+    assert main(line) == 0
+    (tmp_path / "in/a.png").write_bytes((tmp_path / "in/a.png").read_bytes()[:100])
+    assert main(line) == 2
+    assert capsys.readouterr().err.count("a.png") == 1
+    assert rows_of(tmp_path / "out/eyes.csv") == []
+    page = (tmp_path / "out/summary.html").read_text()
+    assert "Without a result" in page and "a.png" in page and "a_overlay.png" not in page
+    assert not (tmp_path / "out/contact_sheet.png").exists()
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_a_table_of_the_user_is_not_replaced(tmp_path, capsys, computed, is_given):
+    write_eyes(tmp_path / "in", "a")
+    mine = tmp_path / "out/eyes.csv"
+    mine.parent.mkdir()
+    mine.write_text("id,laterality\na,OD\n")
+    flags = ["--eyes", tmp_path / "in/../out/eyes.csv"] if is_given else []
+    assert main(command(tmp_path, tmp_path / "in", *FIELD, *flags)) == 2
+    error = capsys.readouterr().err
+    expected = (
+        "would be replaced by the table" if is_given else "a table that analyze did not write"
+    )
+    assert expected in error and error.count("\n") == 1
+    assert mine.read_text() == "id,laterality\na,OD\n" and not computed
+    assert [path.name for path in mine.parent.iterdir()] == ["eyes.csv"]
+
+
+def test_results_of_another_run_are_no_images(tmp_path, computed):
+    write_eyes(tmp_path / "in", "x", "site/x")
+    for given, out in (("**/*.png", "in/res"), ("**/*.png", "in/res"), ("", "in/res2")):
+        flags = [str(tmp_path / "in" / given), "--recursive", *FIELD]
+        assert main(["analyze", "--out", str(tmp_path / out), *flags]) == 0
+        ids = [row["id"] for row in rows_of(tmp_path / out / "eyes.csv")]
+        assert sorted(ids) == ["site/x", "x"]
+    assert sum(computed) == 4
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -202,8 +264,19 @@ def test_symmetries_and_probabilities(tmp_path):
 
 
 def test_several_networks_are_averaged(tmp_path, capsys, monkeypatch):
-    pixels = write_eyes(tmp_path / "in", "a")["a"]
+    pixels = write_eyes(tmp_path / "in", *"abcdefghi")["a"]  # two batches, as there are 8 devices
     model = Segmenter.pretrained()
+    compute, at_work, most = Segmenter.compute, [], []
+
+    def counted(self, image, **options):
+        at_work.append(image)
+        most.append(len(at_work))
+        time.sleep(0.05)
+        found = compute(self, image, **options)
+        at_work.pop()
+        return found
+
+    monkeypatch.setattr(Segmenter, "compute", counted)
 
     def predict_step(variables, images, *, module):
         scale = jax.tree.leaves(variables)[0].ravel()[0]
@@ -218,7 +291,8 @@ def test_several_networks_are_averaged(tmp_path, capsys, monkeypatch):
         weights += ["--weights", tmp_path / f"{scale}.safetensors"]
         model.save(weights[-1])
     line = command(tmp_path, tmp_path / "in", *FIELD, "--save-probabilities")
-    assert main([*line, *map(str, weights)]) == 0
+    assert main([*line, "--jobs", "4", *map(str, weights)]) == 0
+    assert most == [1] * 9  # threads share the second network
     expected = 0.75 * pixels / np.float32(255)
     stored = np.load(tmp_path / "out/a_probability.npz", allow_pickle=False)
     np.testing.assert_allclose(stored["rv"], expected, atol=3e-4)

@@ -217,6 +217,40 @@ def test_without_a_usable_file_nothing_is_written(tmp_path, capsys, intensity_ne
     assert not (tmp_path / "out").exists()
 
 
+def test_a_circle_of_links_does_not_end_the_others(tmp_path, capsys, intensity_network):
+    _write_images(tmp_path / "in", 2)
+    (tmp_path / "in/loop.png").symlink_to(tmp_path / "in/loop.png")
+    measured = tmp_path / "measured.csv"
+    for command, table in (
+        (_command(tmp_path), tmp_path / "out/predictions.csv"),
+        (
+            ["analyze", "--field-mm", "1", "--out", str(tmp_path / "eyes")],
+            tmp_path / "eyes/eyes.csv",
+        ),
+        (
+            ["measure", "--field-mm", "1", "--weights", "sim_to_real", "--out", str(measured)],
+            measured,
+        ),
+    ):
+        assert main([*command, str(tmp_path / "in")]) == 1
+        first, second = capsys.readouterr().err.splitlines()
+        assert "1 of 3" in first and "loop.png cannot be opened: Too many levels" in second
+        assert len(table.read_text().splitlines()) == 3
+
+
+def test_rows_name_the_folders_that_masks_name(tmp_path, intensity_network):
+    for site in "ab":
+        _write_images(tmp_path / site, 1)
+    assert main(_command(tmp_path, tmp_path / "*/000.png")) == 0
+    rows = (tmp_path / "out/predictions.csv").read_text().splitlines()[1:]
+    assert [row.partition(",")[0] for row in rows] == ["a/000.png", "b/000.png"]
+    assert (tmp_path / "out/b+000_rv.png").exists()
+    for path in tmp_path.glob("?/000.png"):
+        path.write_bytes(b"damaged")
+    assert main(_command(tmp_path, tmp_path / "*/000.png")) == 2
+    assert len((tmp_path / "out/predictions.csv").read_text().splitlines()) == 1
+
+
 def test_a_journal_that_ends_within_a_line(tmp_path, capsys, intensity_network, computed):
     pixels = _write_images(tmp_path / "in", 3)
     command = _command(tmp_path, tmp_path / "in")

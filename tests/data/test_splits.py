@@ -64,6 +64,16 @@ def test_an_evaluation_needs_no_other_split(tmp_path, kinds):
         select_cases(tmp_path, "train")
 
 
+def test_an_evaluation_of_a_folder_without_splits_says_how_to_take_all(tmp_path):
+    names = [f"eye{n}" for n in range(12)]
+    put(tmp_path, names, "image", "label")
+    some, every = (select_cases(tmp_path, split) for split in ("test", "all"))
+    assert 0 < len(some.ids) < 12 and len(every.ids) == 12
+    assert any("by a hash of their names; --split all evaluates all" in n for n in some.notes)
+    assert any("no split folders: all of its cases are taken." in n for n in every.notes)
+    assert not any("hash" in note for note in every.notes)
+
+
 def test_split_folders_with_the_names_of_the_tasks(tmp_path):
     """The names that a folder without splits may have are read in split folders, too."""
     put(tmp_path / "train", ("a", "b", "c"), "images", "rv", "faz")

@@ -57,3 +57,8 @@ def test_results_of_another_version_are_refused(tmp_path):
     newer = Journal(tmp_path, "eyes", {"version": "1.1", "weights": "one"}, Shard(0, 1))
     with pytest.raises(UserError, match=r"by version 1\.0 of s2a-jax, not 1\.1; give another"):
         newer.finished([])
+
+
+def test_a_file_of_the_user_is_no_journal(tmp_path):
+    (tmp_path / "eyes_notes.jsonl").write_text("no journal\n")
+    assert Journal(tmp_path, "eyes", {"version": "1.0"}, Shard(0, 1)).finished([]) == {}

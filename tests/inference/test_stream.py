@@ -1,6 +1,8 @@
 """Many images at once: the numbers of single images, in groups of one size, in bounded memory."""
 
+import contextlib
 import threading
+import time
 
 import jax
 import jax.numpy as jnp
@@ -94,6 +96,29 @@ def test_only_a_few_images_are_in_memory(model, monkeypatch):
     assert sum(written) == 1000
     assert alive == 0
     assert 8 <= most <= 60  # batches of 8: two at most computing, three written, and read ahead
+
+
+@pytest.mark.parametrize(
+    ("size", "um_per_px", "expected"),
+    [((32, 32), 13.0, 16), ((32, 32), 26.0, 4), ((64, 64), 6.5, 4)],
+)
+def test_what_is_read_ahead_is_bounded_by_the_larger_size(monkeypatch, size, um_per_px, expected):
+    """Of an image's own size and that which the network sees: 13 um per pixel at most."""
+    monkeypatch.setattr(stream, "_AHEAD", 4 * 64 * 64)
+    scale = scale_for(size, um_per_px, (6.5, 13.0))
+    image = Prepared(np.zeros(scale.network_size), scale, ("rv",), False, "")
+    begun = []
+
+    def read(n):
+        begun.append(n)
+        return n, image
+
+    ahead = []
+    with contextlib.closing(stream._read_ahead(range(100), read, 8)) as images:
+        for n, _ in images:
+            time.sleep(0.002)
+            ahead.append(len(begun) - n - 1)
+    assert max(ahead[20:]) == expected
 
 
 def test_an_item_that_cannot_be_read_is_left_out(model, monkeypatch):

@@ -45,7 +45,8 @@ def test_what_a_spreadsheet_saves(tmp_path, encoding, separator, mark, declared,
     eyes = read_eyes(path)
     assert eyes.rows == ROWS
     note = f"{path} is not in UTF-8 and was read as Windows-1252: check the ids müller."
-    assert eyes.notes == ((note,) if encoding == "windows-1252" else ())
+    ignored = f"{path}: ignored 1 column: remark."
+    assert eyes.notes == ((note, ignored) if encoding == "windows-1252" else (ignored,))
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -56,7 +57,25 @@ def test_line_ends(tmp_path, end):
 
 def test_windows_1252_is_said_only_where_it_matters(tmp_path):
     path = table(tmp_path, "id,laterality,remark\na,OD,schön\n", "windows-1252")
-    assert read_eyes(path).notes == ()
+    assert read_eyes(path).notes == (f"{path}: ignored 1 column: remark.",)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected", "ignored"),
+    [
+        ("ID,Eye,um per px,Field mm", EyeRow("OS", None, 9.5), ""),
+        ("id,eye,um_per_px_raw,FIELD-MM", EyeRow("OS", None, None, 3.0), "um_per_px_raw"),
+        ("id,site,laterality,eye", EyeRow("9.5"), "site, eye"),
+    ],
+)
+def test_names_of_columns(tmp_path, header, expected, ignored):
+    pitch, field = ("9.5", "") if "um per px" in header else ("9.5", "3")
+    path = table(tmp_path, f"{header}\na,OS,{pitch},{field}\n")
+    eyes = read_eyes(path)
+    assert eyes.rows == {"a": expected}
+    count = len(ignored.split(", "))
+    note = f"{path}: ignored {count} column{'s' * (count > 1)}: {ignored}."
+    assert eyes.notes == ((note,) if ignored else ())
 
 
 @pytest.mark.parametrize(
@@ -87,6 +106,8 @@ def test_numbers(tmp_path, text, pitch):
         ("id,um_per_px\na,nan\n", "'nan' as um_per_px"),
         ("id,um_per_px\na,١٢\n", "as um_per_px of 'a'; expected a number"),
         ("id,axial_length_mm\na,24 mm\n", "'24 mm' as axial_length_mm of 'a'; expected a number"),
+        ("id,um_per_px,field_mm\na,9.9,3\n", "'a' has both um_per_px and field_mm; leave one"),
+        ("id,field_mm\na,three\n", "'three' as field_mm of 'a'; expected a number"),
         ("id,laterality\na,OD\na,OS\n", "two rows with the id 'a'"),
         ("id,laterality\nm\u00fc,OD\nmu\u0308,OS\n", "two rows with the id 'm\u00fc'"),
         ("id,laterality,ID\na,OD,b\n", "two columns id"),
@@ -173,3 +194,12 @@ def test_the_exact_name_comes_before_upper_and_lower_case(last):
 def test_ids_that_match_nothing_or_too_much(ids, files, message):
     with pytest.raises(UserError, match=message):
         match_rows(eyes_of(*ids), {id_: (f"{id_}.png",) for id_ in files})
+
+
+def test_ids_with_folders_need_the_folder_above():
+    with pytest.raises(UserError, match="need analyze --recursive on the folder above"):
+        match_rows(eyes_of("3mm/10301"), {"10301": ("10301.png",)})
+    for id_, files in (("x", {"a": ("a.png",)}), ("s/x", {"s/a": ("s/a.png",)})):
+        with pytest.raises(UserError) as refusal:
+            match_rows(eyes_of(id_), files)
+        assert "--recursive" not in str(refusal.value)
