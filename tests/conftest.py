@@ -21,7 +21,6 @@ sys.path.insert(0, str(Path(__file__).parent / "parity"))
 
 from forks import Forks  # noqa: E402
 
-
 LONG = (
     "test_processes.py", "test_end_to_end.py", "test_forward.py", "test_notebooks.py",
     "test_compare.py", "test_sharding.py", "test_export.py", "test_wheel.py", "test_docs.py",
