@@ -21,16 +21,6 @@ sys.path.insert(0, str(Path(__file__).parent / "parity"))
 
 from forks import Forks  # noqa: E402
 
-LONG = (
-    "test_processes.py", "test_end_to_end.py", "test_forward.py", "test_notebooks.py",
-    "test_compare.py", "test_sharding.py", "test_export.py", "test_wheel.py", "test_docs.py",
-)  # fmt: skip
-"""Files that take longest; they start first, so that no worker waits for them at the end."""
-
-
-def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.name not in LONG)
-
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory):
