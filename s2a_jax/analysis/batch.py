@@ -17,9 +17,11 @@ from s2a_jax.analysis.reading import Read, read_image
 from s2a_jax.console import progress
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
+from s2a_jax.inference.batches import BatchPredictor
 from s2a_jax.inference.ensemble import pooled
 from s2a_jax.inference.journal import Finished, Journal, written_states
 from s2a_jax.inference.pieces import Computed, Prepared
+from s2a_jax.inference.runtimes import Runtime
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inference.stream import predict_stream
 from s2a_jax.inputs.contents import Contents
@@ -118,18 +120,41 @@ def analyze_files(
         journal.add(finished)
         done[one.files.id] = finished
 
-    with progress("Analyzing", len(images)) as advance:
+    predictor = model.predictor(request.batch_size)
+    stream_files("Analyzing", predictor, images, read, write, failed, request.threads)
+    return done
+
+
+def stream_files(
+    title: str,
+    predictor: BatchPredictor | Runtime,
+    images: Sequence[ImageFiles],
+    read: Callable[[ImageFiles], tuple[Read, Prepared]],
+    write: Callable[[Read, Computed], None],
+    failed: Callable[[str, UserError], None],
+    threads: int | None,
+) -> None:
+    """Predicts every image with a bar of progress; see `predict_stream`.
+
+    Args:
+        title: of the bar.
+        predictor: the network.
+        images: the images.
+        read: reads one of them.
+        write: writes its results.
+        failed: called with the id of an image that `read` refuses, and the reason.
+        threads: that read, and that write.
+    """
+    with progress(title, len(images)) as advance:
 
         def left_out(files: ImageFiles, error: UserError) -> None:
             failed(files.id, error)
             advance(1)
 
-        predictor = model.predictor(request.batch_size)
-        stream = predict_stream(predictor, images, read, write, left_out, request.threads)
+        stream = predict_stream(predictor, images, read, write, left_out, threads)
         with contextlib.closing(stream):
             for count in stream:
                 advance(count)
-    return done
 
 
 def write_files(analysis: Analysis, id_: str, request: Request) -> list[Path]:

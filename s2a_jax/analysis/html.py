@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from s2a_jax.analysis.analysis import Analysis
-from s2a_jax.analysis.pictures import data_uri
+from s2a_jax.analysis.pictures import data_uri, grey
 from s2a_jax.report import labels
+from s2a_jax.report.pages import templates_in
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -53,7 +54,7 @@ def fragment(analysis: Analysis) -> str:
         .render(
             style=_style(),
             pictures=[
-                ("Image", data_uri(np.rint(analysis.picture * 255).astype(np.uint8))),
+                ("Image", data_uri(grey(analysis.picture))),
                 ("Vessels and FAZ", data_uri(analysis.overlay())),
                 ("Uncertainty", data_uri(analysis.uncertainty_picture())),
             ],
@@ -140,10 +141,4 @@ def _style() -> Markup:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return templates_in(_TEMPLATES)

@@ -43,11 +43,10 @@ def heat(picture: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.rint(255 * ((1 - share) * grey + share * colour)).astype(np.uint8)
 
 
-def layer(mask: np.ndarray, colour: tuple[int, int, int], *, rim: bool = False) -> np.ndarray:
+def layer(mask: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
     """A mask as a picture to be laid over another: uint8 [H, W, 4], transparent outside."""
-    shown = outline(mask) if rim else mask
     pixels = np.zeros((*mask.shape, 4), np.uint8)
-    pixels[shown] = (*colour, 255)
+    pixels[mask] = (*colour, 255)
     return pixels
 
 

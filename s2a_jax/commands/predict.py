@@ -1,7 +1,6 @@
 """`predict`: masks of images from a trained network."""
 
 import argparse
-import contextlib
 import csv
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 
 from s2a_jax import __version__
 from s2a_jax.analysis.analysis import EyeFacts
-from s2a_jax.analysis.batch import write_png
+from s2a_jax.analysis.batch import stream_files, write_png
 from s2a_jax.analysis.dicom_seg import (
     Algorithm,
     check_sources,
@@ -21,7 +20,6 @@ from s2a_jax.analysis.reading import Read, read_image
 from s2a_jax.commands.failures import Failures
 from s2a_jax.commands.flags import TTA_HELP, check_out_folder, left_out_lines
 from s2a_jax.commands.pitch import add_pitch_flags, check_pitch_flags, known_pitch
-from s2a_jax.console import progress
 from s2a_jax.errors import UserError
 from s2a_jax.evaluation.pictures import overlay
 from s2a_jax.files import text_cell, written_whole
@@ -29,7 +27,6 @@ from s2a_jax.inference.journal import Finished, Journal, Shard, written_states
 from s2a_jax.inference.pieces import Computed, Prepared
 from s2a_jax.inference.runtimes import RUNTIMES
 from s2a_jax.inference.segmenter import Segmenter
-from s2a_jax.inference.stream import predict_stream
 from s2a_jax.inputs.contents import Contents
 from s2a_jax.inputs.image_files import ImageFiles, check_slab_count, list_images
 from s2a_jax.inputs.names import counted, file_name_of
@@ -216,17 +213,8 @@ def _segment(
         journal.add(row)
         rows[row.id] = row
 
-    with progress("Segmenting", len(images)) as advance:
-
-        def left_out(files: ImageFiles, error: UserError) -> None:
-            failures.add(files.id, error)
-            advance(1)
-
-        predictor = model.predictor(options.batch_size)
-        stream = predict_stream(predictor, images, read, write, left_out, options.jobs)
-        with contextlib.closing(stream):
-            for count in stream:
-                advance(count)
+    predictor = model.predictor(options.batch_size)
+    stream_files("Segmenting", predictor, images, read, write, failures.add, options.jobs)
 
 
 def _write_files(

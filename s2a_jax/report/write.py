@@ -9,13 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from s2a_jax.data.sets import DATA_SETS
 from s2a_jax.errors import UserError
 from s2a_jax.files import full_path, written_whole
 from s2a_jax.report import labels
+from s2a_jax.report.pages import templates_in
 from s2a_jax.report.results import sample_section, split_section
 from s2a_jax.report.run_files import RunFiles, read_run
 from s2a_jax.report.training import config_section, environment_section, training_section
@@ -50,13 +50,7 @@ def write_report(workdir: str | Path, out: str | Path | None = None) -> Path:
 
 
 def _render(run: RunFiles) -> str:
-    templates = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = templates_in(_TEMPLATES)
     templates.globals["svg"] = Markup
     splits = [
         split_section(run, split)

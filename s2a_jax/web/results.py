@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from PIL import Image
 
 from s2a_jax.analysis import html
@@ -23,6 +23,7 @@ from s2a_jax.analysis.reference_ranges import REFERENCES, Reference, without_ran
 from s2a_jax.biomarkers.table import write_rows
 from s2a_jax.evaluation.pictures import FAZ_COLOUR, RV_COLOUR
 from s2a_jax.inputs.names import counted, file_name_of
+from s2a_jax.report.pages import templates_in
 from s2a_jax.web.eyes import EyeResult, Failure
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -195,10 +196,4 @@ def _text(content: bytes) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return templates_in(_TEMPLATES)
