@@ -64,6 +64,9 @@ def get_config() -> ConfigDict:
                 # True: training eyes are new in every pass, made by processes beside the training;
                 # val and test stay fixed. False: `train` eyes are made once and kept.
                 "stream": False,
+                # Share of the training eyes that are shown as the deep slab, with the FAZ of the
+                # deep plexus and no vessels' mask.
+                "deep_share": 0.0,
                 "train": 96,  # number of eyes; with `stream`, per pass
                 "val": 8,
                 "test": 24,

@@ -26,7 +26,7 @@ from s2a_jax.files import full_path
 from s2a_jax.inputs.masks import FAZ_VALUE, RV_VALUE
 from s2a_jax.inputs.slabs import slab_names
 
-VERSION = 5
+VERSION = 6
 """Version of the generator; it changes with the eyes of a seed, so that no older set is read."""
 
 FIELD_MM = (2.0, 6.5)
@@ -40,23 +40,33 @@ _SET_NAME = re.compile(rf"v{VERSION}-\d+px-([\d.]+)(?:-([\d.]+))?mm-seed(\d+)-")
 _EYE_NAME = re.compile(rf"({'|'.join(SPLITS)})(\d+)")
 
 
-def check_eyes(section: Mapping[str, Any], size: int, splits: Sequence[str] = SPLITS) -> None:
+def check_eyes(
+    section: Mapping[str, Any],
+    size: int,
+    splits: Sequence[str] = SPLITS,
+    slabs: Sequence[str] = (),
+) -> None:
     """Raises a UserError unless eyes can be made.
 
     Args:
         section: `config.data.synthetic`.
         size: side of the images in pixels.
         splits: the splits that are made.
+        slabs: names of the slabs; (): the superficial one.
     """
     low, high = section["field_mm"]
     least_mm, most_mm = FIELD_MM
     least_px, most_px = _SIZES
     field_is_good = least_mm <= low <= high <= most_mm
+    share, is_plain_set = section["deep_share"], tuple(slabs) in ((), SYNTHETIC_SLABS[:1])
+    share_is_good = 0 <= share <= 1 if is_plain_set else share == 0
     checks = [
         ("size", size, least_px <= size <= most_px, f"{least_px} to {most_px} pixels"),
         ("synthetic.seed", section["seed"], section["seed"] >= 0, "0 or more"),
         ("synthetic.field_mm", f"{low:g} {high:g}", field_is_good,
          f"{least_mm:g} to {most_mm:g} mm, the smaller first"),
+        ("synthetic.deep_share", share, share_is_good,
+         "a share in [0, 1], and 0 unless the slab is the superficial one alone"),
     ]  # fmt: skip
     for split in splits:
         least = 0 if split == "test" else 1
@@ -77,7 +87,8 @@ def make_set(section: Mapping[str, Any], size: int, slab: str | None = None) -> 
     Args:
         section: `config.data.synthetic`. The logarithm of each eye's field of view is drawn
             uniformly from `field_mm`, so that one set can hold the pixel pitches of several
-            devices. With `stream`, training eyes are made elsewhere and the set has one.
+            devices. With `stream`, training eyes are made elsewhere and the set has one. Those that
+            `is_deep` chooses have a mask of the FAZ alone, `<stem>_faz.png`.
         size: side in pixels.
         slab: names of the slabs. Unless it is the superficial one alone, the set holds every slab,
             in `images/<slab>`.
@@ -85,14 +96,16 @@ def make_set(section: Mapping[str, Any], size: int, slab: str | None = None) -> 
     Raises:
         UserError: a field is out of its range, or the folder cannot be written.
     """
-    check_eyes(section, size, SPLITS[1:] if section["stream"] else SPLITS)
+    check_eyes(section, size, SPLITS[1:] if section["stream"] else SPLITS, slab_names(slab))
     counts = {split: section[split] for split in SPLITS}
     if section["stream"]:
         counts["train"] = 1
     seed, field_mm, several = section["seed"], tuple(section["field_mm"]), not is_plain(slab)
     sides = (np.format_float_positional(float(side), trim="-") for side in dict.fromkeys(field_mm))
     numbers = "-".join(f"{split}{count}" for split, count in counts.items())
-    name = f"v{VERSION}-{size}px-{'-'.join(sides)}mm-seed{seed}-{numbers}{'-slabs' * several}"
+    share = 0.0 if section["stream"] else section["deep_share"]
+    kind = "-slabs" if several else f"-deep{share:g}" if share else ""
+    name = f"v{VERSION}-{size}px-{'-'.join(sides)}mm-seed{seed}-{numbers}{kind}"
     folder = full_path(section["root"]) / name
     if folder.is_dir():
         return folder
@@ -110,7 +123,11 @@ def make_set(section: Mapping[str, Any], size: int, slab: str | None = None) -> 
                 (partial_folder / split / kind).mkdir(parents=True)
         with contextlib.closing(_make(recipes)) as eyes:
             for (split, number), eye in zip(names, eyes, strict=True):
-                _write_eye(partial_folder / split, f"{split}{number:04d}.png", eye, several)
+                home, stem = partial_folder / split, f"{split}{number:04d}"
+                if is_deep(seed, (SPLITS.index(split), number), share):
+                    _write_deep(home, stem, eye)
+                else:
+                    _write_eye(home, f"{stem}.png", eye, several)
         partial_folder.rename(folder)
     except BaseException as error:
         shutil.rmtree(partial_folder, ignore_errors=True)
@@ -184,6 +201,20 @@ def eye_recipe(
     return (seed, *which), parameters
 
 
+def is_deep(seed: int, which: tuple[int, ...], share: float) -> bool:
+    """Whether an eye is shown as its deep slab alone, with the FAZ of the deep plexus.
+
+    Such an eye has no vessels' mask, since that slab has no larger vessels of its own.
+
+    Args:
+        seed: seed of the set.
+        which: as in `eye_recipe`; only training eyes are chosen.
+        share: of the training eyes, in [0, 1].
+    """
+    split, number, *more = which
+    return split == 0 and np.random.default_rng((seed, split, number, 2, *more)).random() < share
+
+
 def eye_image(eye: Eye, slabs: Sequence[str]) -> np.ndarray:
     """The chosen slabs of an eye: uint8 [H, W] for one slab, [H, W, C] for C.
 
@@ -211,6 +242,12 @@ def _write_eye(folder: Path, name: str, eye: Eye, several: bool) -> None:
     else:
         Image.fromarray(eye.image).save(folder / "images" / name)
     Image.fromarray(mask).save(folder / "masks" / name)
+
+
+def _write_deep(folder: Path, stem: str, eye: Eye) -> None:
+    Image.fromarray(eye.deep).save(folder / "images" / f"{stem}.png")
+    faz = np.where(eye.deep_faz, RV_VALUE, 0).astype(np.uint8)  # white in a mask of its own
+    Image.fromarray(faz).save(folder / "masks" / f"{stem}_faz.png")
 
 
 def _make(recipes: Sequence[Recipe]) -> Iterator[Eye]:

@@ -7,7 +7,13 @@ from typing import Any, Self
 from s2a_jax.data.cases import Case, CaseSet, stacked
 from s2a_jax.data.synthesis import Eye
 from s2a_jax.data.synthesis.stream import EyesAhead, Recipe
-from s2a_jax.data.synthetic import SYNTHETIC_SLABS, check_eyes, eye_image, eye_recipe
+from s2a_jax.data.synthetic import (
+    SYNTHETIC_SLABS,
+    check_eyes,
+    eye_image,
+    eye_recipe,
+    is_deep,
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,7 @@ class EyeSource:
         seed: seed of the set, >= 0.
         field_mm: smallest and largest side of the field of view, mm.
         slabs: names of synthetic slabs.
+        deep_share: share of the eyes that are shown as the deep slab; see `is_deep`.
     """
 
     count: int
@@ -30,6 +37,7 @@ class EyeSource:
     seed: int
     field_mm: tuple[float, float]
     slabs: tuple[str, ...] = SYNTHETIC_SLABS[:1]
+    deep_share: float = 0.0
 
     @classmethod
     def from_config(cls, section: Mapping[str, Any], size: int, slabs: tuple[str, ...]) -> Self:
@@ -38,8 +46,9 @@ class EyeSource:
         Raises:
             UserError: a field is out of its range.
         """
-        check_eyes(section, size, ("train",))
-        return cls(section["train"], size, section["seed"], tuple(section["field_mm"]), slabs)
+        check_eyes(section, size, ("train",), slabs)
+        field_mm, share = tuple(section["field_mm"]), section["deep_share"]
+        return cls(section["train"], size, section["seed"], field_mm, slabs, share)
 
     def name(self, number: int, pass_: int) -> str:
         """Display name of eye `number` of a pass, such as `pass2-train0013`."""
@@ -47,8 +56,7 @@ class EyeSource:
 
     def recipe(self, number: int, pass_: int) -> Recipe:
         """The arguments of `synthesize_eye` for eye `number` of a pass."""
-        which = (0, number, pass_) if pass_ else (0, number)
-        return eye_recipe(self.seed, self.size, self.field_mm, which)
+        return eye_recipe(self.seed, self.size, self.field_mm, _which(number, pass_))
 
     def ahead(self, picks: Iterable[tuple[int, int]], extra: int) -> EyesAhead:
         """Starts making the eyes of `picks`, in their order; see `EyesAhead`.
@@ -62,6 +70,14 @@ class EyeSource:
 
     def case(self, number: int, pass_: int, eye: Eye) -> CaseSet:
         """One eye as the set that its files would be read as."""
-        image = eye_image(eye, self.slabs)
-        case = Case(image, eye.rv, eye.faz, image.shape[:2])
+        if is_deep(self.seed, _which(number, pass_), self.deep_share):
+            case = Case(eye.deep, None, eye.deep_faz, eye.deep.shape)
+        else:
+            image = eye_image(eye, self.slabs)
+            case = Case(image, eye.rv, eye.faz, image.shape[:2])
         return stacked([self.name(number, pass_)], [case], self.size)
+
+
+def _which(number: int, pass_: int) -> tuple[int, ...]:
+    """The numbers of a training eye that its random draws follow."""
+    return (0, number, pass_) if pass_ else (0, number)

@@ -69,7 +69,9 @@ def test_faz_area_in_range(eyes):
 
 
 def test_faz_follows_the_drawn_area():
-    parameters = EyeParameters(size=128, faz_area_mean_mm2=0.5, faz_area_sd_mm2=0.0)
+    parameters = EyeParameters(
+        size=128, faz_area_mean_mm2=0.5, faz_area_sd_mm2=0.0, faz_label_um=0.0
+    )
     assert synthesize_eye(1, parameters).faz.mean() * 9 == pytest.approx(0.5, rel=0.05)
 
 
@@ -156,11 +158,9 @@ def test_labels_agree_with_each_other(eyes):
 def test_a_wider_field_shows_more_of_the_same_eye():
     # 6 mm at 256 px has the pitch of 3 mm at 128 px, so with the same smallest labelled radius its
     # middle shows the same vessels.
-    near = synthesize_eye(4, dataclasses.replace(SMALL, motion_shifts=0.0, label_field_power=0))
-    wide = synthesize_eye(
-        4,
-        dataclasses.replace(SMALL, size=256, field_mm=6.0, motion_shifts=0.0, label_field_power=0),
-    )
+    same = dataclasses.replace(SMALL, motion_shifts=0.0, label_field_power=0, label_widening_um=0.0)
+    near = synthesize_eye(4, same)
+    wide = synthesize_eye(4, dataclasses.replace(same, size=256, field_mm=6.0))
     middle = wide.rv[64:192, 64:192]
     assert 2 * np.sum(middle & near.rv) / (middle.sum() + near.rv.sum()) > 0.95
 

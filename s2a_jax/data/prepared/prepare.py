@@ -135,7 +135,8 @@ def prepare_synthetic(
     """
     slab = ",".join(synthetic_slabs(slab))
     section = {
-        "root": target / "eyes", "seed": seed, "field_mm": field_mm, "stream": False, **counts
+        "root": target / "eyes", "seed": seed, "field_mm": field_mm, "stream": False,
+        "deep_share": 0.0, **counts,
     }  # fmt: skip
     raw = make_set(section, size, slab)
     slab = None if is_plain(slab) else slab

@@ -20,12 +20,14 @@ class CapillaryBeds:
     Attributes:
         superficial: [H, W] float32, brightness of the capillaries, 0 to 1.
         deep: [H, W] float32, the same of the deep plexus.
-        faz: [H, W] bool, inside the outline of the avascular zone.
+        faz: [H, W] bool, the avascular zone as graders draw it.
+        deep_faz: [H, W] bool, the same of the deep plexus alone, which contains `faz`.
     """
 
     superficial: np.ndarray
     deep: np.ndarray
     faz: np.ndarray
+    deep_faz: np.ndarray
 
 
 def draw_capillaries(
@@ -66,8 +68,9 @@ def draw_capillaries(
     fine = _threads(rng, 0.8 * spacing, width, course[::-1, ::-1], pitch)
     # The deep plexus ends further from the fovea.
     onset = np.clip((beyond - 0.03) / rng.uniform(*parameters.deep_onset_mm), 0, 1)
+    within = beyond <= 1e-3 * parameters.faz_label_um
     deep = fine * np.clip(_flow(rng, size, pitch, parameters), 0, 1) * onset * kept
-    return CapillaryBeds(superficial, deep, beyond <= 0)
+    return CapillaryBeds(superficial, deep, within, within | (onset < 0.5))
 
 
 def _perfused(rng, beyond, pitch, parameters):

@@ -52,6 +52,8 @@ class EyeParameters:
     faz_offset_mm: float = 0.3  # mm, largest distance of the FAZ from the image centre
     faz_axis_ratio: Range = (1.0, 1.35)  # long over short axis of the underlying ellipse
     faz_irregularity: Range = (0.04, 0.14)  # sd of the third harmonic, share of the radius
+    # Graders follow the innermost capillaries, whose middle lies this far beyond the outline.
+    faz_label_um: float = 8.0  # um
 
     # Arteries and veins, grown by space colonisation.
     macula_mm: float = 6.0  # mm, side of the square that vessels fill, whatever the field of view
@@ -82,6 +84,10 @@ class EyeParameters:
     # of 3 mm scans and 9.0 % of 6 mm scans, in which they mark fewer of the thin ones.
     label_radius_um: float = 7.0  # um, in a field of view of 3 mm
     label_field_power: float = 0.15  # exponent of its growth with the field of view
+    # Graders draw vessels wider in coarse pixels: added to the radius of a label, by the areas and
+    # edges of the masks of OCTA-500 train and val.
+    label_widening_um: float = 1.95  # um for each mm of the field of view beyond the next
+    label_widening_from_mm: float = 3.4  # mm
 
     # Capillary bed: drawn, never labelled.
     capillary_spacing_mm: Range = (0.040, 0.055)  # mm, from one to the next; by eye
@@ -89,7 +95,9 @@ class EyeParameters:
     capillary_flow_sd: float = 0.15  # variation of a capillary's signal, 1 is white
     perifoveal_thinning: Range = (0.1, 0.6)  # signal lost by the capillaries at the FAZ
     perifoveal_reach_mm: Range = (0.15, 0.4)  # mm beyond the FAZ at which 1/e of that is left
-    deep_onset_mm: Range = (0.15, 0.45)  # mm beyond the FAZ at which the deep plexus is complete
+    # mm beyond the FAZ at which the deep plexus is complete; its own avascular zone is labelled
+    # where it is half complete. By the brightness along the outlines of OCTA-25K.
+    deep_onset_mm: Range = (0.08, 0.3)
     dropout_probability: float = 0.35  # share of eyes with patches of few capillaries
     dropout: Range = (0.5, 1.0)  # signal lost there, so that a gap need not be a FAZ
     deep_share: float = 0.5  # brightness of the deep plexus seen through the superficial one
@@ -120,7 +128,18 @@ class EyeParameters:
     dark_border_probability: float = 0.04  # that a side of the image ends without signal
     resolution_loss_probability: float = 0.1  # share of scans with twice the optical blur
 
+    # Export: images are often handed on in other pixels, or as JPEG.
+    resampling_probability: float = 0.2  # share of images that were smaller in between
+    resampling: Range = (0.6, 0.95)  # their side then, relative to the final one
+    jpeg_probability: float = 0.2  # share of images that were a JPEG in between
+    jpeg_quality: tuple[int, int] = (30, 90)  # as Pillow counts it
+
     @property
     def least_label_radius_um(self) -> float:
         """Smallest radius, um, of a labelled vessel in this field of view."""
         return self.label_radius_um * (self.field_mm / 3) ** self.label_field_power
+
+    @property
+    def widening_um(self) -> float:
+        """What graders add to a vessel's radius in this field of view, um."""
+        return self.label_widening_um * max(0.0, self.field_mm - self.label_widening_from_mm)
