@@ -22,6 +22,9 @@ def get_config() -> ConfigDict:
             "dtype": "float32",  # of the computation, or bfloat16; parameters stay float32
             # s2anet, transunet: R50+ViT-B_16.npz to start the encoder from (docs/parity.md).
             "pretrained": placeholder(str),
+            # A trained network to start from: a workdir, a checkpoint, a .safetensors file, or a
+            # name such as sim_to_real (docs/finetune.md).
+            "start_from": placeholder(str),
             # Fields of the network, such as width=32; its file below s2a_jax/models describes
             # them. None: the variant's value.
             **field_placeholders(),

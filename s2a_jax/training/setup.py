@@ -3,19 +3,16 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
 import jax
-import numpy as np
 import optax
 from jax import Array
 from jax.sharding import Mesh
 
 from s2a_jax import processes
 from s2a_jax.config.ranges import check_ranges
-from s2a_jax.convert.imagenet import encoder_shapes, pretrained_encoder
 from s2a_jax.convert.weights import Description
 from s2a_jax.data.load import RunData, data_slabs, image_size, load_run_data
 from s2a_jax.data.pipeline import TrainStream
@@ -244,36 +241,3 @@ def check_batch(batch_size: int, dataset: RunData) -> None:
             f"config.train.batch_size={batch_size} is more than the {cases} training cases of a "
             "pass; choose a smaller one."
         )
-
-
-def read_pretrained(
-    file: str | None, description: Description, params: Any
-) -> dict[str, np.ndarray]:
-    """Reads the encoder's initial values from the file that `config.model.pretrained` names.
-
-    Args:
-        file: the npz file; None: none is set.
-        description: the network.
-        params: shapes of its parameters.
-
-    Returns:
-        Path below `params/encoder` -> array; empty without a file.
-
-    Raises:
-        UserError: the network has no such encoder, or the file does not fit.
-    """
-    if not file:
-        return {}
-    fields = description.fields
-    if not {"resnet", "transformer"} <= params.get("encoder", {}).keys():
-        raise UserError(
-            f"config.model.pretrained: {description.network} has no hybrid encoder (a CNN and a "
-            "Transformer), which these weights are for."
-        )
-    if len(fields["slabs"]) not in (0, 3):
-        raise UserError(
-            "config.model.pretrained: ImageNet's weights have three input channels; name one slab "
-            "or three in config.data.slab."
-        )
-    shapes = encoder_shapes(params)
-    return pretrained_encoder(Path(file).expanduser(), shapes, fields["grid"], fields["num_heads"])

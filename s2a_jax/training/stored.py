@@ -7,7 +7,9 @@ from s2a_jax.convert.weights import Description, parse_description, read_weights
 from s2a_jax.errors import UserError
 from s2a_jax.training.checkpoint import Checkpoints, restore_variables
 
-SHIPPED = {"sim_to_real": Path(__file__).parent / "weights/sim_to_real.safetensors"}
+_WEIGHTS = Path(__file__).parents[1] / "inference/weights"
+
+SHIPPED = {"sim_to_real": _WEIGHTS / "sim_to_real.safetensors"}
 """Name -> weights that come with the package; docs/data.md describes their training data."""
 
 
