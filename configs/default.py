@@ -105,7 +105,9 @@ def get_config() -> ConfigDict:
             # of their gradients. Batch norm takes its statistics from each part, and updates the
             # running ones once a part, in order; the ratio of losses in DWB is each part's own.
             "accumulate": 1,
-            "ema_decay": 0.0,  # exponential average of the parameters; 0: off
+            # Exponential average of the parameters; 0: off. The decay of update k, counted from 0,
+            # is at most (1 + k) / (10 + k).
+            "ema_decay": 0.0,
             # What the backward pass computes again instead of keeping it: none, or (inside of)
             # blocks, for less memory and about a third more time.
             "remat": "none",

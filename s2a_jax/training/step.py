@@ -50,7 +50,7 @@ def train_step(
         augmentation: None: images stay as they are.
         steps_per_epoch: updates in an epoch.
         epochs: epochs in the run.
-        ema_decay: of the averaged parameters; 0: none are kept.
+        ema_decay: of the averaged parameters, at most (1 + step) / (10 + step); 0: none are kept.
         mesh: the devices that the state and the batch lie on; None: one.
         remat: what the backward pass computes again, one of `forward.REMATS`.
         accumulate: parts of the batch that are computed one after the other, with the mean of their
@@ -101,7 +101,9 @@ def train_step(
     params = optax.apply_updates(state.params, updates)
     ema_params = state.ema_params
     if ema_decay:
-        ema_params = optax.incremental_update(params, ema_params, 1 - ema_decay)
+        # Warmed up as TensorFlow's average is, so that the first values are soon forgotten.
+        decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
+        ema_params = optax.incremental_update(params, ema_params, 1 - decay)
     ends_epoch = (state.step + 1) % steps_per_epoch == 0
     balance = objective.next_balance(state.balance, parts, present, ends_epoch)
     if learned:  # in a second update, so that clipping sees the network's gradient alone
