@@ -95,6 +95,9 @@ def get_config() -> ConfigDict:
             "eps": 1e-8,
             "weight_decay": 1e-4,  # adamw only
             "clip_norm": placeholder(float),  # 0: off
+            # Factor of the learning rate for the encoder; 0: it stays as it is. s2anet, transunet,
+            # unet.
+            "encoder_rate": 1.0,
         }
     )
     config.train = ConfigDict(

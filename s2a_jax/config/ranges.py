@@ -30,6 +30,7 @@ _RANGES = {
     "optimizer.eps": _ABOVE_0,
     "optimizer.weight_decay": _at_least(0),
     "optimizer.clip_norm": _at_least(0),
+    "optimizer.encoder_rate": _at_least(0),
     "train.epochs": _at_least(1),
     "train.batch_size": _at_least(1),
     "train.accumulate": _at_least(1),

@@ -24,7 +24,12 @@ from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.evaluator import Evaluator, make_evaluator
 from s2a_jax.training.forward import check_remat
-from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
+from s2a_jax.training.optimizer import (
+    ENCODER,
+    OptimizerConfig,
+    make_optimizer,
+    make_schedule,
+)
 from s2a_jax.training.sharding import (
     batch_sharding,
     check_divisible,
@@ -148,7 +153,14 @@ def _make_training(
         ema=config.train.ema_decay > 0,
         channels=len(dataset.slabs) or 1,
         objective=objective,
+        frozen=optimizer_config.frozen,
     )
+    if optimizer_config.encoder_rate != 1 and ENCODER not in abstract.params:
+        raise UserError(
+            f"config.optimizer.encoder_rate={optimizer_config.encoder_rate:g}: "
+            f"{config.model.name} has no part of that name (s2anet, transunet and unet have); "
+            "leave it at 1."
+        )
     step = functools.partial(
         train_step,
         module=module,
@@ -161,6 +173,7 @@ def _make_training(
         mesh=mesh,
         remat=config.train.remat,
         accumulate=config.train.accumulate,
+        frozen=optimizer_config.frozen,
     )
     return Training(
         mesh=mesh,

@@ -1,6 +1,6 @@
 """The state that training carries from step to step."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -45,6 +45,11 @@ class TrainState(flax.struct.PyTreeNode):
         return {"params": params, "batch_stats": self.batch_stats}
 
 
+def trained_part(params: Mapping[str, Any], frozen: Collection[str]) -> dict[str, Any]:
+    """The parameters without those of the modules `frozen`."""
+    return {name: part for name, part in params.items() if name not in frozen}
+
+
 def abstract_state(
     module: nn.Module,
     optimizer: optax.GradientTransformation,
@@ -55,6 +60,7 @@ def abstract_state(
     ema: bool,
     channels: int = 1,
     objective: Objective | None = None,
+    frozen: Collection[str] = (),
 ) -> tuple[Any, Any]:
     """The function that makes the first state, and the state's shapes with their shardings.
 
@@ -67,6 +73,7 @@ def abstract_state(
         ema: whether to keep averaged parameters.
         channels: slabs a case.
         objective: makes its balancer's memory; None: the balancer has none.
+        frozen: top-level modules whose parameters stay; the optimizer keeps nothing for them.
 
     Returns:
         `init`, a function without arguments, and a tree of `jax.ShapeDtypeStruct`.
@@ -83,7 +90,7 @@ def abstract_state(
             step=jnp.zeros((), jnp.int32),
             params=params,
             batch_stats=variables["batch_stats"],
-            opt_state=optimizer.init(params),
+            opt_state=optimizer.init(trained_part(params, frozen)),
             ema_params=params if ema else {},
             key=jax.random.key_data(run_key),
             balance=balance,
