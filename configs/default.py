@@ -146,6 +146,9 @@ def get_config() -> ConfigDict:
             "protocol": "native",
             "threshold": 0.5,  # of the probability, for `native`, validation and overlays
             "window": "120px",  # side of the FAZ's perivascular region, px or um ("1200um")
+            # The checkpoint that is evaluated at the end and becomes weights.safetensors: best (by
+            # mean Dice over all masks of the validation cases) or last (the end of the schedule).
+            "choose": "best",
             "postprocess": False,  # also score post-processed FAZ masks
             "um_per_px": placeholder(float),  # pixel pitch at native size, if the data set has none
             "overlays": 4,  # number of validation cases to draw

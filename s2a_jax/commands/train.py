@@ -69,7 +69,7 @@ examples:
         choices=MODES,
         default="train",
         help="train: train or resume, then evaluate and write the report (default); evaluate: "
-        "evaluate the best network of the workdir again; preview: draw training cases and "
+        "evaluate the network of the workdir again; preview: draw training cases and "
         "augmentations of them to preview.png",
     )
 

@@ -81,9 +81,10 @@ class Segmenter:
         """Loads a trained network.
 
         Args:
-            path: a workdir (its best checkpoint), one of its `checkpoints/<step>`, exported weights
-                (`.safetensors`), a name in `SHIPPED` unless a file or folder has that name, or an
-                exported network (`.onnx`, `.stablehlo`).
+            path: a workdir (its best checkpoint, or the last one if its configuration chooses
+                that), one of its `checkpoints/<step>`, exported weights (`.safetensors`), a name in
+                `SHIPPED` unless a file or folder has that name, or an exported network (`.onnx`,
+                `.stablehlo`).
             runtime: what computes an exported network, a key of `runtimes.RUNTIMES`; None for the
                 first that takes the file.
 

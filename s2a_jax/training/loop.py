@@ -7,7 +7,7 @@ A run keeps this order:
    the devices never wait.
 3. At the end of every epoch that is due, and after the last step: evaluate, then save.
 4. After a signal: save, unless that was just done, and stop.
-5. At the end: evaluate the best checkpoint; write results, pictures and weights.
+5. At the end: evaluate the best checkpoint, or the last; write results, pictures and weights.
 
 A checkpoint of step k is all that a run needs to resume: batch k depends on the seed and k alone.
 
@@ -47,7 +47,7 @@ _AGREE = 10  # steps after which processes tell each other about signals
 
 
 def train(config: Any, workdir: Workdir, console: Console, *, profile: bool = False) -> int:
-    """Trains or resumes, and evaluates the best network at the end.
+    """Trains or resumes, and evaluates the best or the last network at the end.
 
     Args:
         config: a resolved configuration.
@@ -122,7 +122,7 @@ def _train(
         else:
             untraced = "--profile has no step to trace, and " if profile else ""
             console.print(
-                f"The run in {workdir.path} is finished; {untraced}evaluating its best network."
+                f"The run in {workdir.path} is finished; {untraced}evaluating its network."
             )
         write_run_results(config.eval, setup, checkpoints, workdir, console)
     processes.barrier()  # the first one has written everything
@@ -130,7 +130,7 @@ def _train(
 
 
 def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
-    """Evaluates the best network of a workdir; `write_run_results` lists what it writes.
+    """Evaluates the best or last network of a workdir; `write_run_results` lists what it writes.
 
     Args:
         config: a resolved configuration.
@@ -156,7 +156,7 @@ def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
         setup = make_setup(config)
     with _alone(workdir), contextlib.closing(Checkpoints(workdir.checkpoints)) as checkpoints:
         with processes.together():
-            if checkpoints.best is None:
+            if checkpoints.best is None and config.eval.choose == "best":
                 raise UserError(f"{workdir.path} has no validated checkpoint yet: train on.")
             if processes.is_first():
                 _check_data(config, workdir, setup.dataset.fingerprints(), console)
