@@ -46,6 +46,8 @@ def get_config() -> ConfigDict:
             # The split folder of the training cases, where there are several, as train_manual and
             # train_sam.
             "train_split": "train",
+            # Training cases to draw by `seed`; 0: all. Fewer ones of a seed are among its more.
+            "train_cases": 0,
             # Resume or evaluate even if the data set has changed since the run started.
             "accept_changes": False,
             "size": 0,  # side in pixels, a multiple of 16; 0: the subset's own
@@ -160,6 +162,7 @@ def get_config() -> ConfigDict:
 
 SMOKE = {
     "model.variant": "tiny",
+    "model.start_from": None,
     "data.size": 96,
     "data.synthetic.train": 8,
     "data.synthetic.val": 2,

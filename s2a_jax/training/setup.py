@@ -113,7 +113,9 @@ def make_setup(config: Any) -> Setup:
     fields = network_fields_of(config)
     module = build_network(config.model.name, fields)
     dataset = load_run_data(
-        config.data, Share(processes.index(), processes.count(), processes.exchanged)
+        config.data,
+        Share(processes.index(), processes.count(), processes.exchanged),
+        config.seed,
     )
     if not len(dataset.val):
         raise UserError("The data set has no validation cases to choose the best network by.")
