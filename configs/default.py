@@ -104,6 +104,10 @@ def get_config() -> ConfigDict:
     )
     config.train = ConfigDict(
         {
+            # About how many updates to make: epochs, and size, crop, batch size and the epochs
+            # between validations follow from this and from the images where they have no value
+            # (docs/finetune.md). 0: they are the variant's recipe's.
+            "updates": 0,
             "epochs": placeholder(int),
             "batch_size": placeholder(int),  # over all devices together
             # Parts of a batch that are computed one after the other, for one update with the mean
@@ -152,7 +156,8 @@ def get_config() -> ConfigDict:
             # mean Dice over all masks of the validation cases) or last (the end of the schedule).
             "choose": "best",
             "postprocess": False,  # also score post-processed FAZ masks
-            "um_per_px": placeholder(float),  # pixel pitch at native size, if the data set has none
+            # Pixel pitch of the main source's files, if the data set has none; weights keep it.
+            "um_per_px": placeholder(float),
             "overlays": 4,  # number of validation cases to draw
         }
     )

@@ -32,6 +32,7 @@ _RANGES = {
     "optimizer.weight_decay": _at_least(0),
     "optimizer.clip_norm": _at_least(0),
     "optimizer.encoder_rate": _at_least(0),
+    "train.updates": _at_least(0),
     "train.epochs": _at_least(1),
     "train.batch_size": _at_least(1),
     "train.accumulate": _at_least(1),

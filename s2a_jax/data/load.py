@@ -10,6 +10,7 @@ import numpy as np
 from s2a_jax.data.cases import Cases
 from s2a_jax.data.entry import Pitch
 from s2a_jax.data.mixture import mixture_sources
+from s2a_jax.data.plan import steps_per_epoch
 from s2a_jax.data.reader import Reader, subset_of
 from s2a_jax.data.rows import LazyCaseSet, Room, join, no_cases, picked
 from s2a_jax.data.sets import PREPARED, find_data_set, synthetic_slabs
@@ -58,7 +59,7 @@ class RunData:
     def steps_per_epoch(self, batch_size: int) -> int:
         """Steps in which the first source is seen once on average; at least 1."""
         first, weight = next(iter(self.sources.values()))
-        return max(1, round(len(first) / weight / batch_size))
+        return steps_per_epoch(len(first), weight, batch_size)
 
     def trained_tasks(self) -> tuple[str, ...]:
         """The tasks that training cases have masks of: "rv", "faz" or both."""
@@ -128,7 +129,12 @@ def _several(names: tuple[str, ...]) -> tuple[str, ...]:
     return names if len(names) > 1 else ()
 
 
-def load_run_data(config: Mapping[str, Any], share: Share | None = None, seed: int = 0) -> RunData:
+def load_run_data(
+    config: Mapping[str, Any],
+    share: Share | None = None,
+    seed: int = 0,
+    um_per_px: float | None = None,
+) -> RunData:
     """Reads and checks all cases; they stay in memory if all fit into `cache_gib`.
 
     Otherwise, or with several processes, cases are decoded when they are needed, and as many as fit
@@ -138,6 +144,7 @@ def load_run_data(config: Mapping[str, Any], share: Share | None = None, seed: i
         config: the data section; `configs/default.py` describes its fields.
         share: this process's part of the first reading; None: all of it.
         seed: draws the training cases where `train_cases` takes some of them.
+        um_per_px: pitch of the main source's files, um, if somebody states it; else its own.
 
     Raises:
         UserError: a field, folder or file cannot be used.
@@ -152,6 +159,8 @@ def load_run_data(config: Mapping[str, Any], share: Share | None = None, seed: i
         eyes = EyeSource.from_config(config["synthetic"], size, synthetic_slabs(slab))
     are_eyes_all = eyes is not None and config["name"] == "synthetic"
     splits, notes, pitch = reader.load(config, SPLITS[1:] if are_eyes_all else SPLITS)
+    if um_per_px is not None:
+        pitch = _stated(um_per_px)
     if count := config["train_cases"]:
         if are_eyes_all:
             raise UserError(
@@ -221,6 +230,10 @@ def load_run_data(config: Mapping[str, Any], share: Share | None = None, seed: i
         notes=(*notes, *note),
         eyes=eyes,
     )
+
+
+def _stated(um_per_px: float) -> Pitch:
+    return lambda _, __: um_per_px
 
 
 def draw_cases(cases: LazyCaseSet, count: int, seed: int) -> LazyCaseSet:

@@ -116,6 +116,7 @@ def make_setup(config: Any) -> Setup:
         config.data,
         Share(processes.index(), processes.count(), processes.exchanged),
         config.seed,
+        config.eval.um_per_px,
     )
     if not len(dataset.val):
         raise UserError("The data set has no validation cases to choose the best network by.")
