@@ -22,6 +22,9 @@ def get_config() -> ConfigDict:
             "dtype": "float32",  # of the computation, or bfloat16; parameters stay float32
             # s2anet, transunet: R50+ViT-B_16.npz to start the encoder from (docs/parity.md).
             "pretrained": placeholder(str),
+            # A trained network to start from: a workdir, a checkpoint, a .safetensors file, or a
+            # name such as sim_to_real (docs/finetune.md).
+            "start_from": placeholder(str),
             # Fields of the network, such as width=32; its file below s2a_jax/models describes
             # them. None: the variant's value.
             **field_placeholders(),
@@ -43,6 +46,8 @@ def get_config() -> ConfigDict:
             # The split folder of the training cases, where there are several, as train_manual and
             # train_sam.
             "train_split": "train",
+            # Training cases to draw by `seed`; 0: all. Fewer ones of a seed are among its more.
+            "train_cases": 0,
             # Resume or evaluate even if the data set has changed since the run started.
             "accept_changes": False,
             "size": 0,  # side in pixels, a multiple of 16; 0: the subset's own
@@ -95,17 +100,26 @@ def get_config() -> ConfigDict:
             "eps": 1e-8,
             "weight_decay": 1e-4,  # adamw only
             "clip_norm": placeholder(float),  # 0: off
+            # Factor of the learning rate for the encoder; 0: it stays as it is. s2anet, transunet,
+            # unet.
+            "encoder_rate": 1.0,
         }
     )
     config.train = ConfigDict(
         {
+            # About how many updates to make: epochs, and size, crop, batch size and the epochs
+            # between validations follow from this and from the images where they have no value
+            # (docs/finetune.md). 0: they are the variant's recipe's.
+            "updates": 0,
             "epochs": placeholder(int),
             "batch_size": placeholder(int),  # over all devices together
             # Parts of a batch that are computed one after the other, for one update with the mean
             # of their gradients. Batch norm takes its statistics from each part, and updates the
             # running ones once a part, in order; the ratio of losses in DWB is each part's own.
             "accumulate": 1,
-            "ema_decay": 0.0,  # exponential average of the parameters; 0: off
+            # Exponential average of the parameters; 0: off. The decay of update k, counted from 0,
+            # is at most (1 + k) / (10 + k).
+            "ema_decay": 0.0,
             # What the backward pass computes again instead of keeping it: none, or (inside of)
             # blocks, for less memory and about a third more time.
             "remat": "none",
@@ -141,8 +155,12 @@ def get_config() -> ConfigDict:
             "protocol": "native",
             "threshold": 0.5,  # of the probability, for `native`, validation and overlays
             "window": "120px",  # side of the FAZ's perivascular region, px or um ("1200um")
+            # The checkpoint that is evaluated at the end and becomes weights.safetensors: best (by
+            # mean Dice over all masks of the validation cases) or last (the end of the schedule).
+            "choose": "best",
             "postprocess": False,  # also score post-processed FAZ masks
-            "um_per_px": placeholder(float),  # pixel pitch at native size, if the data set has none
+            # Pixel pitch of the main source's files, if the data set has none; weights keep it.
+            "um_per_px": placeholder(float),
             "overlays": 4,  # number of validation cases to draw
         }
     )
@@ -152,6 +170,7 @@ def get_config() -> ConfigDict:
 
 SMOKE = {
     "model.variant": "tiny",
+    "model.start_from": None,
     "data.size": 96,
     "data.synthetic.train": 8,
     "data.synthetic.val": 2,

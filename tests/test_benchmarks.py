@@ -2,10 +2,19 @@
 
 import importlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
-from benchmarks import forward, sim_to_real, sim_to_real_ablation, synthesis_realism, tpu_compile
+from benchmarks import (
+    finetune_curve,
+    forward,
+    sim_to_real,
+    sim_to_real_ablation,
+    synthesis_realism,
+    tpu_compile,
+)
 from s2a_jax.signals import run_program
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
@@ -56,6 +65,33 @@ def test_another_number_of_eyes_in_the_folder_is_refused(monkeypatch, capsys, tm
     monkeypatch.setattr("sys.argv", flags)
     assert run_program(sim_to_real_ablation.main) == 2
     assert "has 1 eyes, not --eyes=2" in capsys.readouterr().err
+
+
+def test_the_curve_of_fine_tuning(monkeypatch, tmp_path):
+    monkeypatch.setattr(finetune_curve, "planned", lambda config: (config, ""))
+    options = SimpleNamespace(octa500=Path("DIR"), subset="3M", out=tmp_path, counts=(2, 50),
+                              draws=2, few=50, updates=9)  # fmt: skip
+    runs = finetune_curve.make_runs(options)
+    names = [run.label for run, _ in runs]
+    assert names == ["random-2-seed0", "sim_to_real-2-seed0", "random-50-seed0",
+                     "sim_to_real-50-seed0", "random-2-seed1", "sim_to_real-2-seed1"]  # fmt: skip
+    found = [(run.config.model.start_from, run.config.optimizer.learning_rate) for run, _ in runs]
+    assert found[:2] == [(None, 3e-3), ("sim_to_real", 1e-3)]
+    assert [(run.config.seed, run.config.data.train_cases) for run, _ in runs[3:5]] == [
+        (0, 50), (1, 2)
+    ]  # fmt: skip
+    rows = [
+        finetune_curve.Row("sim_to_real", 0, 0, {"rv": 0.875, "faz": None}, None),
+        finetune_curve.Row("random", 2, 1, {"rv": 0.5, "faz": None}, 3.25),
+    ]
+    finetune_curve.write_table(tmp_path / "curve.csv", rows)
+    assert (tmp_path / "curve.csv").read_text().splitlines() == [
+        "start,eyes,seed,rv_dice,faz_dice,minutes", "sim_to_real,0,0,0.8750,,",
+        "random,2,1,0.5000,,3.2500",
+    ]  # fmt: skip
+    finetune_curve.draw(tmp_path / "curve.png", rows, "3M")
+    with Image.open(tmp_path / "curve.png") as chart:
+        assert chart.width == 5.5 * 150  # one panel: no case has a FAZ mask
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from s2a_jax.config.recipes import resolve
 from s2a_jax.console import make_console
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import NETWORKS
+from s2a_jax.training.plan import planned
 
 _ALL = ",".join(sorted(NETWORKS, key="s2anet".__eq__))  # S2A-Net last
 
@@ -71,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"--workdir={options.workdir} is a file; give a folder.")
     config = load_config(options.config)
     set_fields(config, options.fields)
+    config, plan = planned(config)
     config = resolve(config)
     added = [_added(text) for text in options.add]
     if options.preset:
@@ -85,6 +87,8 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"--reference={reference}: expected one of {', '.join(known)}.")
     runs = make_plan(config, variants, options.seeds, options.workdir)
     console = make_console(soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+    if plan:
+        console.print(plan)
     code, failed = train_all(runs, options.workdir / "logs", console)
     if code:
         return code

@@ -19,6 +19,7 @@ from s2a_jax.report.write import write_report
 from s2a_jax.runs.workdir import Workdir
 from s2a_jax.signals import run_program
 from s2a_jax.training.loop import evaluate_workdir, train
+from s2a_jax.training.plan import planned
 from s2a_jax.training.preview import write_preview
 
 MODES = ("train", "evaluate", "preview")
@@ -69,7 +70,7 @@ examples:
         choices=MODES,
         default="train",
         help="train: train or resume, then evaluate and write the report (default); evaluate: "
-        "evaluate the best network of the workdir again; preview: draw training cases and "
+        "evaluate the network of the workdir again; preview: draw training cases and "
         "augmentations of them to preview.png",
     )
 
@@ -91,13 +92,16 @@ def run(options: argparse.Namespace) -> int:
     processes.start(options.coordinator, options.processes, options.process)
     with processes.together():
         workdir = Workdir(options.workdir)
-        config = resolve(read_config(options, workdir))
+        config, plan = planned(read_config(options, workdir))
+        config = resolve(config)
     # Tables need their width where the output goes to a file, too.
     console = make_console(
         soft_wrap=True,
         width=None if sys.stdout.isatty() else 110,
         quiet=not processes.is_first(),
     )
+    if plan:
+        console.print(plan)
     if options.mode == "preview":
         return _preview(config, workdir, console) if processes.is_first() else 0
     work = evaluate_workdir

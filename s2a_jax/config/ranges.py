@@ -19,6 +19,7 @@ _ABOVE_0: _Range = (lambda value: value > 0, "more than 0")
 _BELOW_1: _Range = (lambda value: 0 <= value < 1, "at least 0 and less than 1")
 _RANGES = {
     "seed": _at_least(0),
+    "data.train_cases": _at_least(0),
     "data.synthetic.seed": _at_least(0),
     "objective.fixed_rv_weight": (lambda value: 0 <= value <= 1, "0 to 1"),
     "objective.bce_weight": _at_least(0),
@@ -30,6 +31,8 @@ _RANGES = {
     "optimizer.eps": _ABOVE_0,
     "optimizer.weight_decay": _at_least(0),
     "optimizer.clip_norm": _at_least(0),
+    "optimizer.encoder_rate": _at_least(0),
+    "train.updates": _at_least(0),
     "train.epochs": _at_least(1),
     "train.batch_size": _at_least(1),
     "train.accumulate": _at_least(1),

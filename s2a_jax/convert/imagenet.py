@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from s2a_jax.convert.files import read_npz
 from s2a_jax.convert.names import Rule
+from s2a_jax.convert.positions import positions_on
 from s2a_jax.errors import UserError
-from s2a_jax.models.vit import resize_positions
 
 _BLOCK = r"Transformer/encoderblock_\1/"
 _RULES: tuple[Rule, ...] = (
@@ -98,9 +97,7 @@ def _positions(array: np.ndarray, grid: tuple[int, int], path: Path) -> np.ndarr
             f"config.model.pretrained={path}: position embeddings of shape {array.shape} are not a "
             "class token and a square grid."
         )
-    # On the CPU and outside the mesh: this runs once, before there is a state.
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        return np.asarray(resize_positions(jnp.asarray(array[:, 1:]), (side, side), grid))
+    return positions_on(array[:, 1:], (side, side), grid)
 
 
 def encoder_shapes(params: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

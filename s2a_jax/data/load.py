@@ -5,17 +5,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from s2a_jax.data.cases import Cases
 from s2a_jax.data.entry import Pitch
 from s2a_jax.data.mixture import mixture_sources
+from s2a_jax.data.plan import steps_per_epoch
 from s2a_jax.data.reader import Reader, subset_of
-from s2a_jax.data.rows import Room, join, no_cases
+from s2a_jax.data.rows import LazyCaseSet, Room, join, no_cases, picked
 from s2a_jax.data.sets import PREPARED, find_data_set, synthetic_slabs
 from s2a_jax.data.splits import SPLITS
 from s2a_jax.data.survey import Share
 from s2a_jax.data.synthetic_source import EyeSource
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.names import counted
+from s2a_jax.inputs.names import counted, first_few
 from s2a_jax.inputs.notes import note_lines
 from s2a_jax.inputs.pitch import resized_pitch
 from s2a_jax.inputs.plausibility import doubt_lines
@@ -56,7 +59,7 @@ class RunData:
     def steps_per_epoch(self, batch_size: int) -> int:
         """Steps in which the first source is seen once on average; at least 1."""
         first, weight = next(iter(self.sources.values()))
-        return max(1, round(len(first) / weight / batch_size))
+        return steps_per_epoch(len(first), weight, batch_size)
 
     def trained_tasks(self) -> tuple[str, ...]:
         """The tasks that training cases have masks of: "rv", "faz" or both."""
@@ -126,7 +129,12 @@ def _several(names: tuple[str, ...]) -> tuple[str, ...]:
     return names if len(names) > 1 else ()
 
 
-def load_run_data(config: Mapping[str, Any], share: Share | None = None) -> RunData:
+def load_run_data(
+    config: Mapping[str, Any],
+    share: Share | None = None,
+    seed: int = 0,
+    um_per_px: float | None = None,
+) -> RunData:
     """Reads and checks all cases; they stay in memory if all fit into `cache_gib`.
 
     Otherwise, or with several processes, cases are decoded when they are needed, and as many as fit
@@ -135,6 +143,8 @@ def load_run_data(config: Mapping[str, Any], share: Share | None = None) -> RunD
     Args:
         config: the data section; `configs/default.py` describes its fields.
         share: this process's part of the first reading; None: all of it.
+        seed: draws the training cases where `train_cases` takes some of them.
+        um_per_px: pitch of the main source's files, um, if somebody states it; else its own.
 
     Raises:
         UserError: a field, folder or file cannot be used.
@@ -149,6 +159,19 @@ def load_run_data(config: Mapping[str, Any], share: Share | None = None) -> RunD
         eyes = EyeSource.from_config(config["synthetic"], size, synthetic_slabs(slab))
     are_eyes_all = eyes is not None and config["name"] == "synthetic"
     splits, notes, pitch = reader.load(config, SPLITS[1:] if are_eyes_all else SPLITS)
+    if um_per_px is not None:
+        pitch = _stated(um_per_px)
+    if count := config["train_cases"]:
+        if are_eyes_all:
+            raise UserError(
+                "config.data.train_cases: streamed eyes are not drawn from a set; set "
+                "config.data.synthetic.train."
+            )
+        splits["train"] = draw_cases(splits["train"], count, seed)
+        notes.append(
+            f"{counted(count, 'training case')} drawn by config.seed={seed}: "
+            f"{first_few(splits['train'].ids)}."
+        )
     parts, ranges, first = {}, {}, 0
     pitches: list[float | None] = []
     for name, (source, weight) in sources.items():
@@ -207,6 +230,31 @@ def load_run_data(config: Mapping[str, Any], share: Share | None = None) -> RunD
         notes=(*notes, *note),
         eyes=eyes,
     )
+
+
+def _stated(um_per_px: float) -> Pitch:
+    return lambda _, __: um_per_px
+
+
+def draw_cases(cases: LazyCaseSet, count: int, seed: int) -> LazyCaseSet:
+    """Draws some of the training cases; fewer ones of a seed are among its more.
+
+    Args:
+        cases: all of them, in any order.
+        count: how many to draw.
+        seed: of the draw, which depends on the names of the cases, not on their order.
+
+    Raises:
+        UserError: there are not so many cases.
+    """
+    if count > len(cases):
+        raise UserError(
+            f"config.data.train_cases={count} is more than the {len(cases)} training cases; "
+            "choose fewer, or 0 for all."
+        )
+    by_name = sorted(range(len(cases)), key=lambda index: cases.ids[index])
+    drawn = np.random.default_rng(seed).permutation(by_name)[:count]
+    return picked(cases, sorted(drawn))
 
 
 def _pitches(cases: Cases, pitch: Pitch, size: int) -> Iterator[float | None]:

@@ -20,7 +20,7 @@ class Reader:
     """Reads the cases of a run.
 
     Attributes:
-        size: side of all images in pixels.
+        size: side of all images in pixels; 0: each keeps its own.
         room: memory for decoded cases.
         share: this process's part of the first reading.
     """
@@ -57,7 +57,7 @@ class Reader:
 
     def _raw(self, files: Sequence[CaseFiles]) -> LazyCaseSet:
         def read(index: int) -> tuple[str, Case]:
-            return files[index].id, resized(read_case(files[index]), self.size)
+            return files[index].id, resized(read_case(files[index]), self.size or None)
 
         names = (path.name if path else "" for case in files for path in case.paths)
         listing = listing_digest(names)
@@ -86,7 +86,7 @@ class Reader:
         folder = find_prepared(config["root"])
         listing, splits = listing_digest(prepared_files(folder)), {}
         for split in names:
-            read, count = prepared_reader(folder, split, self.size)
+            read, count = prepared_reader(folder, split, self.size or None)
             # TFDS shuffles what it writes.
             splits[split] = survey(
                 read, count, self.size, self.room, self.share, listing=listing, sort=True

@@ -184,6 +184,25 @@ def join(sets: Sequence[LazyCaseSet]) -> LazyCaseSet:
     )
 
 
+def picked(cases: LazyCaseSet, indices: Sequence[int]) -> LazyCaseSet:
+    """The cases with these indices, in this order."""
+
+    def read(index: int, *, last: bool) -> Row:
+        return cases.read(indices[index], last=last)
+
+    indices = [int(index) for index in indices]
+    return replace(
+        cases,
+        ids=tuple(cases.ids[i] for i in indices),
+        has_rv=cases.has_rv[indices],
+        has_faz=cases.has_faz[indices],
+        native_sizes=cases.native_sizes[indices],
+        digests=tuple(cases.digests[i] for i in indices),
+        read=read,
+        masks=tuple(cases.masks[i] for i in indices),
+    )
+
+
 def resize_cases(cases: Cases, side: int) -> LazyCaseSet:
     """The cases at `side` x `side` pixels, another size than theirs; resized at every use."""
 

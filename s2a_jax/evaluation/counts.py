@@ -83,8 +83,12 @@ class Evaluation:
         return float(self.per_image(task)[metric].mean())
 
     def score(self) -> float:
-        """Score that selects the best checkpoint: the mean Dice, summed over tasks with masks."""
-        return sum(self.mean(task, "dice") for task in self.tasks())
+        """Score that selects the best checkpoint: the mean Dice over all masks.
+
+        A task weighs as much as it has masks, so that the few cases of one task do not decide.
+        """
+        dice = [self.per_image(task)["dice"] for task in self.tasks()]
+        return float(np.concatenate(dice).mean())
 
 
 def evaluate(

@@ -17,12 +17,12 @@ from s2a_jax.inference.batches import BatchPredictor
 from s2a_jax.inference.pieces import Computed, Maps, Prepared
 from s2a_jax.inference.runtimes import Runtime, is_exported, open_exported
 from s2a_jax.inference.scale import UmPerPx, scale_for
-from s2a_jax.inference.stored import SHIPPED, read_stored
 from s2a_jax.inference.stream import predict_stream
 from s2a_jax.inputs.images import to_unit_float
 from s2a_jax.inputs.slabs import slabs_to_unit_float
 from s2a_jax.models.build import build_network
 from s2a_jax.training.step import predict_step
+from s2a_jax.training.stored import SHIPPED, read_stored
 
 Masks = tuple[np.ndarray | None, np.ndarray | None]
 """Vessels and FAZ, bool [H, W]; None for a task that the network was not trained on."""
@@ -81,9 +81,10 @@ class Segmenter:
         """Loads a trained network.
 
         Args:
-            path: a workdir (its best checkpoint), one of its `checkpoints/<step>`, exported weights
-                (`.safetensors`), a name in `SHIPPED` unless a file or folder has that name, or an
-                exported network (`.onnx`, `.stablehlo`).
+            path: a workdir (its best checkpoint, or the last one if its configuration chooses
+                that), one of its `checkpoints/<step>`, exported weights (`.safetensors`), a name in
+                `SHIPPED` unless a file or folder has that name, or an exported network (`.onnx`,
+                `.stablehlo`).
             runtime: what computes an exported network, a key of `runtimes.RUNTIMES`; None for the
                 first that takes the file.
 

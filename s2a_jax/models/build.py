@@ -32,7 +32,7 @@ size, `small` and `tiny` are for a CPU.
 """
 
 _SET_ELSEWHERE = ("grid", "slabs", "dtype")  # from the images, or a config field of all networks
-_NO_FIELDS = ("name", "variant", "pretrained")  # fields of config.model that no network has
+_NO_FIELDS = ("name", "variant", "pretrained", "start_from")  # of config.model, not of a network
 
 
 def field_placeholders() -> dict[str, FieldReference]:

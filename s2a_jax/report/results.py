@@ -69,7 +69,7 @@ def split_section(run: RunFiles, split: str) -> dict[str, Any]:
     }
 
 
-def sample_section(run: RunFiles, best: Mapping[str, Any] | None) -> dict[str, Any]:
+def sample_section(run: RunFiles, chosen: Mapping[str, Any] | None) -> dict[str, Any]:
     """Makes the section on the validation cases that training draws.
 
     Training draws them whenever the network is the best so far, and after an evaluation, always at
@@ -77,7 +77,7 @@ def sample_section(run: RunFiles, best: Mapping[str, Any] | None) -> dict[str, A
 
     Args:
         run: files of the run.
-        best: `step` of the best validation, or None.
+        chosen: `step` and `name` of the network that the run evaluates, or None.
 
     Returns:
         `cases` (list of `uri`, `name`), `facts` (settings of the drawing in words), `note`
@@ -88,12 +88,12 @@ def sample_section(run: RunFiles, best: Mapping[str, Any] | None) -> dict[str, A
         for path in run.overlays
         if (uri := embed(run, path)) is not None
     ]
-    step = None if best is None else best["step"]
+    step = None if chosen is None else chosen["step"]
     threshold = (run.config.get("eval") or {}).get("threshold")
     result = run.results.get("val", {})
     if result.get("protocol") == "native" and result.get("step") == step:
         threshold = result.get("threshold", threshold)  # the evaluation drew the cases anew
-    facts = ["best network on validation"]
+    facts = [] if chosen is None else [chosen["name"]]
     if step is not None:
         facts.append(f"checkpoint of step {labels.value(step)}")
     if threshold is not None:

@@ -97,7 +97,7 @@ CONFIG = {
     "model": Maybe({}),
     "data": Maybe({}),
     "train": Maybe({"epochs": Maybe(_NUMBER)}),
-    "eval": Maybe({"threshold": Maybe(_NUMBER)}),
+    "eval": Maybe({"threshold": Maybe(_NUMBER), "choose": Maybe(_TEXT)}),
 }
 """Shape of config.json."""
 

@@ -19,7 +19,8 @@ def training_section(run: RunFiles) -> dict[str, Any]:
 
     Returns:
         `figures` (list of `title`, `svg`, `caption`), `best` (`step` and `score` of the best
-        validation, or None), `progress` (`value`, `detail`, or None), `sources` (name -> share of
+        validation, or None), `chosen` (`step`, `name` and `reason` of the checkpoint that the run
+        evaluates, or None), `progress` (`value`, `detail`, or None), `sources` (name -> share of
         the cases seen), `missing` (sentences), `notes` (sentences for the top of the report).
     """
     rows, validation = run.training, run.validation
@@ -35,6 +36,14 @@ def training_section(run: RunFiles) -> dict[str, Any]:
     best = None
     if best_row is not None:
         best = {"step": best_row["step"], "score": best_row["val_score"]}
+    chosen = best and best | {
+        "name": "best network on validation", "reason": "has the best validation score"
+    }  # fmt: skip
+    if chosen and (run.config.get("eval") or {}).get("choose") == "last":
+        chosen = {
+            "step": validation[-1]["step"], "name": "network of the last step",
+            "reason": "is the last one",
+        }  # fmt: skip
     progress, unfinished = _progress(run)
     notes = [] if unfinished is None else [unfinished]
     if not notes and len(validation) > 2 and best_row is validation[-1]:
@@ -48,6 +57,7 @@ def training_section(run: RunFiles) -> dict[str, Any]:
             *_other_figures(rows),
         ],
         "best": best,
+        "chosen": chosen,
         "progress": progress,
         "sources": _shares(rows),
         "missing": missing,
@@ -107,7 +117,7 @@ def _validation_figures(rows: Rows, best: dict[str, float] | None) -> list[dict[
     if not lines or best is None:
         return []
     svg = figures.curve("Validation Dice", "mean Dice", lines, best=best["step"])
-    caption = "Mean over the cases. The best step has the highest sum over the tasks."
+    caption = "Mean over the cases. The best step has the highest mean over all masks."
     return [{"title": "Validation Dice", "svg": svg, "caption": caption}]
 
 

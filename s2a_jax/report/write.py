@@ -58,7 +58,7 @@ def _render(run: RunFiles) -> str:
     ]
     training = training_section(run)
     environment = environment_section(run)
-    samples = sample_section(run, training["best"])
+    samples = sample_section(run, training["chosen"])
     return templates.get_template("report.html").render(
         style=Markup((_TEMPLATES / "report.css").read_text()),
         title=_title(run),
@@ -73,7 +73,7 @@ def _render(run: RunFiles) -> str:
         environment=environment,
         # Last, because the sections add to run.notes.
         notes=[
-            *_mismatches(run, training["best"]),
+            *_mismatches(run, training["chosen"]),
             *training["notes"],
             *environment["notes"],
             *run.notes,
@@ -99,13 +99,18 @@ def _field(config: Mapping[str, Any], section: str, field: str) -> str:
     return "unknown" if content is None else str(content)
 
 
-def _mismatches(run: RunFiles, best: Mapping[str, float] | None) -> list[str]:
-    """Notes on results that do not belong to the best checkpoint."""
+def _mismatches(run: RunFiles, chosen: Mapping[str, Any] | None) -> list[str]:
+    """Notes on results that do not belong to the checkpoint that the run's configuration chooses.
+
+    Args:
+        run: files of the run.
+        chosen: `step` and `reason` of that checkpoint, or None.
+    """
     return [
         f"The results on {labels.split(split)} are of step {result['step']}, but step "
-        f"{best['step']} has the best validation score in metrics.jsonl."
+        f"{chosen['step']} {chosen['reason']} in metrics.jsonl."
         for split, result in run.results.items()
-        if best is not None and result.get("step") not in (None, best["step"])
+        if chosen is not None and result.get("step") not in (None, chosen["step"])
     ]
 
 
@@ -127,12 +132,12 @@ def _tiles(
                     "detail": f"{detail}{cases}",
                 }
             )
-    if training["best"] is not None:
+    if (best := training["best"]) is not None:
         tiles.append(
             {
                 "name": "Best checkpoint",
-                "value": f"step {training['best']['step']:g}",
-                "detail": f"sum of mean Dice on val {labels.number(training['best']['score'])}",
+                "value": f"step {best['step']:g}",
+                "detail": f"mean Dice over the masks of val {labels.number(best['score'])}",
             }
         )
     if training["progress"]:

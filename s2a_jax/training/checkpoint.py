@@ -25,6 +25,10 @@ _IDLE = "Requested `tracked_metric`"
 logging.getLogger("absl").addFilter(lambda record: not str(record.msg).startswith(_IDLE))
 
 
+CHOICES = ("best", "last")
+"""Values of `config.eval.choose`."""
+
+
 class Checkpoints:
     """Numbered checkpoints below one folder.
 
@@ -66,6 +70,14 @@ class Checkpoints:
         step = self._manager.best_step()
         metrics = None if step is None else self._manager.metrics(step)
         return None if metrics is None else (step, metrics["score"])
+
+    def chosen(self, choose: str) -> int | None:
+        """Step of the checkpoint to evaluate and to ship, one of `CHOICES`; None without any.
+
+        Without a validated one it is the newest.
+        """
+        best = self.best
+        return self.latest_step if choose == "last" or best is None else best[0]
 
     def save(self, step: int, state: TrainState, meta: dict[str, Any], score: float | None) -> None:
         """Starts to write a checkpoint and returns before it is on disk.

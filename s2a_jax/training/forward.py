@@ -7,7 +7,7 @@ layer, and gathered again in the backward pass; nothing else is computed twice, 
 linear in its input.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import flax.linen as nn
@@ -75,6 +75,7 @@ def forward(
     *,
     mesh: Mesh | None,
     remat: str = "none",
+    frozen: Collection[str] = (),
     **options: Any,
 ) -> Any:
     """`module.apply(variables, images, **options)` on the devices of `mesh`.
@@ -86,6 +87,7 @@ def forward(
         mesh: the devices; None: one.
         remat: `blocks`: keep only what blocks take and return, and compute the rest again in the
             backward pass; `none`: keep everything.
+        frozen: top-level modules that compute as in an evaluation: no dropout, running statistics.
         options: those of `apply` and of the network.
     """
     check_remat(remat)
@@ -101,6 +103,8 @@ def forward(
         block, path = context.module, context.module.path
         if context.method_name != "__call__":
             return call(*args, **kwargs)
+        if len(path) == 1 and path[0] in frozen:
+            kwargs = kwargs | {"train": False}
         if is_split and isinstance(block, _LAYERS):
             return jax.checkpoint(call)(*args, **kwargs)
         if remat == "none" or not isinstance(block, _BLOCKS) or path in open_blocks:

@@ -7,7 +7,7 @@ A run keeps this order:
    the devices never wait.
 3. At the end of every epoch that is due, and after the last step: evaluate, then save.
 4. After a signal: save, unless that was just done, and stop.
-5. At the end: evaluate the best checkpoint; write results, pictures and weights.
+5. At the end: evaluate the best checkpoint, or the last; write results, pictures and weights.
 
 A checkpoint of step k is all that a run needs to resume: batch k depends on the seed and k alone.
 
@@ -22,7 +22,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -37,9 +36,10 @@ from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.data_record import check_record, write_record
 from s2a_jax.training.estimate import warn_if_slow
 from s2a_jax.training.evaluator import count_cases
+from s2a_jax.training.initial import Initial, read_initial
 from s2a_jax.training.profile import Traced
 from s2a_jax.training.results import draw_overlays, evaluation_settings, write_run_results
-from s2a_jax.training.setup import Setup, batches, check_batch, make_setup, read_pretrained
+from s2a_jax.training.setup import Setup, batches, check_batch, make_setup
 from s2a_jax.training.state import TrainState, create_state
 from s2a_jax.training.step_log import StepLog
 
@@ -47,7 +47,7 @@ _AGREE = 10  # steps after which processes tell each other about signals
 
 
 def train(config: Any, workdir: Workdir, console: Console, *, profile: bool = False) -> int:
-    """Trains or resumes, and evaluates the best network at the end.
+    """Trains or resumes, and evaluates the best or the last network at the end.
 
     Args:
         config: a resolved configuration.
@@ -68,22 +68,27 @@ def train(config: Any, workdir: Workdir, console: Console, *, profile: bool = Fa
         evaluation_settings(config.eval)  # a mistake there should not wait for the end of the run
         setup = make_setup(config)
         check_batch(config.train.batch_size, setup.dataset)
-        pretrained = read_pretrained(
-            config.model.pretrained, setup.evaluator.description, setup.training.abstract.params
-        )
+        initial = None
+        if not workdir.has_checkpoint():
+            initial = read_initial(
+                config.model, setup.evaluator.description, setup.training.abstract
+            )
     with _alone(workdir):
-        return _train(config, setup, pretrained, workdir, console, profile)
+        return _train(config, setup, initial, workdir, console, profile)
 
 
 def _train(
     config: Any,
     setup: Setup,
-    pretrained: dict[str, np.ndarray],
+    initial: Initial | None,
     workdir: Workdir,
     console: Console,
     profile: bool,
 ) -> int:
-    """Does the work of `train` in a workdir that no other run writes to."""
+    """Does the work of `train` in a workdir that no other run writes to.
+
+    `initial` is None where a checkpoint holds the state.
+    """
     training = setup.training
     with processes.together():
         if processes.is_first():
@@ -96,7 +101,9 @@ def _train(
     with contextlib.closing(Checkpoints(workdir.checkpoints)) as checkpoints:
         start = checkpoints.latest_step or 0
         if checkpoints.latest_step is None:
-            state = create_state(training.init, training.abstract, pretrained)
+            state = create_state(training.init, training.abstract, initial.values)
+            if initial.note:
+                console.print(initial.note)
         else:
             state = checkpoints.restore(checkpoints.latest_step, training.abstract)
         if start < training.total_steps:
@@ -115,7 +122,7 @@ def _train(
         else:
             untraced = "--profile has no step to trace, and " if profile else ""
             console.print(
-                f"The run in {workdir.path} is finished; {untraced}evaluating its best network."
+                f"The run in {workdir.path} is finished; {untraced}evaluating its network."
             )
         write_run_results(config.eval, setup, checkpoints, workdir, console)
     processes.barrier()  # the first one has written everything
@@ -123,7 +130,7 @@ def _train(
 
 
 def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
-    """Evaluates the best network of a workdir; `write_run_results` lists what it writes.
+    """Evaluates the best or last network of a workdir; `write_run_results` lists what it writes.
 
     Args:
         config: a resolved configuration.
@@ -149,7 +156,7 @@ def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
         setup = make_setup(config)
     with _alone(workdir), contextlib.closing(Checkpoints(workdir.checkpoints)) as checkpoints:
         with processes.together():
-            if checkpoints.best is None:
+            if checkpoints.best is None and config.eval.choose == "best":
                 raise UserError(f"{workdir.path} has no validated checkpoint yet: train on.")
             if processes.is_first():
                 _check_data(config, workdir, setup.dataset.fingerprints(), console)

@@ -1,12 +1,17 @@
 """Learning-rate schedules and optimizers by name."""
 
 import dataclasses
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
 from s2a_jax.errors import UserError
+
+ENCODER = "encoder"
+"""Name of the encoder among a network's modules; a network may have none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +29,8 @@ class OptimizerConfig:
         b1, b2, eps: constants of Adam.
         weight_decay: decoupled weight decay of `adamw`.
         clip_norm: largest global norm of the gradient; 0 is off.
+        encoder_rate: factor of the learning rate for the parameters below `encoder`; with 0 they
+            stay as they are: see `frozen`.
     """
 
     name: str = "adam"
@@ -36,6 +43,12 @@ class OptimizerConfig:
     eps: float = 1e-8
     weight_decay: float = 1e-4
     clip_norm: float = 0.0
+    encoder_rate: float = 1.0
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Top-level modules whose parameters stay; the optimizer does not see them."""
+        return () if self.encoder_rate else (ENCODER,)
 
 
 def make_schedule(config: OptimizerConfig, steps_per_epoch: int, epochs: int) -> optax.Schedule:
@@ -87,6 +100,20 @@ def make_optimizer(
             raise UserError(
                 f"config.optimizer.name={config.name!r}: expected 'adam', 'adamw' or 'sgd'."
             )
+    if config.encoder_rate not in (0, 1):
+        update = optax.chain(update, _scaled_encoder(config.encoder_rate))
     if config.clip_norm:
         return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
     return update
+
+
+def _scaled_encoder(factor: float) -> optax.GradientTransformation:
+    """Multiplies the updates below `encoder`."""
+
+    def scale(updates: dict[str, Any], _: Any) -> dict[str, Any]:
+        return {
+            name: jax.tree.map(lambda u: factor * u, part) if name == ENCODER else part
+            for name, part in updates.items()
+        }
+
+    return optax.stateless(scale)

@@ -42,7 +42,7 @@ def write_preview(config: Any, path: Path) -> list[str]:
     check_ranges(config)
     augmentation = Augmentation(**config.augment)
     check_crop(augmentation.crop, image_size(config.data))
-    dataset = load_run_data(config.data)
+    dataset = load_run_data(config.data, seed=config.seed)
     stream = TrainStream(dataset.train, dataset.sources, _CASES, config.seed, eyes=dataset.eyes)
     batch = next(stream.starting_at(0))
     images, masks = unpack(jax.tree.map(jnp.asarray, batch))

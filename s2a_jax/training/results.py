@@ -1,4 +1,4 @@
-"""What a run leaves behind: evaluations of its best network, pictures, exported weights."""
+"""What a run leaves behind: evaluations of the network it chooses, pictures, exported weights."""
 
 import io
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from s2a_jax.data.cases import Cases
 from s2a_jax.data.entry import Pitch
 from s2a_jax.data.pipeline import evaluation_batches, own_cases, record
 from s2a_jax.data.rows import resize_cases
+from s2a_jax.errors import UserError
 from s2a_jax.evaluation.counts import TASKS
 from s2a_jax.evaluation.metrics import confusion, scores
 from s2a_jax.evaluation.pictures import save_comparison
@@ -30,7 +31,7 @@ from s2a_jax.inputs.names import counted, file_name_of
 from s2a_jax.inputs.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
 from s2a_jax.inputs.slabs import first_slab
 from s2a_jax.runs.workdir import Workdir
-from s2a_jax.training.checkpoint import Checkpoints
+from s2a_jax.training.checkpoint import CHOICES, Checkpoints
 from s2a_jax.training.evaluator import Evaluator
 from s2a_jax.training.setup import Setup
 from s2a_jax.training.sharding import gather, own_rows, put_batch
@@ -89,14 +90,16 @@ def draw_overlays(
 
 
 def evaluation_settings(config: Any) -> Settings:
-    """Turns the evaluation section of a configuration into settings.
+    """Checks the evaluation section of a configuration, and turns it into settings.
 
     Args:
         config: the `eval` section.
 
     Raises:
-        UserError: an unknown protocol, or a threshold, window or pitch out of its range.
+        UserError: an unknown protocol or choice, or a threshold, window or pitch out of its range.
     """
+    if config.choose not in CHOICES:
+        raise UserError(f"config.eval.choose={config.choose!r}: expected {' or '.join(CHOICES)}.")
     check_range("config.eval.um_per_px", config.um_per_px, UM_PER_PX, "um")
     return Settings(
         find_protocol(config.protocol, config.threshold, "config.eval."),
@@ -108,14 +111,14 @@ def evaluation_settings(config: Any) -> Settings:
 def write_run_results(
     config: Any, setup: Setup, checkpoints: Checkpoints, workdir: Workdir, console: Console
 ) -> None:
-    """Evaluates the best checkpoint on validation and test cases and writes everything.
+    """Evaluates the best or the last checkpoint on validation and test cases, writes everything.
 
     Prints a table for each split; writes results/, overlays/ and weights.safetensors.
 
     Args:
         config: the `eval` section of a resolved configuration.
         setup: the run's parts.
-        checkpoints: at least one of them is validated.
+        checkpoints: at least one; at least one validated one if the best is chosen.
         workdir: the folder of the run.
         console: for the tables.
 
@@ -126,10 +129,13 @@ def write_run_results(
     settings = evaluation_settings(config)
     dataset, evaluator = setup.dataset, setup.evaluator
     description = evaluator.description
-    step, score = checkpoints.best
+    step, best = checkpoints.chosen(config.choose), checkpoints.best
     variables = checkpoints.restore(step, setup.training.abstract).variables()
     text = make_console(file=io.StringIO(), width=110)
-    console.print(f"Best on validation: step {step}, sum of mean Dice {score:.4f}.")
+    if config.choose == "last":
+        console.print(f"Last checkpoint: step {step}, as config.eval.choose=last says.")
+    else:
+        console.print(f"Best on validation: step {step}, mean Dice over all masks {best[1]:.4f}.")
 
     def pitch(name: str, native_size: tuple[int, int]) -> float | None:
         return config.um_per_px or dataset.pitch(name, native_size)

@@ -3,19 +3,16 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
 import jax
-import numpy as np
 import optax
 from jax import Array
 from jax.sharding import Mesh
 
 from s2a_jax import processes
 from s2a_jax.config.ranges import check_ranges
-from s2a_jax.convert.imagenet import encoder_shapes, pretrained_encoder
 from s2a_jax.convert.weights import Description
 from s2a_jax.data.load import RunData, data_slabs, image_size, load_run_data
 from s2a_jax.data.pipeline import TrainStream
@@ -27,7 +24,12 @@ from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.evaluator import Evaluator, make_evaluator
 from s2a_jax.training.forward import check_remat
-from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
+from s2a_jax.training.optimizer import (
+    ENCODER,
+    OptimizerConfig,
+    make_optimizer,
+    make_schedule,
+)
 from s2a_jax.training.sharding import (
     batch_sharding,
     check_divisible,
@@ -111,7 +113,10 @@ def make_setup(config: Any) -> Setup:
     fields = network_fields_of(config)
     module = build_network(config.model.name, fields)
     dataset = load_run_data(
-        config.data, Share(processes.index(), processes.count(), processes.exchanged)
+        config.data,
+        Share(processes.index(), processes.count(), processes.exchanged),
+        config.seed,
+        config.eval.um_per_px,
     )
     if not len(dataset.val):
         raise UserError("The data set has no validation cases to choose the best network by.")
@@ -151,7 +156,14 @@ def _make_training(
         ema=config.train.ema_decay > 0,
         channels=len(dataset.slabs) or 1,
         objective=objective,
+        frozen=optimizer_config.frozen,
     )
+    if optimizer_config.encoder_rate != 1 and ENCODER not in abstract.params:
+        raise UserError(
+            f"config.optimizer.encoder_rate={optimizer_config.encoder_rate:g}: "
+            f"{config.model.name} has no part of that name (s2anet, transunet and unet have); "
+            "leave it at 1."
+        )
     step = functools.partial(
         train_step,
         module=module,
@@ -164,6 +176,7 @@ def _make_training(
         mesh=mesh,
         remat=config.train.remat,
         accumulate=config.train.accumulate,
+        frozen=optimizer_config.frozen,
     )
     return Training(
         mesh=mesh,
@@ -244,36 +257,3 @@ def check_batch(batch_size: int, dataset: RunData) -> None:
             f"config.train.batch_size={batch_size} is more than the {cases} training cases of a "
             "pass; choose a smaller one."
         )
-
-
-def read_pretrained(
-    file: str | None, description: Description, params: Any
-) -> dict[str, np.ndarray]:
-    """Reads the encoder's initial values from the file that `config.model.pretrained` names.
-
-    Args:
-        file: the npz file; None: none is set.
-        description: the network.
-        params: shapes of its parameters.
-
-    Returns:
-        Path below `params/encoder` -> array; empty without a file.
-
-    Raises:
-        UserError: the network has no such encoder, or the file does not fit.
-    """
-    if not file:
-        return {}
-    fields = description.fields
-    if not {"resnet", "transformer"} <= params.get("encoder", {}).keys():
-        raise UserError(
-            f"config.model.pretrained: {description.network} has no hybrid encoder (a CNN and a "
-            "Transformer), which these weights are for."
-        )
-    if len(fields["slabs"]) not in (0, 3):
-        raise UserError(
-            "config.model.pretrained: ImageNet's weights have three input channels; name one slab "
-            "or three in config.data.slab."
-        )
-    shapes = encoder_shapes(params)
-    return pretrained_encoder(Path(file).expanduser(), shapes, fields["grid"], fields["num_heads"])

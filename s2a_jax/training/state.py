@@ -1,6 +1,6 @@
 """The state that training carries from step to step."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -45,6 +45,11 @@ class TrainState(flax.struct.PyTreeNode):
         return {"params": params, "batch_stats": self.batch_stats}
 
 
+def trained_part(params: Mapping[str, Any], frozen: Collection[str]) -> dict[str, Any]:
+    """The parameters without those of the modules `frozen`."""
+    return {name: part for name, part in params.items() if name not in frozen}
+
+
 def abstract_state(
     module: nn.Module,
     optimizer: optax.GradientTransformation,
@@ -55,6 +60,7 @@ def abstract_state(
     ema: bool,
     channels: int = 1,
     objective: Objective | None = None,
+    frozen: Collection[str] = (),
 ) -> tuple[Any, Any]:
     """The function that makes the first state, and the state's shapes with their shardings.
 
@@ -67,6 +73,7 @@ def abstract_state(
         ema: whether to keep averaged parameters.
         channels: slabs a case.
         objective: makes its balancer's memory; None: the balancer has none.
+        frozen: top-level modules whose parameters stay; the optimizer keeps nothing for them.
 
     Returns:
         `init`, a function without arguments, and a tree of `jax.ShapeDtypeStruct`.
@@ -83,7 +90,7 @@ def abstract_state(
             step=jnp.zeros((), jnp.int32),
             params=params,
             batch_stats=variables["batch_stats"],
-            opt_state=optimizer.init(params),
+            opt_state=optimizer.init(trained_part(params, frozen)),
             ema_params=params if ema else {},
             key=jax.random.key_data(run_key),
             balance=balance,
@@ -99,13 +106,15 @@ def abstract_state(
     return init, with_shardings
 
 
-def create_state(init: Any, abstract: Any, pretrained: Mapping[str, np.ndarray]) -> TrainState:
+def create_state(init: Any, abstract: Any, values: Mapping[str, np.ndarray]) -> TrainState:
     """Runs `init` so that every array is born with its sharding.
 
     Args:
         init: from `abstract_state`.
         abstract: from `abstract_state`.
-        pretrained: path below `params/encoder` -> values that replace the initial ones.
+        values: path, such as `params/encoder/resnet/root_conv/kernel` or
+            `batch_stats/heads/rv/bn/mean`, -> values that replace the initial ones, also in the
+            averaged parameters.
     """
     shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
     # These are hundreds of small random draws that run once: on a CPU it takes four times as long
@@ -113,17 +122,21 @@ def create_state(init: Any, abstract: Any, pretrained: Mapping[str, np.ndarray])
     is_cpu = jax.default_backend() == "cpu"
     options = {"xla_backend_optimization_level": 0} if is_cpu else None
     state = jax.jit(init, out_shardings=shardings, compiler_options=options)()
-    if not pretrained:
+    if not values:
         return state
 
-    def replace(params: Any) -> Any:
-        flat = flatten_dict(params, sep="/")
-        for path, values in pretrained.items():
-            initial = flat[f"encoder/{path}"]
-            flat[f"encoder/{path}"] = jax.make_array_from_callback(
-                values.shape, initial.sharding, values.__getitem__
-            )
+    def replaced(tree: Any, section: str) -> Any:
+        flat = flatten_dict(tree, sep="/")
+        for path, initial in flat.items():
+            given = values.get(f"{section}/{path}")
+            if given is not None:
+                flat[path] = jax.make_array_from_callback(
+                    given.shape, initial.sharding, given.__getitem__
+                )
         return unflatten_dict(flat, sep="/")
 
-    averaged = replace(state.ema_params) if state.ema_params else state.ema_params
-    return state.replace(params=replace(state.params), ema_params=averaged)
+    return state.replace(
+        params=replaced(state.params, "params"),
+        batch_stats=replaced(state.batch_stats, "batch_stats"),
+        ema_params=replaced(state.ema_params, "params"),
+    )

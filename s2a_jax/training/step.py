@@ -1,6 +1,6 @@
 """The training step and the prediction step: free, pure functions, jitted elsewhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -14,7 +14,7 @@ from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.forward import forward
 from s2a_jax.training.sharding import parts_sharding
-from s2a_jax.training.state import TrainState
+from s2a_jax.training.state import TrainState, trained_part
 
 Batch = dict[str, Array]
 """`image` [B, S, S], or [B, S, S, C] with C > 1 slabs, uint8, or float32 in [0, 1]; `rv`, `faz`
@@ -35,6 +35,7 @@ def train_step(
     mesh: Mesh | None = None,
     remat: str = "none",
     accumulate: int = 1,
+    frozen: Collection[str] = (),
 ) -> tuple[TrainState, dict[str, Array]]:
     """One update: augmentation, forward, balancing, backward, optimizer.
 
@@ -50,11 +51,13 @@ def train_step(
         augmentation: None: images stay as they are.
         steps_per_epoch: updates in an epoch.
         epochs: epochs in the run.
-        ema_decay: of the averaged parameters; 0: none are kept.
+        ema_decay: of the averaged parameters, at most (1 + step) / (10 + step); 0: none are kept.
         mesh: the devices that the state and the batch lie on; None: one.
         remat: what the backward pass computes again, one of `forward.REMATS`.
         accumulate: parts of the batch that are computed one after the other, with the mean of their
             gradients; batch norm's statistics, and alpha of DWB, are those of each part.
+        frozen: top-level modules whose parameters and statistics stay, as in `abstract_state`; they
+            compute as in an evaluation.
 
     Returns:
         The new state, and scalars: `loss`, `loss_rv`, `loss_faz`, `alpha`, `grad_norm`, and
@@ -72,10 +75,11 @@ def train_step(
     def loss_fn(params: Any, learned: Any, batch_stats: Any, part: _Part) -> tuple[Array, Any]:
         logits, updated = forward(
             module,
-            {"params": params, "batch_stats": batch_stats},
+            {"params": params | fixed, "batch_stats": batch_stats},
             part.images,
             mesh=mesh,
             remat=remat,
+            frozen=frozen,
             train=True,
             rngs={"dropout": part.dropout_key},
             mutable=["batch_stats"],
@@ -87,21 +91,26 @@ def train_step(
 
     def gradients(batch_stats: Any, part: _Part) -> tuple[Any, tuple[dict[str, Array], Any]]:
         compute = jax.grad(loss_fn, argnums=(0, 1), has_aux=True)
-        return compute(state.params, learned, batch_stats, part)
+        return compute(trained, learned, batch_stats, part)
 
+    trained = trained_part(state.params, frozen)
+    fixed = {name: state.params[name] for name in frozen}
     learned = objective.learned(state.balance)
     whole = _Part(images, target, present, dropout_key, None)
     if accumulate == 1:
         (grads, learned_grads), (parts, batch_stats) = gradients(state.batch_stats, whole)
     else:
         (grads, learned_grads), (parts, batch_stats) = _accumulate(
-            gradients, state.batch_stats, (state.params, learned), _split(whole, accumulate, mesh)
+            gradients, state.batch_stats, (trained, learned), _split(whole, accumulate, mesh)
         )
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    updates, opt_state = optimizer.update(grads, state.opt_state, trained)
+    trained = optax.apply_updates(trained, updates)
     ema_params = state.ema_params
     if ema_decay:
-        ema_params = optax.incremental_update(params, ema_params, 1 - ema_decay)
+        # Warmed up as TensorFlow's average is, so that the first values are soon forgotten.
+        decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
+        average = trained_part(ema_params, frozen)
+        ema_params = optax.incremental_update(trained, average, 1 - decay) | fixed
     ends_epoch = (state.step + 1) % steps_per_epoch == 0
     balance = objective.next_balance(state.balance, parts, present, ends_epoch)
     if learned:  # in a second update, so that clipping sees the network's gradient alone
@@ -109,7 +118,7 @@ def train_step(
         balance |= optax.apply_updates(learned, updates) | {"opt_state": memory}
     new_state = state.replace(
         step=state.step + 1,
-        params=params,
+        params=trained | fixed,
         batch_stats=batch_stats,
         opt_state=opt_state,
         ema_params=ema_params,

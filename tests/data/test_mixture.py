@@ -130,3 +130,27 @@ def test_own_folder_needs_a_size(tmp_path):
     own_folder(tmp_path)
     with pytest.raises(UserError, match=r"config\.data\.size"):
         load_run_data(section(name="folder", root=str(tmp_path), size=0))
+
+
+def test_drawn_training_cases_depend_on_the_seed_and_are_nested(tmp_path):
+    own_folder(tmp_path, 16)
+    for i in range(16):
+        put(tmp_path / "images", f"eye{i}", 10 + i)
+    config = section(name="folder", root=str(tmp_path))
+    whole = load_run_data(config)
+    drawn = {}
+    for count, seed in ((2, 0), (5, 0), (5, 1)):
+        config.train_cases = count
+        dataset = load_run_data(config, seed=seed)
+        drawn[count, seed] = dataset.train.ids
+        assert dataset.sources["folder"][0] == range(count)
+        assert dataset.val.ids == whole.val.ids and dataset.test.ids == whole.test.ids
+        assert any(f"config.seed={seed}: {dataset.train.ids[0]}" in note for note in dataset.notes)
+        for index, name in enumerate(dataset.train.ids):
+            assert dataset.train.digests[index] == whole.train.digests[whole.train.ids.index(name)]
+            assert dataset.train.images[index].max() == 10 + int(name.removeprefix("eye"))
+    assert {*drawn[2, 0]} < {*drawn[5, 0]} < {*whole.train.ids}
+    assert {*drawn[5, 0]} != {*drawn[5, 1]}
+    config.train_cases = 41
+    with pytest.raises(UserError, match=r"train_cases=41 is more than the \d+ training cases"):
+        load_run_data(config)

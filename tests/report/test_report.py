@@ -266,6 +266,16 @@ def test_sample_cases_state_the_settings_they_are_drawn_with(tmp_path):
         assert ("have other settings (protocol otsu, Otsu's" in samples) == (protocol == "otsu")
 
 
+def test_a_run_that_chooses_its_last_network(tmp_path):
+    write_run(tmp_path)
+    config = CONFIG | {"eval": {"threshold": 0.5, "choose": "last"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    text = report(tmp_path).text  # the results are of the best one
+    assert "RV Dice, test" in text and "Best checkpoint step 720" in text
+    assert "are of step 720, but step 900 is the last one in metrics.jsonl" in text
+    assert "network of the last step · checkpoint of step 900" in text
+
+
 def test_runs_that_failed_or_are_in_progress_or_were_stopped(tmp_path):
     write_run(tmp_path, epochs=5)
     path, tail = tmp_path / "environment.json", "The same command resumes it from"

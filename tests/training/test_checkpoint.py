@@ -1,5 +1,6 @@
 """Damaged checkpoints: one sentence that names the folder and the remedy."""
 
+import json
 import shutil
 
 import jax
@@ -14,6 +15,7 @@ from s2a_jax.training import checkpoint
 from s2a_jax.training.checkpoint import Checkpoints, restore_variables
 from s2a_jax.training.sharding import make_mesh, replicated
 from s2a_jax.training.state import TrainState
+from s2a_jax.training.stored import read_stored
 
 ARRAYS = "state/ocdbt.process_0/d/*"
 
@@ -88,6 +90,17 @@ def test_a_whole_checkpoint_is_read_without_its_shapes(state, folder):
     jax.tree.map(np.testing.assert_array_equal, variables["params"], state.params)
     with pytest.raises(UserError, match=r"checkpoints/3 does not name its network"):
         Segmenter.load_from_checkpoint(folder / "3")
+
+
+def test_the_configuration_chooses_the_best_or_the_last(folder):
+    checkpoints = Checkpoints(folder)
+    assert [checkpoints.chosen(choose) for choose in ("best", "last")] == [2, 3]
+    checkpoints.close()
+    for choose, step in (("best", 2), ("last", 3)):
+        config = {"eval": {"choose": choose}}
+        (folder.parent / "config.json").write_text(json.dumps(config))
+        with pytest.raises(UserError, match=rf"checkpoints/{step} does not name its network"):
+            read_stored(folder.parent)
 
 
 def test_a_damaged_score_is_named(folder):

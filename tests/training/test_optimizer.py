@@ -1,4 +1,4 @@
-"""Learning rates by epoch and step."""
+"""Learning rates by epoch and step, and of the encoder."""
 
 import jax
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from s2a_jax.config.load import load_config
 from s2a_jax.config.recipes import resolve
-from s2a_jax.training.optimizer import OptimizerConfig, make_schedule
+from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
 
 
 def reference_rates(rate, epochs, power=0.9):
@@ -49,3 +49,20 @@ def test_the_cpu_recipes_keep_their_cosine(variant):
     cosine = 0.5 * (1 + np.cos(np.pi * (np.array([3, 50, 99]) - warm_up) / (100 - warm_up)))
     found = [schedule(np.int32(step)) for step in (0, 1, 3, 50, 99)]
     np.testing.assert_allclose(found, [0, 1e-3, *(3e-3 * cosine)], rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "clip_norm", "encoder", "head"),
+    [
+        ("sgd", 0.0, -0.5 * 0.1 * 3, -0.5 * 4),
+        ("sgd", 1.0, -0.5 * 0.1 * 3 / 5, -0.5 * 4 / 5),  # clipped by the whole gradient's norm
+        ("adam", 0.0, -0.5 * 0.1, -0.5),  # its first update is the rate
+    ],
+)
+def test_the_encoders_rate_is_a_factor_of_the_learning_rate(name, clip_norm, encoder, head):
+    config = OptimizerConfig(name, clip_norm=clip_norm, encoder_rate=0.1)
+    optimizer = make_optimizer(config, lambda step: 0.5)
+    gradient = {"encoder": {"w": np.float32(3)}, "head": np.float32(4)}
+    updates, _ = optimizer.update(gradient, optimizer.init(gradient), gradient)
+    np.testing.assert_allclose([updates["encoder"]["w"], updates["head"]], [encoder, head], 1e-5)
+    assert config.frozen == () and OptimizerConfig(encoder_rate=0.0).frozen == ("encoder",)

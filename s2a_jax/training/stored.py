@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+from s2a_jax.config.values import flatten
 from s2a_jax.convert.weights import Description, parse_description, read_weights
 from s2a_jax.errors import UserError
+from s2a_jax.runs.workdir import Workdir
 from s2a_jax.training.checkpoint import Checkpoints, restore_variables
 
-SHIPPED = {"sim_to_real": Path(__file__).parent / "weights/sim_to_real.safetensors"}
+_WEIGHTS = Path(__file__).parents[1] / "inference/weights"
+
+SHIPPED = {"sim_to_real": _WEIGHTS / "sim_to_real.safetensors"}
 """Name -> weights that come with the package; docs/data.md describes their training data."""
 
 
@@ -34,18 +38,21 @@ def read_stored(path: str | Path) -> tuple[Description, dict[str, Any], Path]:
             f".safetensors file, or weights that come with s2a_jax ({', '.join(SHIPPED)})."
         )
     if (path / "checkpoints").is_dir():
-        path = path / "checkpoints" / str(_best_step(path))
+        path = path / "checkpoints" / str(_chosen_step(path))
     meta, variables = restore_variables(path)
     return parse_description(meta, path), variables, path
 
 
-def _best_step(workdir: Path) -> int:
-    """Step of the best validated checkpoint of a workdir, or of the newest if none is validated."""
-    checkpoints = Checkpoints(workdir / "checkpoints")
-    best, latest = checkpoints.best, checkpoints.latest_step
+def _chosen_step(path: Path) -> int:
+    """Step of the checkpoint that the configuration of a workdir chooses; the best without one."""
+    workdir = Workdir(path)
+    choose = "best"
+    if workdir.config.is_file():
+        choose = flatten(workdir.load_config()).get("eval.choose", choose)
+    checkpoints = Checkpoints(workdir.checkpoints)
+    step = checkpoints.chosen(choose)
     checkpoints.close()
-    if latest is None:
-        weights = workdir / "weights.safetensors"
-        remedy = f"pass {weights}" if weights.is_file() else "train first"
-        raise UserError(f"{workdir} has no checkpoint: {remedy}.")
-    return best[0] if best else latest
+    if step is None:
+        remedy = f"pass {workdir.weights}" if workdir.weights.is_file() else "train first"
+        raise UserError(f"{path} has no checkpoint: {remedy}.")
+    return step

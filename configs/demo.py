@@ -1,0 +1,23 @@
+"""The shipped network, fine-tuned on synthetic eyes: needs no data, for a first look.
+
+    python main.py --config configs/demo.py --workdir runs/demo
+
+makes seeded synthetic 3x3 mm eyes on first use, starts from the network that comes with the package
+(`small`, trained on other synthetic eyes of several pitches), trains it on crops of these eyes, and
+evaluates it on held-out ones. `configs/synthetic.py` trains a network on the same eyes from random
+values instead. `configs/demo.py:smoke` is the shortest run, from random values too.
+"""
+
+from ml_collections import ConfigDict
+
+from s2a_jax.config.load import load_config
+
+
+def get_config() -> ConfigDict:
+    """The configuration."""
+    config = load_config("synthetic")
+    config.model.variant = "small"
+    config.model.start_from = "sim_to_real"
+    config.optimizer.learning_rate = 1e-3  # a third of what `small` learns with from the start
+    config.train.epochs = 10
+    return config

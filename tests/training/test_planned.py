@@ -1,0 +1,68 @@
+"""Fields that a run takes from its images."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from s2a_jax.config.load import load_config
+from s2a_jax.config.recipes import resolve
+from s2a_jax.data.load import load_run_data
+from s2a_jax.errors import UserError
+from s2a_jax.training.plan import planned
+
+
+@pytest.fixture(scope="module")
+def eyes(tmp_path_factory):
+    """Six training images of 100 px and one for validation, with vessel masks alone."""
+    root = tmp_path_factory.mktemp("eyes")
+    for split, count in (("train", 6), ("val", 1)):
+        for kind in ("images", "rv"):
+            (root / split / kind).mkdir(parents=True)
+        for i in range(count):
+            pixels = np.random.default_rng(i).integers(0, 200, (100, 100), np.uint8)
+            Image.fromarray(pixels).save(root / split / f"images/eye{i}.png")
+            mask = np.where(pixels > 180, 255, 0).astype(np.uint8)
+            Image.fromarray(mask).save(root / split / f"rv/eye{i}.png")
+    return root
+
+
+def configured(eyes, **fields):
+    config = load_config("finetune")
+    config.update_from_flattened_dict({"data.root": str(eyes), "train.updates": 60} | fields)
+    return config
+
+
+def test_empty_fields_follow_from_the_images(eyes):
+    config, sentence = planned(configured(eyes))
+    resolved = resolve(config)
+    assert resolved.data.size == 96  # of 100 px, a multiple of 16
+    assert resolved.augment.crop == 0  # 192 of the recipe is more
+    assert resolved.train.batch_size == 6  # 8 of the recipe is more
+    assert (resolved.train.epochs, resolved.eval.every_epochs) == (60, 6)
+    assert sentence == (
+        "Planned from 6 training cases with masks of vessels, about 100 px a side, unknown pitch "
+        "(--config.eval.um_per_px=UM states it): images at 96 px, whole images, batches of 6, "
+        "60 epochs of 1 update, a validation every 6 epochs."
+    )
+    again, nothing = planned(resolved)  # as for the configuration of a run
+    assert again is resolved and nothing == ""
+
+
+def test_the_start_knows_pitches_and_fields_keep_their_values(eyes):
+    chosen = {"eval.um_per_px": 32.0, "train.batch_size": 3, "data.train_cases": 4,
+              "eval.every_epochs": 1}  # fmt: skip
+    config, sentence = planned(configured(eyes, **chosen))
+    assert config.data.size == 208  # 100 * 32 / 15.75 = 203, pixels of a pitch that the start knows
+    assert (config.augment.crop, config.train.batch_size) == (192, 3)
+    assert (config.train.epochs, config.eval.every_epochs) == (60, 1)  # 4 / 3: one update
+    assert "Planned from 4 training cases" in sentence and "32 um a pixel" in sentence
+    dataset = load_run_data(config.data, um_per_px=config.eval.um_per_px)
+    assert dataset.pitches_um == pytest.approx([32 * 100 / 208] * 2)
+
+
+def test_only_images_in_a_folder_are_planned_from():
+    config = load_config("synthetic")
+    assert planned(config) == (config, "")
+    config.train.updates = 10
+    with pytest.raises(UserError, match=r"config\.train\.updates=10 plans a run from images"):
+        planned(config)
