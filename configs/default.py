@@ -86,6 +86,12 @@ def get_config() -> ConfigDict:
             "fixed_rv_weight": 0.8,  # alpha of `fixed`; 0.8 in the released PyTorch code
             "stop_alpha_gradient": False,  # the reference differentiates through alpha
             "bce_weight": placeholder(float),  # of the cross-entropy that is added to Dice
+            # Of the soft clDice loss (Shit 2021), which is added for vessels: it counts gaps and
+            # branches rather than pixels. 0: off.
+            "cldice_weight": 0.0,
+            # Erosions of its skeletons: the radius of the widest vessels, pixels; 8 suffice for
+            # OCTA-500 3M, in 6M some have 12.
+            "cldice_iterations": 8,
         }
     )
     config.optimizer = ConfigDict(

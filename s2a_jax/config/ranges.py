@@ -23,6 +23,8 @@ _RANGES = {
     "data.synthetic.seed": _at_least(0),
     "objective.fixed_rv_weight": (lambda value: 0 <= value <= 1, "0 to 1"),
     "objective.bce_weight": _at_least(0),
+    "objective.cldice_weight": _at_least(0),
+    "objective.cldice_iterations": _at_least(0),
     "optimizer.learning_rate": _ABOVE_0,
     "optimizer.power": _at_least(0),
     "optimizer.warmup_fraction": _BELOW_1,

@@ -9,6 +9,7 @@ from jax import Array, lax
 
 from s2a_jax.objectives import adaptive
 from s2a_jax.objectives.balancing import BALANCERS, loss_ratio
+from s2a_jax.objectives.cldice import soft_cldice_loss
 from s2a_jax.objectives.dice import binary_cross_entropy, masked_mean, soft_dice_loss
 
 
@@ -21,12 +22,16 @@ class Objective:
         fixed_rv_weight: alpha for `fixed`, in [0, 1]; the released PyTorch code trains with 0.8.
         stop_alpha_gradient: treat alpha as a constant; the reference differentiates through it.
         bce_weight: weight of the binary cross-entropy added to each task's Dice loss.
+        cldice_weight: weight of the soft clDice loss added to the vessels' loss; 0: not computed.
+        cldice_iterations: erosions of its skeletons, see `cldice.soft_cldice_loss`.
     """
 
     balance: str = "dwb"
     fixed_rv_weight: float = 0.8
     stop_alpha_gradient: bool = False
     bce_weight: float = 0.0
+    cldice_weight: float = 0.0
+    cldice_iterations: int = 8
 
     def start_balance(self) -> dict[str, Array]:
         """Initial memory of the balancer; empty for a balancer without one."""
@@ -98,6 +103,9 @@ class Objective:
             per_image = soft_dice_loss(logits[task], truth)
             if self.bce_weight:
                 per_image += self.bce_weight * binary_cross_entropy(logits[task], truth)
+            if self.cldice_weight and task == "rv":
+                lines = soft_cldice_loss(logits[task], truth, self.cldice_iterations)
+                per_image += self.cldice_weight * lines
             losses[task] = masked_mean(per_image, present[task].astype(per_image.dtype))
             any_present[task] = jnp.any(present[task] > 0)
         if self.balance == "fixed":
