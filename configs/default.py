@@ -48,6 +48,15 @@ def get_config() -> ConfigDict:
             "train_split": "train",
             # Training cases to draw by `seed`; 0: all. Fewer ones of a seed are among its more.
             "train_cases": 0,
+            # Cross-validation: with `folds` > 0, train and val cases together are divided into so
+            # many folds, whole patients in each, of which `fold` (from 0) validates and the others
+            # train; test cases stay apart. `compare --folds` sets both.
+            "folds": 0,
+            "fold": 0,
+            "fold_seed": 0,  # of the division, the same for all networks and seeds
+            # Regular expression that finds the patient in a case's name, as "(p[0-9]+)"; None: the
+            # name without od, os, r, l, left or right.
+            "patient": placeholder(str),
             # Resume or evaluate even if the data set has changed since the run started.
             "accept_changes": False,
             "size": 0,  # side in pixels, a multiple of 16; 0: the subset's own

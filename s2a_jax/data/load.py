@@ -9,6 +9,7 @@ import numpy as np
 
 from s2a_jax.data.cases import Cases
 from s2a_jax.data.entry import Pitch
+from s2a_jax.data.folds import Folds
 from s2a_jax.data.mixture import mixture_sources
 from s2a_jax.data.plan import steps_per_epoch
 from s2a_jax.data.reader import Reader, subset_of
@@ -149,7 +150,7 @@ def load_run_data(
     Raises:
         UserError: a field, folder or file cannot be used.
     """
-    size, names = image_size(config), _slab_names(config)
+    size, names, folds = image_size(config), _slab_names(config), Folds.from_config(config)
     slabs = _several(names)
     sources = mixture_sources(config, names)
     reader = Reader(size, Room(_cache_bytes(config)), share or Share())
@@ -159,6 +160,9 @@ def load_run_data(
         eyes = EyeSource.from_config(config["synthetic"], size, synthetic_slabs(slab))
     are_eyes_all = eyes is not None and config["name"] == "synthetic"
     splits, notes, pitch = reader.load(config, SPLITS[1:] if are_eyes_all else SPLITS)
+    if folds is not None:
+        splits, note = folds.divide(splits)
+        notes.append(note)
     if um_per_px is not None:
         pitch = _stated(um_per_px)
     if count := config["train_cases"]:
