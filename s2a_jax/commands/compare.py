@@ -23,7 +23,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Trains each network with each seed in a workdir of its own (finished runs are kept, "
         "stopped ones resume), evaluates all on the same cases, tests the differences, and writes "
-        "tables and pictures beside the published numbers."
+        "tables and pictures beside the published numbers. --folds K cross-validates."
     )
     parser.set_defaults(takes_fields=True)
     parser.epilog = "Fields change as for train: --config.train.epochs=20."
@@ -43,6 +43,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--preset", choices=("ablation",), help="the parts of S2A-Net")
     parser.add_argument(
         "--seeds", type=int, default=1, metavar="N", help="runs of each network; default 1"
+    )
+    parser.add_argument(
+        "--folds",
+        type=int,
+        metavar="K",
+        help="cross-validation: K runs of each network and seed, each of which holds out another "
+        "K-th of the train and val cases (whole patients, see config.data.patient), never test "
+        "cases. The tables show the held-out cases of all folds together",
     )
     parser.add_argument(
         "--add",
@@ -74,6 +82,11 @@ def run(options: argparse.Namespace) -> int:
     set_fields(config, options.fields)
     config, plan = planned(config)
     config = resolve(config)
+    if options.folds is not None and options.add:
+        raise UserError(
+            "--folds: other runs were not evaluated on the held-out cases of all folds; leave out "
+            "--add."
+        )
     added = [_added(text) for text in options.add]
     if options.preset:
         variants = ablation(config)
@@ -85,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
     reference = options.reference or ("s2anet" if "s2anet" in known else known[0])
     if reference not in known:
         raise UserError(f"--reference={reference}: expected one of {', '.join(known)}.")
-    runs = make_plan(config, variants, options.seeds, options.workdir)
+    runs = make_plan(config, variants, options.seeds, options.workdir, options.folds)
     console = make_console(soft_wrap=True, width=None if sys.stdout.isatty() else 120)
     if plan:
         console.print(plan)

@@ -11,8 +11,16 @@ from rich.console import Console
 from rich.table import Table
 
 from s2a_jax.comparison.figures import draw_curves, draw_dice, write_sheets
+from s2a_jax.comparison.folds import pooled
 from s2a_jax.comparison.plan import Run
-from s2a_jax.comparison.results import SPLITS, TASK_NAMES, Result, common_cases, read_result
+from s2a_jax.comparison.results import (
+    OUT_OF_FOLD,
+    SPLITS,
+    TASK_NAMES,
+    Result,
+    common_cases,
+    read_result,
+)
 from s2a_jax.comparison.statistics import Row, compare
 from s2a_jax.data.sets import DATA_SETS
 from s2a_jax.errors import UserError
@@ -47,12 +55,16 @@ def write_comparison(
     Raises:
         UserError: results are missing, or the runs were evaluated on different cases.
     """
-    results = [read_result(run.name, run.seed, run.workdir.path) for run in runs]
+    each = [read_result(run.name, run.seed, run.workdir.path, run.fold) for run in runs]
     for name, path in added:
-        seed = max((result.seed for result in results if result.name == name), default=-1) + 1
-        results.append(read_result(name, seed, path))
+        seed = max((result.seed for result in each if result.name == name), default=-1) + 1
+        each.append(read_result(name, seed, path))
+    results, left_out = each, []
+    if runs and runs[0].fold is not None:
+        results, left_out = pooled(each, runs[0].config.data.folds)
     if reference not in {result.name for result in results}:
-        raise UserError(f"No run of the reference {reference} is finished; train it first.")
+        why = f"No run of the reference {reference} is finished; train it first."
+        raise UserError(" ".join((*left_out, why)))
     cases = common_cases(results)
     rows = compare(results, cases, reference)
     published = published_for(data["name"], data["subset"])
@@ -64,11 +76,13 @@ def write_comparison(
     write_cases(folder / "compare.csv", results, cases)
     write_tables(folder, rows, published, without)
     draw_dice(folder / "dice.png", results, cases)
-    draw_curves(folder / "curves.png", results)
-    sheets = write_sheets(folder / "cases", results)
+    draw_curves(folder / "curves.png", each)
+    sheets = write_sheets(folder / "cases", each)
 
+    for sentence in left_out:
+        console.print(sentence)
     for split in SPLITS:
-        if split not in cases:
+        if split not in cases and OUT_OF_FOLD not in cases:
             console.print(f"Not every run has results on {split} cases: left out.")
     for table in console_tables(rows):
         console.print(table)
@@ -133,7 +147,12 @@ def published_table(published: tuple[Published, ...]) -> Table:
 def notes(rows: Sequence[Row]) -> list[str]:
     """Sentences that explain the columns."""
     several = len({row.name for row in rows}) > 2
+    folds = [
+        "Out of fold: all train and val cases, each scored by the run that held out its fold (and "
+        "chose its best checkpoint by that fold); min is the time of one fold."
+    ]
     return [
+        *(folds if any(row.split == OUT_OF_FOLD for row in rows) else ()),
         "M: millions of parameters; min: minutes of training steps, without compilation and "
         "evaluation. A case's Dice is its mean over the seeds; mean, sd and the bootstrap interval "
         "are over cases, seed sd over the seeds' means.",
@@ -180,16 +199,20 @@ def write_cases(
     results: Sequence[Result],
     cases: Mapping[str, Mapping[str, Sequence[str]]],
 ) -> None:
-    """Writes one row per run, split and case: Dice of both tasks, empty without a mask."""
+    """Writes one row per run, split and case: Dice of both tasks, empty without a mask.
+
+    `fold` is the one that held out the case, in a cross-validation.
+    """
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(("network", "seed", "split", "id", "rv_dice", "faz_dice"))
+        writer.writerow(("network", "seed", "split", "fold", "id", "rv_dice", "faz_dice"))
         for result in results:
             for split, tasks in cases.items():
                 dice = result.dice[split]
                 for case in sorted({case for ids in tasks.values() for case in ids}):
                     values = (dice.get(task, {}).get(case) for task in ("rv", "faz"))
-                    row = (result.name, result.seed, split, case, *values)
+                    fold = result.fold_of.get(case)
+                    row = (result.name, result.seed, split, fold, case, *values)
                     writer.writerow(map(_cell, row))
 
 

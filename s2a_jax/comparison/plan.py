@@ -24,12 +24,14 @@ class Run:
         seed: `config.seed`.
         config: resolved configuration.
         workdir: folder of the run.
+        fold: `config.data.fold` of a cross-validation; None without one.
     """
 
     name: str
     seed: int
     config: ConfigDict
     workdir: Workdir
+    fold: int | None = None
 
     @property
     def label(self) -> str:
@@ -76,28 +78,38 @@ def make_plan(
     variants: Mapping[str, Mapping[str, Any]],
     seeds: int,
     folder: Path,
+    folds: int | None = None,
 ) -> list[Run]:
     """Lists all runs: every variant with the first seed, then with the second, and so on.
 
-    A comparison that is stopped early has then compared all variants with some seeds.
+    Of each seed, every variant comes with the first fold, then with the second, and so on. A
+    comparison that is stopped early has then compared all variants with some seeds.
 
     Args:
         config: resolved configuration; its seed is the first one.
         variants: name -> changed fields.
         seeds: number of seeds, at least 1.
-        folder: run `name` with seed k goes to `<folder>/<name>-seed<k>`.
+        folder: run `name` with seed k goes to `<folder>/<name>-seed<k>`, with fold f to
+            `<folder>/<name>-seed<k>-fold<f>`.
+        folds: number of folds of a cross-validation, at least 2; None: every run has the data set's
+            own splits, or those of the configuration.
 
     Raises:
         UserError: a field or network that cannot be used, or a folder that holds another run.
     """
     if seeds < 1:
         raise UserError(f"--seeds={seeds}: expected at least 1.")
+    if folds is not None and folds < 2:
+        raise UserError(f"--folds={folds}: expected at least 2.")
     runs = []
     for seed in range(config.seed, config.seed + seeds):
-        for name, changes in variants.items():
-            own = _changed(config, {**changes, "seed": seed})
-            workdir = Workdir(folder / f"{name}-seed{seed}")
-            runs.append(Run(name, seed, own, workdir))
+        for fold in (None,) if folds is None else range(folds):
+            divided = {} if fold is None else {"data.folds": folds, "data.fold": fold}
+            ending = "" if fold is None else f"-fold{fold}"
+            for name, changes in variants.items():
+                own = _changed(config, {**changes, **divided, "seed": seed})
+                workdir = Workdir(folder / f"{name}-seed{seed}{ending}")
+                runs.append(Run(name, seed, own, workdir, fold))
     for run in runs:  # all of them before the first one starts
         network_fields_of(run.config)
         run.workdir.check(run.config)

@@ -14,6 +14,8 @@ from s2a_jax.runs.files import count_parameters, read_object
 from s2a_jax.runs.metrics import read_metrics
 
 SPLITS = ("val", "test")
+OUT_OF_FOLD = "out of fold"
+"""Split of a cross-validation: all train and val cases, each in the fold that held it out."""
 TASKS = ("rv", "faz")
 TASK_NAMES = {"rv": "vessels (RV)", "faz": "avascular zone (FAZ)"}
 
@@ -35,6 +37,8 @@ class Result:
         protocol: split -> protocol and threshold in words, where <split>.json exists.
         parameters: number of parameters; None without weights.safetensors.
         minutes: time of the training steps, without compilation and evaluation; None if unknown.
+        fold: fold of a cross-validation that the run held out; None without one.
+        fold_of: id of each case of `OUT_OF_FOLD` -> fold that held it out.
     """
 
     name: str
@@ -44,9 +48,11 @@ class Result:
     protocol: dict[str, str]
     parameters: int | None
     minutes: float | None
+    fold: int | None = None
+    fold_of: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
-def read_result(name: str, seed: int, folder: Path) -> Result:
+def read_result(name: str, seed: int, folder: Path, fold: int | None = None) -> Result:
     """Reads a finished workdir, or a folder that `evaluate --out` wrote.
 
     Raises:
@@ -68,7 +74,7 @@ def read_result(name: str, seed: int, folder: Path) -> Result:
         )
     weights = folder / "weights.safetensors"
     parameters = readable(count_parameters, weights) if weights.is_file() else None
-    return Result(name, seed, folder, dice, protocol, parameters, _minutes(folder))
+    return Result(name, seed, folder, dice, protocol, parameters, _minutes(folder), fold)
 
 
 def common_cases(results: Sequence[Result]) -> dict[str, dict[str, list[str]]]:
@@ -81,17 +87,12 @@ def common_cases(results: Sequence[Result]) -> dict[str, dict[str, list[str]]]:
             different protocols.
     """
     cases: dict[str, dict[str, list[str]]] = {}
-    for split in SPLITS:
+    for split in (*SPLITS, OUT_OF_FOLD):
         if not all(split in result.dice for result in results):
             continue
         first = results[0]
         for other in results[1:]:
-            ours, theirs = (result.protocol.get(split) for result in (first, other))
-            if ours and theirs and ours != theirs:
-                raise UserError(
-                    f"{other.folder} was evaluated on {split} under {theirs}, {first.folder} under "
-                    f"{ours}; evaluate both under one protocol."
-                )
+            check_protocol(split, first, other)
             for task in TASKS:
                 ids, theirs = (r.dice[split].get(task, {}).keys() for r in (first, other))
                 if different := sorted(ids ^ theirs):
@@ -103,6 +104,16 @@ def common_cases(results: Sequence[Result]) -> dict[str, dict[str, list[str]]]:
     if not cases:
         raise UserError("The runs have no split in common: expected results/val.csv in each.")
     return cases
+
+
+def check_protocol(split: str, first: Result, other: Result) -> None:
+    """Raises a UserError if two runs were evaluated on a split under different protocols."""
+    ours, theirs = (result.protocol.get(split) for result in (first, other))
+    if ours and theirs and ours != theirs:
+        raise UserError(
+            f"{other.folder} was evaluated on {split} under {theirs}, {first.folder} under {ours}; "
+            "evaluate both under one protocol."
+        )
 
 
 def read_curves(folder: Path) -> Mapping[str, np.ndarray]:

@@ -15,12 +15,12 @@ class Row:
     """One network on one task of one split. A case's Dice is its mean over the seeds.
 
     Attributes:
-        split: `val` or `test`.
+        split: `val`, `test` or `out of fold`.
         task: `rv` or `faz`.
         name: network or variant.
         parameters: number of parameters, or None.
         minutes: mean training time over the seeds, or None.
-        seeds: number of runs.
+        seeds: number of runs, all folds of a seed counted as one.
         cases: number of cases.
         mean: mean Dice over the cases.
         sd: standard deviation over the cases, divided by N as in a run's own tables. For a single

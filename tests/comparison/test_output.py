@@ -12,7 +12,10 @@ from safetensors.numpy import save_file
 from scipy import stats
 
 from s2a_jax.comparison.output import write_comparison
+from s2a_jax.comparison.plan import make_plan
 from s2a_jax.comparison.results import read_curves
+from s2a_jax.config.load import load_config
+from s2a_jax.config.recipes import resolve
 from s2a_jax.errors import UserError
 
 DATA = {"name": "octa500", "subset": "3M"}
@@ -125,6 +128,67 @@ def test_every_file_is_written(tmp_path, runs):
     curves = read_curves(runs[0][1])
     np.testing.assert_allclose(curves["loss"], [(s, 1 / s + 0.5) for s in (10, 20, 30)])
     np.testing.assert_array_equal(curves["val_faz_dice"], [(30, 0.6)])
+
+
+@pytest.fixture
+def folds(tmp_path):
+    """Two networks, two seeds, three folds of four cases each, of which one has a FAZ."""
+    config = resolve(load_config("synthetic:smoke"))
+    variants = {"low": {"model.name": "unet"}, "ours": {"model.name": "s2anet"}}
+    runs = make_plan(config, variants, 2, tmp_path / "folds", 3)
+    for number, run in enumerate(runs):
+        workdir(run.workdir.path, number, cases=4, faz_cases=1)
+        table = run.workdir.results / "val.csv"
+        table.write_text(table.read_text().replace("eye", f"eye{run.fold}"))
+    return runs
+
+
+def write_folds(tmp_path, runs):
+    console = Console(width=120, record=True, file=io.StringIO())
+    write_comparison(tmp_path / "out", runs, [], "ours", DATA, console)
+    with (tmp_path / "out/table.csv").open() as file:
+        rows = {(row["task"], row["name"]): row for row in csv.DictReader(file)}
+    return rows, console.export_text()
+
+
+def test_the_held_out_cases_of_all_folds_are_one_table(tmp_path, folds):
+    rows, text = write_folds(tmp_path, folds)
+    dice = {}
+    for run in folds:
+        for row in csv.DictReader((run.workdir.results / "val.csv").read_text().split()):
+            dice.setdefault((run.name, row["id"]), []).append(float(row["rv_dice"]))
+    means = {name: [np.mean(v) for (n, _), v in sorted(dice.items()) if n == name]
+             for name in ("low", "ours")}  # fmt: skip
+    assert len(means["ours"]) == 12 and all(len(values) == 2 for values in dice.values())
+    row = rows["rv", "low"]
+    assert {row["split"] for row in rows.values()} == {"out of fold"}
+    assert (row["cases"], row["seeds"], rows["faz", "low"]["cases"]) == ("12", "2", "3")
+    assert float(row["mean"]) == pytest.approx(np.mean(means["low"]), rel=1e-4)
+    p = stats.wilcoxon(np.subtract(means["low"], means["ours"])).pvalue
+    assert float(row["p"]) == pytest.approx(p, rel=1e-4)
+    assert row["minutes"] == "1"
+    assert "out of fold, vessels (RV): 12 cases" in text and "by the run that held out" in text
+    with (tmp_path / "out/compare.csv").open() as file:
+        cells = [
+            (row["network"], row["seed"], row["fold"], row["id"]) for row in csv.DictReader(file)
+        ]
+    assert len(cells) == 48 and ("ours", "1", "2", "eye23") in cells
+    assert all(fold == id_[3] for _, _, fold, id_ in cells)
+
+
+def test_a_network_without_all_folds_is_left_out(tmp_path, folds):
+    rows, text = write_folds(tmp_path, [run for run in folds if run.label != "low-seed1-fold2"])
+    assert "low, seed 1, is left out: 1 fold of 3 not finished (2)." in text
+    assert (rows["rv", "low"]["seeds"], rows["rv", "ours"]["seeds"]) == ("1", "2")
+    with pytest.raises(UserError, match=r"ours, seed 0, is left out.*No run of the reference ours"):
+        write_folds(tmp_path, [run for run in folds if run.name == "low" or run.fold])
+
+
+def test_folds_that_do_not_belong_together_are_refused(tmp_path, folds):
+    table = folds[0].workdir.results / "val.csv"
+    table.write_text(table.read_text().replace("eye00", "eye10"))
+    with pytest.raises(UserError, match=r"both evaluated on 'eye10': the folds do not belong"):
+        write_folds(tmp_path, folds)
 
 
 def test_runs_on_other_cases_are_refused(tmp_path, runs):

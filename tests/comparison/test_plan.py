@@ -24,6 +24,24 @@ def test_every_network_with_every_seed_and_nothing_else_changed(config, tmp_path
         assert run.config == config
 
 
+def test_every_fold_of_a_seed_comes_before_the_next_seed(config, tmp_path):
+    runs = make_plan(config, networks(["unet", "s2anet"]), 2, tmp_path, 2)
+    assert [run.label for run in runs] == [
+        "unet-seed0-fold0", "s2anet-seed0-fold0", "unet-seed0-fold1", "s2anet-seed0-fold1",
+        "unet-seed1-fold0", "s2anet-seed1-fold0", "unet-seed1-fold1", "s2anet-seed1-fold1",
+    ]  # fmt: skip
+    for run in runs:
+        data = run.config.data
+        assert (run.config.seed, data.folds, data.fold, data.fold_seed) == (
+            run.seed,
+            2,
+            run.fold,
+            0,
+        )
+    with pytest.raises(UserError, match="--folds=1: expected at least 2"):
+        make_plan(config, networks(["unet"]), 1, tmp_path, 1)
+
+
 @pytest.mark.parametrize("variant", ["tiny", "small", "base"])
 def test_the_ablation_changes_one_part_at_a_time(config, tmp_path, variant):
     config.model.variant = variant
