@@ -32,9 +32,10 @@ from s2a_jax.evaluation.biomarker_agreement import measure_both
 from s2a_jax.evaluation.curves import Histogram, roc_auc
 from s2a_jax.evaluation.geometry import betti0_error, cl_dice, surface_distances
 from s2a_jax.evaluation.protocols import PROTOCOLS
-from s2a_jax.evaluation.regions import Window, clean_faz
+from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.results import Subject, write_results
 from s2a_jax.inference.segmenter import Segmenter
+from s2a_jax.inputs.fovea import central_piece
 from s2a_jax.models.build import build_network, network_fields
 from s2a_jax.signals import leave, run_program
 
@@ -139,7 +140,7 @@ def _parts(settings: scoring.Settings) -> dict[str, Callable[[scoring.Prediction
         "curves": lambda case: [
             Histogram.count(case.probability[t], case.truth[t]) for t in case.truth
         ],
-        "post-processing": lambda case: clean_faz(masks(case)["faz"]),
+        "post-processing": lambda case: central_piece(masks(case)["faz"]),
         "all but biomarkers": lambda case: scoring.score_case(
             replace(case, um_per_px=None), settings
         ),

@@ -9,6 +9,7 @@ import numpy as np
 from s2a_jax.analysis.pictures import draw, heat
 from s2a_jax.biomarkers.magnification import REFERENCE_AXIAL_LENGTH_MM
 from s2a_jax.biomarkers.measure import measure
+from s2a_jax.inference.masks import LEFT_OUT, masks_of
 from s2a_jax.inference.pieces import Computed
 from s2a_jax.inputs.images import resize_image
 from s2a_jax.quality.assess import Quality, assess
@@ -45,15 +46,17 @@ class Analysis:
             with several slabs the first.
         probability: {"rv", "faz"}: float32 [H, W] in [0, 1]; without a task that the network was
             not trained on.
-        spread: the same keys: standard deviation of the probability over the eight symmetries,
-            float32 [H, W]; None without them.
-        masks: the same keys: bool [H, W], where the probability reaches the threshold.
+        spread: the same keys: standard deviation of the probability over the eight symmetries and
+            over several networks, float32 [H, W]; None without either.
+        masks: the same keys: bool [H, W], where the probability reaches the threshold; of the FAZ
+            the most central piece alone.
         biomarkers: name -> value, as `s2a_jax.biomarkers.measure` describes them; {} without a
             pixel pitch.
         expected_dice: task -> Dice that its mask would have if the probabilities were right.
         quality: what is doubtful about the image or its masks.
         eye: what is known beside the image.
         notes: sentences about what reading and prediction had to change.
+        faz_left_out: number of pieces that are left out of the FAZ's mask.
     """
 
     picture: np.ndarray
@@ -65,6 +68,7 @@ class Analysis:
     quality: Quality
     eye: EyeFacts
     notes: tuple[str, ...]
+    faz_left_out: int = 0
 
     @property
     def rv(self) -> np.ndarray | None:
@@ -87,6 +91,14 @@ class Analysis:
         return {
             task: float(self.uncertainty[task][mask].mean()) if mask.any() else np.nan
             for task, mask in self.masks.items()
+        }
+
+    @property
+    def mean_spread(self) -> dict[str, float]:
+        """Task -> mean spread inside its mask; NaN if the mask is empty; {} without spread."""
+        return {
+            task: float(spread[self.masks[task]].mean()) if self.masks[task].any() else np.nan
+            for task, spread in (self.spread or {}).items()
         }
 
     def overlay(self) -> np.ndarray:
@@ -119,6 +131,7 @@ class Analysis:
             **pixels,
             **{f"{t}_expected_dice": self.expected_dice.get(t, np.nan) for t in TASKS},
             **{f"{t}_entropy_bits": entropy_bits.get(t, np.nan) for t in TASKS},
+            **{f"{t}_spread": value for t, value in self.mean_spread.items()},
             **self.biomarkers,
         }
 
@@ -162,10 +175,10 @@ def analyze(
         UserError: an axial length or laterality that cannot be used.
     """
     probability = computed.probability
-    masks = {task: p >= threshold for task, p in probability.items()}
+    masks, left_out = masks_of(probability, threshold)
     biomarkers = {}
     if computed.um_per_px is not None:
-        measured = {task: p >= threshold for task, p in computed.at_network.items()}
+        measured = masks_of(computed.at_network, threshold).masks
         biomarkers = measure(
             measured.get("rv"),
             measured.get("faz"),
@@ -179,6 +192,8 @@ def analyze(
         seen = resize_image(np.asarray(picture, np.float32), computed.scale.network_size)
         text = computed.scale.describe()
         notes = (*notes, f"{text[0].upper()}{text[1:]}.")
+    if left_out:
+        notes = (*notes, f"{LEFT_OUT[0].upper()}{LEFT_OUT[1:]} ({left_out}).")
     return Analysis(
         picture=np.asarray(picture, np.float32),
         probability=probability,
@@ -190,4 +205,5 @@ def analyze(
         quality=assess(seen, computed.at_network, computed.um_per_px, trained_um),
         eye=eye,
         notes=notes,
+        faz_left_out=left_out,
     )

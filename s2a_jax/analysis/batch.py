@@ -1,7 +1,6 @@
 """Analyses of many files: read ahead, computed in batches, written, and remembered."""
 
 import contextlib
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,9 @@ from s2a_jax.console import progress
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
 from s2a_jax.inference.batches import BatchPredictor
-from s2a_jax.inference.ensemble import pooled
+from s2a_jax.inference.ensemble import Others
 from s2a_jax.inference.journal import Finished, Journal, written_states
+from s2a_jax.inference.masks import noted
 from s2a_jax.inference.pieces import Computed, Prepared
 from s2a_jax.inference.runtimes import Runtime
 from s2a_jax.inference.segmenter import Segmenter
@@ -84,8 +84,7 @@ def analyze_files(
         UserError: results cannot be written, or the weights are damaged.
     """
     model, *others = models
-    done: dict[str, Finished] = {}
-    computing = threading.Lock()  # of the other networks, each of which has one predictor
+    rest, done = Others(others), dict[str, Finished]()
 
     def read(files: ImageFiles) -> tuple[Read, Prepared]:
         return read_image(
@@ -99,9 +98,7 @@ def analyze_files(
 
     def write(one: Read, computed: Computed) -> None:
         pitch = one.eye.um_per_px
-        with computing:
-            more = [other.compute(one.image, um_per_px=pitch, tta=request.tta) for other in others]
-        computed = pooled([computed, *more])
+        computed = rest.joined(computed, one.image, um_per_px=pitch, tta=request.tta)
         analysis = analyze(
             one.picture,
             computed,
@@ -116,7 +113,8 @@ def analyze_files(
         written = written_states(paths)
         row = {name: _plain(value) for name, value in analysis.row().items()}
         stored = {"row": row, "sentences": list(sentences(analysis))}
-        finished = Finished(one.files.id, one.states, written, stored, one.notes)
+        notes = one.notes + noted(one.files.image, analysis.faz_left_out)
+        finished = Finished(one.files.id, one.states, written, stored, notes)
         journal.add(finished)
         done[one.files.id] = finished
 
@@ -161,7 +159,8 @@ def write_files(analysis: Analysis, id_: str, request: Request) -> list[Path]:
     """Writes the files of one image; returns their paths.
 
     <id>_rv.png and <id>_faz.png are masks (0/255), <id>_overlay.png and <id>_uncertainty.png
-    pictures, <id>_probability.npz has an array float16 [H, W] for each task.
+    pictures, <id>_probability.npz has an array float16 [H, W] for each task, and with several
+    networks or symmetries also its spread, <task>_spread.
 
     Raises:
         UserError: a file cannot be written.
@@ -178,6 +177,8 @@ def write_files(analysis: Analysis, id_: str, request: Request) -> list[Path]:
         paths.append(request.out / f"{file_name_of(id_)}_probability.npz")
         with written_whole(paths[-1]) as partial:
             halves = {task: p.astype(np.float16) for task, p in analysis.probability.items()}
+            for task, spread in (analysis.spread or {}).items():
+                halves[f"{task}_spread"] = spread.astype(np.float16)
             np.savez_compressed(partial, allow_pickle=False, **halves)
     return paths
 

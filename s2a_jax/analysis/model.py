@@ -1,6 +1,8 @@
 """A trained network with everything that can be asked of it: masks, numbers, and trust in them."""
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -8,23 +10,16 @@ from s2a_jax.analysis.analysis import Analysis, EyeFacts, analyze
 from s2a_jax.biomarkers.magnification import REFERENCE_AXIAL_LENGTH_MM, bennett_factor
 from s2a_jax.biomarkers.measure import isotropic_pitch, parse_laterality
 from s2a_jax.errors import UserError
+from s2a_jax.inference.ensemble import Ensemble, load_all
 from s2a_jax.inference.scale import UmPerPx
-from s2a_jax.inference.segmenter import Segmenter, check_threshold
+from s2a_jax.inference.segmenter import Predictor, Segmenter, check_threshold
 from s2a_jax.inputs.images import to_unit_float
 from s2a_jax.inputs.pitch import FIELD_MM, check_range
 from s2a_jax.inputs.slabs import first_slab, slabs_to_unit_float
 
 
-class S2ANet(Segmenter):
-    """A trained network for en-face OCTA images.
-
-        model = S2ANet.pretrained()
-        rv, faz = model.predict(image, um_per_px=9.87)
-        analysis = model.analyze(image, field_mm=3, laterality="OD")
-        analysis.biomarkers["faz_area_mm2"], analysis.quality.level, analysis.overlay()
-
-    The Linen module of the same name is `s2a_jax.models.s2anet.S2ANet`.
-    """
+class Analyst(Predictor):
+    """What analyses an image with whatever predicts it."""
 
     def analyze(
         self,
@@ -85,3 +80,36 @@ class S2ANet(Segmenter):
             threshold=threshold,
             trained_um=self.pitches_um,
         )
+
+
+class S2ANetEnsemble(Analyst, Ensemble):
+    """Several trained networks as one, with the methods of `S2ANet` that take images."""
+
+
+class S2ANet(Analyst, Segmenter):
+    """A trained network for en-face OCTA images.
+
+        model = S2ANet.pretrained()
+        rv, faz = model.predict(image, um_per_px=9.87)
+        analysis = model.analyze(image, field_mm=3, laterality="OD")
+        analysis.biomarkers["faz_area_mm2"], analysis.quality.level, analysis.overlay()
+
+    The Linen module of the same name is `s2a_jax.models.s2anet.S2ANet`.
+    """
+
+    @staticmethod
+    def ensemble(paths: Sequence[str | Path], runtime: str | None = None) -> S2ANetEnsemble:
+        """Loads several networks; masks, numbers and `spread` are those of their mean.
+
+            model = S2ANet.ensemble(["runs/one", "runs/two"])
+            analysis = model.analyze(image, field_mm=3)
+
+        Args:
+            paths: at least one, each as for `load_from_checkpoint`.
+            runtime: as for `load_from_checkpoint`.
+
+        Raises:
+            UserError: one of them cannot be loaded, they differ in what they take or give, or there
+                is none.
+        """
+        return S2ANetEnsemble(load_all([str(path) for path in paths], runtime))

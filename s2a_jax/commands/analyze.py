@@ -10,8 +10,9 @@ from s2a_jax.analysis.dicom_seg import Algorithm, check_sources, without_segment
 from s2a_jax.analysis.table import SUMMARY, write_summary, write_table
 from s2a_jax.commands.eyes import add_eye_flags, check_eye_flags, eye_rows, known_eye
 from s2a_jax.commands.failures import Failures
-from s2a_jax.commands.flags import ENSEMBLE_HELP, left_out_lines
+from s2a_jax.commands.flags import left_out_lines
 from s2a_jax.commands.predict import add_batch_flags, check_batch_flags
+from s2a_jax.commands.weights import ENSEMBLE_HELP, weights_of
 from s2a_jax.errors import UserError
 from s2a_jax.inference.ensemble import load_all
 from s2a_jax.inference.journal import Finished, Journal
@@ -62,7 +63,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save-probabilities",
         action="store_true",
-        help="write <image>_probability.npz with float16 arrays rv and faz",
+        help="write <image>_probability.npz with float16 arrays rv and faz, and with --tta or "
+        "several --weights also their standard deviation over these, rv_spread and faz_spread",
     )
     add_eye_flags(parser)
 
@@ -85,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
         check_sources(every)
     table = eye_rows(every, options.eyes)
     images = shard.slice(every)
-    weights = options.weights or ["sim_to_real"]
+    weights = weights_of(options.weights or ["sim_to_real"])
     models = load_all(weights)
     model = models[0]
     check_slab_count(images, model.slabs, weights[0])

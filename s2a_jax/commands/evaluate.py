@@ -10,12 +10,12 @@ from rich.console import Group
 
 from s2a_jax.analysis.foresight import Foresight, foresight, foresight_table, write_foresight
 from s2a_jax.commands.flags import (
-    ENSEMBLE_HELP,
     TTA_HELP,
     check_out_folder,
     left_out_lines,
     with_flags,
 )
+from s2a_jax.commands.weights import ENSEMBLE_HELP, weights_of
 from s2a_jax.console import make_console
 from s2a_jax.data.cases import resized
 from s2a_jax.data.selection import Selection, select_cases
@@ -95,7 +95,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--postprocess",
         action="store_true",
-        help="score also FAZ masks reduced to their largest component, filled and opened",
+        help="score also FAZ masks as predict and analyze write them: the most central piece, "
+        "without holes",
     )
     parser.add_argument(
         "--um-per-px",
@@ -132,7 +133,7 @@ def run(options: argparse.Namespace) -> None:
         Window.parse(options.window, "--window"),
         options.postprocess,
     )
-    models = load_all(options.weights)
+    models = load_all(weights_of(options.weights))
     model = models[0]
     slab = _slab(options, model)
     selection = _select(options, slab)

@@ -10,7 +10,6 @@ from s2a_jax.errors import UserError
 from s2a_jax.files import full_path
 
 TTA_HELP = "average the network over the eight symmetries of the image, eight times as long"
-ENSEMBLE_HELP = "given several times, the mean of the networks"
 
 _FIELD = re.compile(r"(?:--)?config\.data\.(\w+(?:\.\w+)?)")
 

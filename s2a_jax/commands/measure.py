@@ -16,6 +16,7 @@ from s2a_jax.commands.flags import TTA_HELP, check_out_folder, left_out_lines, m
 from s2a_jax.commands.pitch import SOURCES
 from s2a_jax.console import progress
 from s2a_jax.errors import UserError
+from s2a_jax.inference.masks import masks_of, noted
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.contents import Contents
 from s2a_jax.inputs.eye_table import EyeRow
@@ -226,5 +227,6 @@ def _predicted(
     if computed.scale.is_resampled:
         notes = (Note(files.image, computed.scale.describe()),)
         image = resize_slabs(image, computed.scale.network_size)
-    masks = {task: p >= 0.5 for task, p in computed.at_network.items()}
+    masks, left_out = masks_of(computed.at_network, 0.5)
+    notes += noted(files.image, left_out)
     return _Masks(image, masks.get("rv"), masks.get("faz"), computed.um_per_px), notes

@@ -2,7 +2,7 @@
 
 import argparse
 import csv
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,13 @@ from s2a_jax.analysis.reading import Read, read_image
 from s2a_jax.commands.failures import Failures
 from s2a_jax.commands.flags import TTA_HELP, check_out_folder, left_out_lines
 from s2a_jax.commands.pitch import add_pitch_flags, check_pitch_flags, known_pitch
+from s2a_jax.commands.weights import ENSEMBLE_HELP, weights_of
 from s2a_jax.errors import UserError
 from s2a_jax.evaluation.pictures import overlay
 from s2a_jax.files import text_cell, written_whole
+from s2a_jax.inference.ensemble import Others, load_all
 from s2a_jax.inference.journal import Finished, Journal, Shard, written_states
+from s2a_jax.inference.masks import masks_of, noted
 from s2a_jax.inference.pieces import Computed, Prepared
 from s2a_jax.inference.runtimes import RUNTIMES
 from s2a_jax.inference.segmenter import Segmenter
@@ -42,7 +45,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     parser.description = (
         "Writes <image>_rv.png, <image>_faz.png (0/255) and <image>_overlay.png for "
-        "every image, and predictions.csv with the number of pixels in each mask. Images whose "
+        "every image, and predictions.csv with the number of pixels in each mask. The mask of the "
+        "FAZ is its most central piece, without holes. Images whose "
         "pixel pitch is known, and not one that the network was trained on, are resampled for the "
         "network, and their masks have the images' own size again. For a network "
         "that takes several slabs, IMAGE lists the files of one eye (or as many folders), "
@@ -56,9 +60,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         required=True,
-        type=Path,
+        action="append",
         help="workdir, checkpoint, .safetensors file, a .onnx or .stablehlo file of export, or "
-        "sim_to_real, which ships with the package",
+        f"sim_to_real, which ships with the package. {ENSEMBLE_HELP}",
     )
     parser.add_argument(
         "--runtime",
@@ -155,20 +159,22 @@ def run(options: argparse.Namespace) -> int:
     if options.dicom_seg:
         check_sources(every)
     images = shard.slice(every)
-    model = Segmenter.load_from_checkpoint(options.weights, options.runtime)
-    check_slab_count(images, model.slabs, options.weights)
+    weights = weights_of(options.weights)
+    models = load_all(weights, options.runtime)
+    model = models[0]
+    check_slab_count(images, model.slabs, weights[0])
     names = ("threshold", "um_per_px", "field_mm", "tta", "dicom_seg")
-    settings = {"version": __version__, "weights": model.fingerprint()}
+    settings = {"version": __version__, "weights": [one.fingerprint() for one in models]}
     settings |= {name: getattr(options, name) for name in names}
     algorithm = Algorithm(
-        model.network, __version__, (settings["weights"],), options.threshold, options.tta
+        model.network, __version__, tuple(settings["weights"]), options.threshold, options.tta
     )
     journal = Journal(out, PREDICTED, settings, shard)
     failures = Failures("image", len(images))
     with journal.alone():
         rows = journal.finished(images)
         left = [files for files in images if files.id not in rows]
-        _segment(model, left, rows, journal, failures, options, algorithm)
+        _segment(models, left, rows, journal, failures, options, algorithm)
         used = [files for files in images if files.id in rows]
         finished = [rows[files.id] for files in used]
         names = [files.names[0] for files in used]
@@ -190,7 +196,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _segment(
-    model: Segmenter,
+    models: Sequence[Segmenter],
     images: Collection[ImageFiles],
     rows: dict[str, Finished],
     journal: Journal,
@@ -199,6 +205,8 @@ def _segment(
     algorithm: Algorithm,
 ) -> None:
     """Predicts images, writes their pictures, and adds them to `rows` and the journal."""
+    model, *others = models
+    rest = Others(others)
 
     def facts(contents: Contents) -> EyeFacts:
         pitch = known_pitch(contents, options) or (None, "")
@@ -208,8 +216,11 @@ def _segment(
         return read_image(files, model, facts, tta=options.tta, dicom_seg=options.dicom_seg)
 
     def write(one: Read, computed: Computed) -> None:
-        masks = {task: p >= options.threshold for task, p in computed.probability.items()}
+        pitch = one.eye.um_per_px
+        computed = rest.joined(computed, one.image, um_per_px=pitch, tta=options.tta)
+        masks, left_out = masks_of(computed.probability, options.threshold)
         row = _write_files(options.out, one, masks, algorithm)
+        row = row._replace(notes=row.notes + noted(one.files.image, left_out))
         journal.add(row)
         rows[row.id] = row
 

@@ -7,7 +7,6 @@ import numpy as np
 
 from s2a_jax.comparison.results import OUT_OF_FOLD, Result, check_protocol
 from s2a_jax.errors import UserError
-from s2a_jax.inputs.names import counted
 
 
 def pooled(results: Sequence[Result], count: int) -> tuple[list[Result], list[str]]:
@@ -32,9 +31,9 @@ def pooled(results: Sequence[Result], count: int) -> tuple[list[Result], list[st
     whole, left_out = [], []
     for (name, seed), folds in groups.items():
         if missing := sorted({*range(count)} - {result.fold for result in folds}):
+            which = ", ".join(map(str, missing))
             left_out.append(
-                f"{name}, seed {seed}, is left out: {counted(len(missing), 'fold')} of {count} "
-                f"not finished ({', '.join(map(str, missing))})."
+                f"{name}, seed {seed}, is left out: not finished of {count} folds: {which}."
             )
         else:
             whole.append(_joined(folds))

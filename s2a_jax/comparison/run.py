@@ -17,19 +17,15 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from s2a_jax.comparison.folder import RECORD, read_record
 from s2a_jax.comparison.plan import Run
-from s2a_jax.comparison.results import readable
 from s2a_jax.config.values import to_json
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
-from s2a_jax.runs.files import read_object
 from s2a_jax.runs.metrics import parse_row
 from s2a_jax.signals import Interrupt
 
 _POLL = 0.3  # seconds
-_RECORD = "compare.json"
-"""File in a run's workdir: `seconds` of training so far, `finished`, and `eval`, the section of the
-configuration that the results were made under (None: unknown)."""
 
 
 def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, list[Run]]:
@@ -159,13 +155,7 @@ def _start(
 
 
 def _record(run: Run) -> dict[str, Any]:
-    path = run.workdir.path / _RECORD
-    record = {"seconds": 0.0, "finished": False, "eval": None}
-    if path.is_file():
-        record |= readable(read_object, path)
-        if not isinstance(record["seconds"], int | float):
-            raise UserError(f"{path}: seconds is not a number; delete the file.")
-    return record
+    return read_record(run.workdir.path)
 
 
 def _write_record(run: Run, seconds: float, finished: bool, evaluated: bool) -> None:
@@ -175,7 +165,7 @@ def _write_record(run: Run, seconds: float, finished: bool, evaluated: bool) -> 
         "eval": _evaluation(run) if evaluated else None,
     }
     if run.workdir.path.is_dir():  # a run that was stopped at once has none
-        with written_whole(run.workdir.path / _RECORD) as partial:
+        with written_whole(run.workdir.path / RECORD) as partial:
             partial.write_text(json.dumps(record))
 
 

@@ -1,10 +1,9 @@
-"""The perivascular region of the FAZ, and post-processing of its mask."""
+"""The perivascular region of the FAZ."""
 
 import re
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from s2a_jax.errors import UserError
 
@@ -89,24 +88,3 @@ def window_around(faz: np.ndarray, side: int) -> tuple[int, int, int, int] | Non
         starts.append(start)
         stops.append(start + extent)
     return (*starts, *stops)
-
-
-def clean_faz(mask: np.ndarray, radius: int = 2) -> np.ndarray:
-    """Keeps the largest component of a FAZ mask, fills its holes and opens it with a disk.
-
-    Args:
-        mask: bool [H, W], a predicted FAZ. An empty mask stays empty; a mask that the disk does not
-            fit into becomes empty.
-        radius: radius of the disk in pixels, >= 0.
-
-    Returns:
-        bool [H, W].
-    """
-    labels, count = ndimage.label(mask, np.ones((3, 3), bool))
-    if not count:
-        return np.zeros_like(mask)
-    largest = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    return ndimage.binary_opening(
-        ndimage.binary_fill_holes(largest), y**2 + x**2 <= (radius + 0.5) ** 2
-    )

@@ -23,7 +23,8 @@ from s2a_jax.evaluation.geometry import assd, betti0_error, cl_dice, hd95, surfa
 from s2a_jax.evaluation.labels import METRIC_LABELS
 from s2a_jax.evaluation.metrics import scores
 from s2a_jax.evaluation.protocols import Protocol
-from s2a_jax.evaluation.regions import Window, clean_faz, window_around
+from s2a_jax.evaluation.regions import Window, window_around
+from s2a_jax.inputs.fovea import central_piece
 from s2a_jax.machine import cores
 
 FAZ_POST = "faz_post"
@@ -40,7 +41,7 @@ class Settings:
     Attributes:
         protocol: resolution and threshold; the caller resizes.
         window: perivascular region of the FAZ.
-        postprocess: whether to score FAZ masks after `clean_faz`, too.
+        postprocess: whether to score FAZ masks after `central_piece`, too.
     """
 
     protocol: Protocol
@@ -317,7 +318,7 @@ def score_case(prediction: Prediction, settings: Settings) -> Row:
     masks = {task: probability[task] >= cut for task, cut in cuts.items()}
     if settings.postprocess and "faz" in truth:
         truth[FAZ_POST] = truth["faz"]
-        masks[FAZ_POST] = clean_faz(masks["faz"])
+        masks[FAZ_POST] = central_piece(masks["faz"]).mask
         probability[FAZ_POST], cuts[FAZ_POST] = masks[FAZ_POST].astype(np.float32), np.float32(0.5)
     window = None
     if "faz" in truth:

@@ -1,24 +1,87 @@
 """Several networks as one: the mean of their probabilities, and how much they differ."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from s2a_jax.errors import UserError
 from s2a_jax.inference.pieces import Computed
-from s2a_jax.inference.segmenter import Segmenter
+from s2a_jax.inference.scale import UmPerPx
+from s2a_jax.inference.segmenter import Masks, Predictor, Segmenter
 
 
-def load_all(paths: Sequence[str]) -> list[Segmenter]:
+class Ensemble(Predictor):
+    """Several networks that give the mean of their probabilities.
+
+    Attributes:
+        models: the networks.
+        slabs, pitches_um, tasks: those of each network.
+    """
+
+    def __init__(self, models: Sequence[Segmenter]):
+        """Takes networks as `load_all` returns them."""
+        self.models = tuple(models)
+        first, *others = models
+        self.slabs, self.pitches_um, self.tasks = first.slabs, first.pitches_um, first.tasks
+        self._others = Others(others)
+
+    def compute(
+        self, image: np.ndarray, *, um_per_px: UmPerPx | None = None, tta: bool = False
+    ) -> Computed:
+        """Computes the mean, and the `spread` over the networks; see `pooled`."""
+        computed = self.models[0].compute(image, um_per_px=um_per_px, tta=tta)
+        return self._others.joined(computed, image, um_per_px=um_per_px, tta=tta)
+
+    def predict_batch(
+        self,
+        images: Iterable[np.ndarray],
+        *,
+        um_per_px: UmPerPx | None = None,
+        tta: bool = False,
+        threshold: float = 0.5,
+    ) -> list[Masks]:
+        """Segments several images one after the other, as `Segmenter.predict_batch`."""
+        found = []
+        for number, image in enumerate(images):
+            try:
+                masks = self.predict(image, um_per_px=um_per_px, tta=tta, threshold=threshold)
+            except UserError as error:
+                raise UserError(f"images[{number}]: {error}") from None
+            found.append(masks)
+        return found
+
+
+class Others:
+    """The networks of an ensemble beside the first one; threads take turns in computing them."""
+
+    def __init__(self, models: Sequence[Segmenter]):
+        """Takes the networks, perhaps none."""
+        self._models, self._computing = tuple(models), threading.Lock()
+
+    def joined(
+        self, computed: Computed, image: np.ndarray, *, um_per_px: UmPerPx | None, tta: bool
+    ) -> Computed:
+        """The mean of the first network's result on an image and those of the others."""
+        with self._computing:
+            more = [one.compute(image, um_per_px=um_per_px, tta=tta) for one in self._models]
+        return pooled([computed, *more])
+
+
+def load_all(paths: Sequence[str], runtime: str | None = None) -> list[Segmenter]:
     """Loads the networks of an ensemble.
 
     Args:
         paths: as for `Segmenter.load_from_checkpoint`; at least one.
+        runtime: what computes exported networks, as there.
 
     Raises:
-        UserError: one of them cannot be loaded, or they differ in what they take or give.
+        UserError: one of them cannot be loaded, or they differ in what they take or give, or there
+            is none.
     """
-    models = [Segmenter.load_from_checkpoint(path) for path in paths]
+    if not paths:
+        raise UserError("An ensemble has at least one network; give the paths of their weights.")
+    models = [Segmenter.load_from_checkpoint(path, runtime) for path in paths]
     first = models[0]
     for path, other in zip(paths[1:], models[1:], strict=True):
         for what in ("slabs", "tasks", "pitches_um"):

@@ -14,6 +14,7 @@ from flax.traverse_util import flatten_dict
 from s2a_jax.convert.weights import TASKS, Description, save_weights
 from s2a_jax.errors import UserError
 from s2a_jax.inference.batches import BatchPredictor
+from s2a_jax.inference.masks import masks_of
 from s2a_jax.inference.pieces import Computed, Maps, Prepared
 from s2a_jax.inference.runtimes import Runtime, is_exported, open_exported
 from s2a_jax.inference.scale import UmPerPx, scale_for
@@ -28,7 +29,76 @@ Masks = tuple[np.ndarray | None, np.ndarray | None]
 """Vessels and FAZ, bool [H, W]; None for a task that the network was not trained on."""
 
 
-class Segmenter:
+class Predictor:
+    """What one network and several have in common: masks and probabilities of what they compute.
+
+    Attributes:
+        slabs: names of the slabs that it takes as channels, in order; () for one slab.
+        pitches_um: smallest and largest pixel pitch that it was trained on, um; None if unknown.
+        tasks: those that it was trained on, of "rv" and "faz".
+    """
+
+    slabs: tuple[str, ...]
+    pitches_um: tuple[float, float] | None
+    tasks: tuple[str, ...]
+
+    def predict(
+        self,
+        image: np.ndarray,
+        *,
+        um_per_px: UmPerPx | None = None,
+        tta: bool = False,
+        threshold: float = 0.5,
+    ) -> Masks:
+        """Segments vessels and avascular zone.
+
+        Args:
+            image: [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] of any size; uint8, uint16, or float
+                in [0, 1]. Colours are averaged to luminance. A network of C > 1 `slabs` takes
+                [H, W, C] instead, one slab a channel.
+            um_per_px: pixel pitch, um: a number, or (down, across) for pixels that are not square.
+                An image of 3 mm and 1024 pixels has 3000 / 1024.
+            tta: average over the eight symmetries, which takes eight times as long.
+            threshold: smallest probability of a mask's pixels, in [0, 1].
+
+        Returns:
+            `rv` and `faz`, bool [H, W]; None for a task that the network was not trained on. `faz`
+            is its most central piece, see `inputs.fovea`.
+
+        Raises:
+            UserError: `image` is not such an array, or the pitch or threshold is out of range.
+        """
+        check_threshold(threshold)
+        return _masks(self.predict_proba(image, um_per_px=um_per_px, tta=tta), threshold)
+
+    def predict_proba(
+        self, image: np.ndarray, *, um_per_px: UmPerPx | None = None, tta: bool = False
+    ) -> Maps:
+        """Computes the probabilities of the tasks.
+
+        Args:
+            image: as for `predict`.
+            um_per_px: as for `predict`. Without it the network sees the image's own pixels, which
+                should be about as large as those of its training, `pitches_um`.
+            tta: as for `predict`.
+
+        Returns:
+            {"rv", "faz"}: float32 [H, W] in [0, 1]; without a task that the network was not trained
+            on.
+
+        Raises:
+            UserError: as for `predict`, or the weights are damaged.
+        """
+        return self.compute(image, um_per_px=um_per_px, tta=tta).probability
+
+    def compute(
+        self, image: np.ndarray, *, um_per_px: UmPerPx | None = None, tta: bool = False
+    ) -> Computed:
+        """Computes everything that `Computed` holds; the arguments are those of `predict_proba`."""
+        raise NotImplementedError
+
+
+class Segmenter(Predictor):
     """A trained network that segments vessels and the FAZ in en-face OCTA images.
 
     `pretrained` and `load_from_checkpoint` make one:
@@ -144,34 +214,6 @@ class Segmenter:
             )
         save_weights(Path(path), self.description, jax.device_get(self.variables), half=half)
 
-    def predict(
-        self,
-        image: np.ndarray,
-        *,
-        um_per_px: UmPerPx | None = None,
-        tta: bool = False,
-        threshold: float = 0.5,
-    ) -> Masks:
-        """Segments vessels and avascular zone.
-
-        Args:
-            image: [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] of any size; uint8, uint16, or float
-                in [0, 1]. Colours are averaged to luminance. A network of C > 1 `slabs` takes
-                [H, W, C] instead, one slab a channel.
-            um_per_px: pixel pitch, um: a number, or (down, across) for pixels that are not square.
-                An image of 3 mm and 1024 pixels has 3000 / 1024.
-            tta: average over the eight symmetries, which takes eight times as long.
-            threshold: smallest probability of a mask's pixels, in [0, 1].
-
-        Returns:
-            `rv` and `faz`, bool [H, W]; None for a task that the network was not trained on.
-
-        Raises:
-            UserError: `image` is not such an array, or the pitch or threshold is out of range.
-        """
-        check_threshold(threshold)
-        return _masks(self.predict_proba(image, um_per_px=um_per_px, tta=tta), threshold)
-
     def predict_batch(
         self,
         images: Iterable[np.ndarray],
@@ -210,26 +252,6 @@ class Segmenter:
         for _ in predict_stream(self._batches(), enumerate(images), read, write, _refuse):
             pass
         return [masks[number] for number in sorted(masks)]
-
-    def predict_proba(
-        self, image: np.ndarray, *, um_per_px: UmPerPx | None = None, tta: bool = False
-    ) -> Maps:
-        """Computes the probabilities of the tasks.
-
-        Args:
-            image: as for `predict`.
-            um_per_px: as for `predict`. Without it the network sees the image's own pixels, which
-                should be about as large as those of its training, `pitches_um`.
-            tta: as for `predict`.
-
-        Returns:
-            {"rv", "faz"}: float32 [H, W] in [0, 1]; without a task that the network was not trained
-            on.
-
-        Raises:
-            UserError: as for `predict`, or the weights are damaged.
-        """
-        return self.compute(image, um_per_px=um_per_px, tta=tta).probability
 
     def compute(
         self, image: np.ndarray, *, um_per_px: UmPerPx | None = None, tta: bool = False
@@ -308,7 +330,7 @@ def _refuse(_: Any, error: UserError) -> None:
 
 
 def _masks(probability: Maps, threshold: float) -> Masks:
-    masks = {task: p >= threshold for task, p in probability.items()}
+    masks = masks_of(probability, threshold).masks
     return masks.get("rv"), masks.get("faz")
 
 

@@ -55,7 +55,7 @@ _MOTION = 0.3  # difference of correlations
 _RV_SHARE = 0.03  # share of the picture
 _RV_DICE = 0.85
 _FAZ_DICE = 0.9
-_FAZ_SECOND = 0.25  # share of the largest piece's area
+_FAZ_SECOND = 0.25  # share of the most central piece's area
 _FAZ_OFFSET = 0.25  # sides
 _UNLIKE = 1.2  # factor between an estimated pitch and the nearest that is known
 _CONTRADICTION = 2.0  # factor between two pitches
@@ -210,7 +210,7 @@ def _faz_doubts(faz: FazCertainty | None) -> list[Reason]:
         found.append(Reason(FAZ_UNSURE, sentence))
     if faz.second > _FAZ_SECOND:
         sentence = (
-            f"The FAZ has several pieces (the second has {faz.second:.0%} of the largest one's "
+            f"The FAZ has several pieces (another has {faz.second:.0%} of the most central one's "
             "area); an eye has one."
         )
         found.append(Reason(FAZ_PIECES, sentence))

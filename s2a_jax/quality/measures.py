@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from s2a_jax.inputs.fovea import central_label
 from s2a_jax.inputs.images import resize_image
 from s2a_jax.quality.confidence import expected_dice
 
@@ -68,8 +69,10 @@ class FazCertainty:
     """Numbers about the probability of the FAZ, whose mask (p >= 0.5) is not empty.
 
     Attributes:
-        second: area of the second largest piece over that of the largest; 0 for one piece.
-        offset: distance of the largest piece's centre from the picture's, over the shorter side.
+        second: area of the largest other piece over that of the most central piece, which masks
+            keep (see `inputs.fovea`); 0 for one piece.
+        offset: distance of the most central piece's centre from the picture's, over the shorter
+            side.
         dice: expected Dice of the mask.
     """
 
@@ -118,9 +121,9 @@ def measure_faz(probability: np.ndarray) -> FazCertainty | None:
     if not count:
         return None
     areas = np.bincount(labels.ravel())[1:]
-    largest = int(areas.argmax())
-    second = float(np.delete(areas, largest).max() / areas[largest]) if count > 1 else 0.0
-    centre = np.array(ndimage.center_of_mass(labels == largest + 1)) + 0.5
+    kept = central_label(labels, count)
+    second = float(np.delete(areas, kept - 1).max() / areas[kept - 1]) if count > 1 else 0.0
+    centre = np.array(ndimage.center_of_mass(labels == kept)) + 0.5
     offset = float(np.hypot(*(centre - np.array(mask.shape) / 2)) / min(mask.shape))
     return FazCertainty(second, offset, expected_dice(probability, mask))
 

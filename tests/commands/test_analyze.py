@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from s2a_jax.analysis.model import S2ANet
 from s2a_jax.biomarkers.measure import measure
 from s2a_jax.cli import run as main
 from s2a_jax.evaluation.pictures import FAZ_COLOUR
 from s2a_jax.inference import batches, segmenter
 from s2a_jax.inference.segmenter import Segmenter
+from s2a_jax.inputs.fovea import central_piece
 from tests.inputs.eyes import draw_eye
 from tests.inputs.files import write_dicom
 
@@ -40,7 +42,7 @@ def write_eyes(folder, *names):
 
 def masks_of(pixels, threshold=0.5):
     unit = pixels / np.float32(255)
-    return unit >= threshold, unit**2 >= threshold
+    return unit >= threshold, central_piece(unit**2 >= threshold).mask
 
 
 def rows_of(path):
@@ -297,7 +299,24 @@ def test_several_networks_are_averaged(tmp_path, capsys, monkeypatch):
     stored = np.load(tmp_path / "out/a_probability.npz", allow_pickle=False)
     np.testing.assert_allclose(stored["rv"], expected, atol=3e-4)
     assert (mask_at(tmp_path / "out/a_rv.png") == (expected >= 0.5)).all()
+    spread = 0.15 * pixels / np.float32(255)
+    np.testing.assert_allclose(stored["rv_spread"], spread, atol=1e-4)
+    assert stored["faz_spread"].max() < 1e-6
+    row = rows_of(tmp_path / "out/eyes.csv")[0]
+    assert float(row["rv_spread"]) == pytest.approx(spread[expected >= 0.5].mean(), rel=1e-4)
     assert (tmp_path / "out/a_uncertainty.png").exists()
+
+    pattern = str(tmp_path / "0.?.safetensors")
+    line_of_predict = ["predict", "--weights", pattern, "--out", str(tmp_path / "masks")]
+    assert main([*line_of_predict, str(tmp_path / "in/a.png")]) == 0
+    assert (mask_at(tmp_path / "masks/a_rv.png") == (expected >= 0.5)).all()
+    both = S2ANet.ensemble(weights[1::2])
+    analysis = both.analyze(pixels, um_per_px=12.5)
+    np.testing.assert_allclose(analysis.probability["rv"], expected, atol=1e-6)
+    np.testing.assert_allclose(analysis.spread["rv"], spread, atol=1e-6)
+    (masks,) = both.predict_batch([pixels], um_per_px=12.5)
+    np.testing.assert_array_equal(masks[0], expected >= 0.5)
+
     assert main([*line, *map(str, weights[:2])]) == 2
     assert "made by other weights" in capsys.readouterr().err
     model.tasks = ("rv",)

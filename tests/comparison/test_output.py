@@ -178,7 +178,7 @@ def test_the_held_out_cases_of_all_folds_are_one_table(tmp_path, folds):
 
 def test_a_network_without_all_folds_is_left_out(tmp_path, folds):
     rows, text = write_folds(tmp_path, [run for run in folds if run.label != "low-seed1-fold2"])
-    assert "low, seed 1, is left out: 1 fold of 3 not finished (2)." in text
+    assert "low, seed 1, is left out: not finished of 3 folds: 2." in text
     assert (rows["rv", "low"]["seeds"], rows["rv", "ours"]["seeds"]) == ("1", "2")
     with pytest.raises(UserError, match=r"ours, seed 0, is left out.*No run of the reference ours"):
         write_folds(tmp_path, [run for run in folds if run.name == "low" or run.fold])

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from skimage.measure import euler_number, label
+from skimage.measure import label
 from skimage.morphology import skeletonize
 
 from s2a_jax.evaluation.geometry import assd, betti0_error, cl_dice, hd95, surface_distances
-from s2a_jax.evaluation.regions import Window, clean_faz, window_around
+from s2a_jax.evaluation.regions import Window, window_around
 
 EMPTY, FULL = np.zeros((23, 31), bool), np.ones((23, 31), bool)
 POINT, CORNER = EMPTY.copy(), EMPTY.copy()
@@ -98,14 +98,3 @@ def test_the_window_contains_the_faz_and_stays_inside(centre):
 def test_window_side_in_both_units():
     assert Window.parse("120", "--window").pixels(None) == 120
     assert Window.parse("1200um", "--window").pixels(15.0) == 80
-
-
-def test_post_processing_leaves_one_region_without_holes():
-    mask = np.zeros((60, 60), bool)
-    mask[20:40, 20:40], mask[28:31, 28:31] = True, False
-    mask[2:6, 2:6], mask[30, 40:55] = True, True  # a second region, and a thin line on the first
-    clean = clean_faz(mask)
-    assert label(clean).max() == 1
-    assert euler_number(clean) == 1  # no hole
-    assert clean[29, 29] and not clean[3, 3] and not clean[30, 50]
-    assert not clean_faz(np.zeros((9, 9), bool)).any()

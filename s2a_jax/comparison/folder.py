@@ -1,0 +1,65 @@
+"""The folder of a comparison: which runs it holds, and how far each is."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from s2a_jax.comparison.results import readable
+from s2a_jax.errors import UserError
+from s2a_jax.runs.files import read_object
+
+RECORD = "compare.json"
+"""File in a run's workdir: `seconds` of training so far, `finished`, and `eval`, the section of the
+configuration that the results were made under (None: unknown)."""
+
+_LABEL = re.compile(r"(.+)-seed\d+(?:-fold\d+)?")
+
+
+def read_record(workdir: Path) -> dict[str, Any]:
+    """What is recorded of a run; of one that never ended, that it is not finished.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = workdir / RECORD
+    record = {"seconds": 0.0, "finished": False, "eval": None}
+    if path.is_file():
+        record |= readable(read_object, path)
+        if not isinstance(record["seconds"], int | float):
+            raise UserError(f"{path}: seconds is not a number; delete the file.")
+    return record
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The workdirs of all seeds and folds of the network that a comparison trained.
+
+    Args:
+        folder: the comparison's.
+
+    Returns:
+        The workdirs, sorted; [] if the folder is not one of a comparison.
+
+    Raises:
+        UserError: it holds several networks, or a run is not finished.
+    """
+    runs = {child: _LABEL.fullmatch(child.name) for child in sorted(folder.iterdir())}
+    runs = {path: match[1] for path, match in runs.items() if match and (path / RECORD).is_file()}
+    names = sorted(set(runs.values()))
+    if len(names) > 1:
+        raise UserError(
+            f"{folder} holds runs of {', '.join(names)}; name those of one network, as "
+            f"'{folder}/{names[0]}-*'."
+        )
+    check_finished(list(runs))
+    return list(runs)
+
+
+def check_finished(workdirs: list[Path]) -> None:
+    """Raises a UserError if one of the workdirs is a comparison's run that is not finished."""
+    recorded = [path for path in workdirs if (path / RECORD).is_file()]
+    waiting = [path for path in recorded if not read_record(path)["finished"]]
+    if waiting:
+        raise UserError(
+            f"{waiting[0]} is not finished; run the comparison again to finish it, or name the "
+            "other runs one by one."
+        )
