@@ -88,7 +88,7 @@ def load_all(paths: Sequence[str], runtime: str | None = None) -> list[Segmenter
             mine, theirs = getattr(first, what), getattr(other, what)
             if mine != theirs:
                 raise UserError(
-                    f"--weights={path} and --weights={paths[0]} differ in {what}, {theirs} and "
+                    f"The weights {path} and {paths[0]} differ in {what}, {theirs} and "
                     f"{mine}; average networks that were trained on the same kind of images."
                 )
     return models

@@ -5,7 +5,7 @@ CVPR 2021. Opening and erosion are minima and maxima over neighbours, so that ev
 gradient.
 """
 
-from collections.abc import Callable
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -29,26 +29,28 @@ def soft_cldice_loss(logits: Array, target: Array, iterations: int) -> Array:
     Returns:
         [B] in [0, 1].
     """
-    probability = jax.nn.sigmoid(logits)
-    both = jnp.concatenate([probability, target], axis=-1)
-    skeletons = soft_skeleton(both, iterations)
-    axes = (1, 2)
-    # Of the prediction's skeleton the truth is summed, and the reverse.
-    inside = jnp.sum(skeletons * both[..., ::-1], axes)
-    shares = (inside + _SMOOTH) / (jnp.sum(skeletons, axes) + _SMOOTH)  # [B, 2]
-    return 1 - 2 * jnp.prod(shares, axis=-1) / jnp.sum(shares, axis=-1)
+    probability, target = jax.nn.sigmoid(logits[..., 0]), target[..., 0]  # [B, H, W]
+    precision = _share_inside(soft_skeleton(probability, iterations), target)
+    sensitivity = _share_inside(soft_skeleton(target, iterations), probability)
+    return 1 - 2 * precision * sensitivity / (precision + sensitivity)
+
+
+def _share_inside(skeleton: Array, mask: Array) -> Array:
+    """Share of each skeleton that lies in a mask.  [B, H, W] twice -> [B] in (0, 1]."""
+    inside, whole = (jnp.sum(part, (1, 2)) for part in (skeleton * mask, skeleton))
+    return (inside + _SMOOTH) / (whole + _SMOOTH)
 
 
 def soft_skeleton(x: Array, iterations: int) -> Array:
     """Adds up what opening removes from x, eroded 0 to `iterations` times.
 
     Args:
-        x: [B, H, W, C] in [0, 1]. Beyond the image there is nothing to compare with: a structure
+        x: [B, H, W] in [0, 1]. Beyond the image there is nothing to compare with: a structure
             that leaves the image is not eroded from there.
         iterations: number of erosions, >= 0.
 
     Returns:
-        [B, H, W, C] in [0, 1]; of a mask the pixels that are left of thin structures, connected or
+        [B, H, W] in [0, 1]; of a mask the pixels that are left of thin structures, connected or
         not.
     """
 
@@ -68,22 +70,52 @@ def _removed(x: Array) -> Array:
 
 def _eroded(x: Array) -> Array:
     """Minimum over a pixel and its four neighbours."""
-    return jnp.minimum(_over_three(jnp.minimum, x, 1), _over_three(jnp.minimum, x, 2))
+    return _lowest(x, (*_ROW, *_COLUMN))
 
 
 def _dilated(x: Array) -> Array:
     """Maximum over 3x3 pixels."""
-    return _over_three(jnp.maximum, _over_three(jnp.maximum, x, 1), 2)
+    return -_lowest(_lowest(-x, _ROW), _COLUMN)
 
 
-def _over_three(choose: Callable[[Array, Array], Array], x: Array, axis: int) -> Array:
-    """Minimum or maximum over a pixel and its two neighbours along an axis.
+_Steps = tuple[tuple[int, int], ...]
+_ROW: _Steps = ((0, 1), (0, -1))
+_COLUMN: _Steps = ((1, 0), (-1, 0))
 
-    In shifts, since the gradient of a pooling window is a scatter, many times slower on CPUs.
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _lowest(x: Array, steps: _Steps) -> Array:
+    """Minimum over a pixel and its neighbours at `steps` (down, across); the first one of equals.
+
+    The gradient goes to the pixel that was chosen. It is written out, in shifts, since that of a
+    pooling window is a scatter, and that of nested minima computes all of them again for each
+    pixel; without barriers the compiler would fuse them so, too.
     """
-    size = x.shape[axis]
-    first = lax.slice_in_dim(x, 0, 1, axis=axis)
-    last = lax.slice_in_dim(x, size - 1, size, axis=axis)
-    before = jnp.concatenate([first, lax.slice_in_dim(x, 0, size - 1, axis=axis)], axis)
-    after = jnp.concatenate([lax.slice_in_dim(x, 1, size, axis=axis), last], axis)
-    return choose(choose(before, after), x)
+    return _choose(x, steps)[0]
+
+
+def _choose(x: Array, steps: _Steps) -> tuple[Array, Array]:
+    """The minimum, and which neighbour it is: 0 for the pixel itself, int8 [B, H, W]."""
+    low, which = x, jnp.zeros(x.shape, jnp.int8)
+    for number, step in enumerate(steps, 1):
+        other = _shifted(x, step, jnp.inf)
+        which = jnp.where(other < low, jnp.int8(number), which)
+        low = jnp.minimum(low, other)
+    return lax.optimization_barrier((low, which))
+
+
+def _gradient(steps: _Steps, which: Array, of_low: Array) -> tuple[Array]:
+    total = jnp.where(which == 0, of_low, 0)
+    for number, (down, across) in enumerate(steps, 1):
+        total += _shifted(jnp.where(which == number, of_low, 0), (-down, -across), 0)
+    return (lax.optimization_barrier(total),)
+
+
+_lowest.defvjp(_choose, _gradient)
+
+
+def _shifted(x: Array, step: tuple[int, int], beyond: float) -> Array:
+    """Every pixel moved by one, [B, H, W]; `beyond` comes in from outside."""
+    down, across = step
+    sides = ((0, 0, 0), (down, -down, 0), (across, -across, 0))
+    return lax.pad(x, jnp.asarray(beyond, x.dtype), sides)

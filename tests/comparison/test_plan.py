@@ -2,6 +2,7 @@
 
 import pytest
 
+from s2a_jax.cli import run as main
 from s2a_jax.comparison.plan import ablation, make_plan, networks
 from s2a_jax.config.load import load_config
 from s2a_jax.config.recipes import resolve
@@ -40,6 +41,13 @@ def test_every_fold_of_a_seed_comes_before_the_next_seed(config, tmp_path):
         )
     with pytest.raises(UserError, match="--folds=1: expected at least 2"):
         make_plan(config, networks(["unet"]), 1, tmp_path, 1)
+
+
+def test_other_runs_have_no_place_in_a_cross_validation(tmp_path, capsys):
+    flags = ["--config", "synthetic:smoke", "--workdir", str(tmp_path / "cv"), "--folds", "2"]
+    assert main(["compare", *flags, "--add", f"other={tmp_path}"]) == 2
+    assert "--folds: other runs were not evaluated on the held-out" in capsys.readouterr().err
+    assert not (tmp_path / "cv").exists()
 
 
 @pytest.mark.parametrize("variant", ["tiny", "small", "base"])

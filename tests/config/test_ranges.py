@@ -13,6 +13,8 @@ from s2a_jax.errors import UserError
     [
         ("seed", -1, 0),
         ("objective.fixed_rv_weight", 1.1, 1.0),
+        ("objective.cldice_weight", -0.5, 0.0),
+        ("objective.cldice_iterations", -1, 0),
         ("optimizer.learning_rate", 0.0, 1e-9),
         ("optimizer.learning_rate", float("nan"), 10.0),
         ("optimizer.learning_rate", float("inf"), 1.0),
