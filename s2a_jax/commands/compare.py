@@ -80,6 +80,8 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"--workdir={options.workdir} is a file; give a folder.")
     config = load_config(options.config)
     set_fields(config, options.fields)
+    if options.folds is not None:
+        config.data.folds = options.folds
     config, plan = planned(config)
     config = resolve(config)
     if options.folds is not None and options.add:

@@ -7,12 +7,14 @@ from ml_collections import ConfigDict
 
 from s2a_jax import processes
 from s2a_jax.config.recipes import resolve
+from s2a_jax.data.folds import Folds
 from s2a_jax.data.load import draw_cases
 from s2a_jax.data.mixture import mixture_sources
 from s2a_jax.data.plan import Facts, Plan, make_plan, steps_per_epoch
 from s2a_jax.data.reader import Reader, subset_of
 from s2a_jax.data.rows import Room
 from s2a_jax.data.sets import PREPARED, find_data_set
+from s2a_jax.data.splits import SPLITS
 from s2a_jax.data.survey import Share
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import counted
@@ -84,7 +86,11 @@ def _given_size(config: Any) -> int:
 def _survey(config: Any) -> tuple[Facts, list[str]]:
     """Facts of the training cases of the main source, and the tasks that they have masks of."""
     share = Share(processes.index(), processes.count(), processes.exchanged)
-    splits, _, pitch = Reader(0, Room(0), share).load(config.data, ("train",))
+    folds = Folds.from_config(config.data)
+    names = ("train",) if folds is None else SPLITS
+    splits, _, pitch = Reader(0, Room(0), share).load(config.data, names)
+    if folds is not None:
+        splits, _ = folds.divide(splits)
     cases = splits["train"]
     if config.data.train_cases:
         cases = draw_cases(cases, config.data.train_cases, config.seed)
