@@ -148,8 +148,9 @@ def notes(rows: Sequence[Row]) -> list[str]:
     """Sentences that explain the columns."""
     several = len({row.name for row in rows}) > 2
     folds = [
-        "Out of fold: all train and val cases, each scored by the run that held out its fold (and "
-        "chose its best checkpoint by that fold); min is the time of one fold."
+        "Out of fold: all train and val cases, each scored by the run that held out its fold (and, "
+        "with config.eval.choose=best, chose its checkpoint by that fold); min is the time of one "
+        "fold."
     ]
     return [
         *(folds if any(row.split == OUT_OF_FOLD for row in rows) else ()),
