@@ -4,8 +4,9 @@
 
 Prints the mean Dice over images: vessels on the val splits of OCTA-500 (at native size), FAZ on all
 cases of OCTA-500 with a FAZ mask, and FAZ on OCTA-25K ({image,faz}/{superficial,deep}_<n>.png).
-Sets without cases are left out. Images of OCTA-25K are resampled to `--octa25k-size` pixels before
-they are segmented, since their pixels are smaller than any that the networks are trained on.
+Masks are those of `predict`: of the FAZ the most central piece. Sets without cases are left out.
+Images of OCTA-25K are resampled to `--octa25k-size` pixels before they are segmented, since their
+pixels are smaller than any that the networks are trained on.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from s2a_jax.data.octa500 import list_octa500
 from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.errors import UserError
 from s2a_jax.evaluation.metrics import scores
+from s2a_jax.inference.masks import masks_of
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.images import read_image, read_picture, resize_image
 from s2a_jax.inputs.masks import binary_mask
@@ -123,8 +125,8 @@ def _octa500(model: Segmenter, files: Iterable[CaseFiles], task: str) -> Rows:
     rows = []
     for file in files:
         case = read_case(file)
-        probability = model.predict_proba(case.image)[task]
-        rows.append((file.id, _dice(probability >= 0.5, getattr(case, task))))
+        masks = masks_of(model.predict_proba(case.image), 0.5).masks
+        rows.append((file.id, _dice(masks[task], getattr(case, task))))
     return rows
 
 
@@ -134,7 +136,8 @@ def _octa25k(model: Segmenter, root: Path, half: str, size: int) -> Rows:
         if name.startswith(half):
             image, truth = read_image(path), binary_mask(read_picture(masks[name]), 128)
             probability = model.predict_proba(resize_image(image, (size, size)))["faz"]
-            rows.append((name, _dice(resize_image(probability, image.shape) >= 0.5, truth)))
+            back = {"faz": resize_image(probability, image.shape)}
+            rows.append((name, _dice(masks_of(back, 0.5).masks["faz"], truth)))
     return rows
 
 
