@@ -88,10 +88,6 @@ def test_bad_data_is_one_sentence(run, tmp_path, spoil):
         (["--config.data.size=100"], "config.data.size"),
         (["--config.model.pretrained=nowhere.npz"], "nowhere.npz"),
         (["--config.model.name=unet", "--config.model.hidden=8"], "config.model.hidden"),
-        (
-            ["--config.model.name=jointseg", "--config.optimizer.encoder_rate=0"],
-            "config.optimizer.encoder_rate=0: jointseg",
-        ),
     ],
 )
 def test_bad_fields_are_one_sentence(run, tmp_path, flags, named):

@@ -1,6 +1,7 @@
 """Learning-rate schedules and optimizers by name."""
 
 import dataclasses
+from collections.abc import Container
 from typing import Any
 
 import jax
@@ -105,6 +106,30 @@ def make_optimizer(
     if config.clip_norm:
         return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
     return update
+
+
+def check_encoder_rate(rate: float, model: Any, modules: Container[str]) -> None:
+    """Checks that there is an encoder to slow down, and that a frozen one has learned something.
+
+    Args:
+        rate: `encoder_rate`.
+        model: the `model` section of a configuration.
+        modules: the network's top-level modules.
+
+    Raises:
+        UserError: there is none, or a frozen one would keep its random values.
+    """
+    field = f"config.optimizer.encoder_rate={rate:g}"
+    if rate != 1 and ENCODER not in modules:
+        raise UserError(
+            f"{field}: {model.name} has no part that is its encoder (s2anet, transunet and unet "
+            "have one); leave it at 1."
+        )
+    if rate == 0 and not (model.start_from or model.pretrained):
+        raise UserError(
+            f"{field} would keep the encoder's random initial values; set config.model.start_from "
+            "or config.model.pretrained as well."
+        )
 
 
 def _scaled_encoder(factor: float) -> optax.GradientTransformation:

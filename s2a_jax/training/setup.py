@@ -25,8 +25,8 @@ from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.evaluator import Evaluator, make_evaluator
 from s2a_jax.training.forward import check_remat
 from s2a_jax.training.optimizer import (
-    ENCODER,
     OptimizerConfig,
+    check_encoder_rate,
     make_optimizer,
     make_schedule,
 )
@@ -158,12 +158,7 @@ def _make_training(
         objective=objective,
         frozen=optimizer_config.frozen,
     )
-    if optimizer_config.encoder_rate != 1 and ENCODER not in abstract.params:
-        raise UserError(
-            f"config.optimizer.encoder_rate={optimizer_config.encoder_rate:g}: "
-            f"{config.model.name} has no part of that name (s2anet, transunet and unet have); "
-            "leave it at 1."
-        )
+    check_encoder_rate(optimizer_config.encoder_rate, config.model, abstract.params)
     step = functools.partial(
         train_step,
         module=module,

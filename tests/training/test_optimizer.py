@@ -6,7 +6,13 @@ import pytest
 
 from s2a_jax.config.load import load_config
 from s2a_jax.config.recipes import resolve
-from s2a_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
+from s2a_jax.errors import UserError
+from s2a_jax.training.optimizer import (
+    OptimizerConfig,
+    check_encoder_rate,
+    make_optimizer,
+    make_schedule,
+)
 
 
 def reference_rates(rate, epochs, power=0.9):
@@ -66,3 +72,17 @@ def test_the_encoders_rate_is_a_factor_of_the_learning_rate(name, clip_norm, enc
     updates, _ = optimizer.update(gradient, optimizer.init(gradient), gradient)
     np.testing.assert_allclose([updates["encoder"]["w"], updates["head"]], [encoder, head], 1e-5)
     assert config.frozen == () and OptimizerConfig(encoder_rate=0.0).frozen == ("encoder",)
+
+
+def test_only_an_encoder_that_has_learned_can_be_frozen():
+    model = load_config("default").model
+    for rate, modules, words in (
+        (0.0, ("encoder", "heads"), "encoder_rate=0 would keep the encoder's random"),
+        (0.5, ("level1",), r"encoder_rate=0\.5: s2anet has no part"),
+    ):
+        with pytest.raises(UserError, match=words):
+            check_encoder_rate(rate, model, modules)
+    check_encoder_rate(1.0, model, ("level1",))
+    check_encoder_rate(0.5, model, ("encoder",))
+    model.start_from = "sim_to_real"
+    check_encoder_rate(0.0, model, ("encoder",))
