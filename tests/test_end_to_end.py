@@ -1,6 +1,7 @@
 """Whole runs of the public commands, with the shortest trainings."""
 
 import csv
+import functools
 import gzip
 import json
 import shutil
@@ -10,12 +11,16 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 from refusals import assert_refused
 from safetensors import safe_open
 from safetensors.numpy import load_file
+
+from s2a_jax.convert.weights import Description, save_weights
+from s2a_jax.models.build import build_network, network_fields
 
 ROOT = Path(__file__).parent.parent
 TRAIN = ["main.py", "--config", "configs/synthetic.py:smoke", "--config.log.every_steps=1",
@@ -261,7 +266,17 @@ def test_three_slabs_of_octa500_and_a_mixture(run, tmp_path):
     assert fields["slabs"] == list(slabs)
 
 
-def test_rose(run, tmp_path):
+def _write_unet(file, slabs):
+    """Write weights of a tiny U-Net, all of one value; return their number."""
+    fields = network_fields({"name": "unet", "variant": "tiny", "dtype": "float32"}, 64, slabs)
+    init = functools.partial(build_network("unet", fields).init, train=False)
+    shapes = jax.eval_shape(init, jax.random.key(0), np.zeros((1, 64, 64, len(slabs)), np.float32))
+    values = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.01, np.float32), shapes)
+    save_weights(file, Description("unet", fields), values)
+    return len(jax.tree.leaves(values))
+
+
+def test_rose_from_a_trained_network(run, tmp_path):
     for split, stems in (("train", "123"), ("test", "4")):
         for slab in ("WRCC", "DCC", "SCC"):
             _put(tmp_path / "ROSE-Z" / split / "img" / slab, stems, (0, 256))
@@ -269,12 +284,17 @@ def test_rose(run, tmp_path):
             _put(
                 tmp_path / "ROSE-Z" / split / "gt" / kind, stems, (0, 256)
             )  # masks with grey edges
+    start = tmp_path / "start.safetensors"
+    number = _write_unet(start, ("WRCC", "DCC", "SCC"))
     code, output = run(
         "main.py", "--config", "configs/rose.py:smoke", *THREE_SLABS,
         f"--config.data.root={tmp_path}", "--config.data.slab=WRCC,DCC,SCC",
-        "--workdir", tmp_path / "run",
+        f"--config.model.start_from={start}", "--workdir", tmp_path / "run",
     )  # fmt: skip
     assert code == 0, output
+    assert f"Started from {start}: {number} of {number} arrays." in output.replace("\n", "")
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert config["model"]["start_from"] == str(start)
     (row,) = [row for row in _rows(tmp_path / "run") if "loss" in row]
     assert {"loss_rv", "loss_faz"} <= row.keys()
     with (tmp_path / "run/results/test.csv").open() as file:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from s2a_jax.cli import run as main
+from s2a_jax.commands import train
 from s2a_jax.config.load import load_config
 from s2a_jax.config.recipes import resolve
 from s2a_jax.data.load import load_run_data
@@ -46,6 +48,17 @@ def test_empty_fields_follow_from_the_images(eyes):
     )
     again, nothing = planned(resolved)  # as for the configuration of a run
     assert again is resolved and nothing == ""
+
+
+def test_the_command_plans_before_it_takes_the_recipe(eyes, monkeypatch, capsys, tmp_path):
+    seen = []
+    monkeypatch.setattr(train, "write_preview", lambda config, _: seen.append(config) or ["a"])
+    flags = [f"--config.data.root={eyes}", "--config.train.updates=30", "--mode=preview"]
+    assert main(["train", "--config", "finetune", *flags, "--workdir", str(tmp_path)]) == 0
+    (config,) = seen
+    assert (config.data.size, config.train.epochs, config.train.batch_size) == (96, 30, 6)
+    assert config.optimizer.schedule == "cosine"  # the recipe's
+    assert "Planned from 6 training cases" in capsys.readouterr().out
 
 
 def test_the_start_knows_pitches_and_fields_keep_their_values(eyes):
