@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
     signals.end_at_once()
     if isinstance(sys.stdout, io.TextIOWrapper):  # no letter may end a command while it prints
         sys.stdout.reconfigure(errors="backslashreplace")
-    _quiet_readers()
+    quiet()
     given = sys.argv[1:] if arguments is None else arguments
     if given and given[0] in COMMANDS:  # help and version leave nothing behind
         share_compiled_programs()
@@ -71,9 +71,13 @@ def run(arguments: Sequence[str], program: str | None = None) -> int:
     return signals.run_program(lambda: run_command(arguments, program), lambda: stopped)
 
 
-def _quiet_readers() -> None:
-    """Silences readers of files, which warn about what they repair; the rest they raise."""
-    warnings.filterwarnings("ignore", module=r"(PIL|pydicom|torch)\.")
+def quiet() -> None:
+    """Silences the warnings of other packages, which are for programmers: `python -W` shows them.
+
+    Readers of files also log what they repair; what they cannot read they raise.
+    """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
     for name in ("pydicom", "tifffile"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 

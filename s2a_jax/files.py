@@ -17,13 +17,15 @@ def check_name(path: str | Path) -> None:
     """Raises a UserError for a path that is not UTF-8, and for an address such as gs://bucket.
 
     A file of the one kind can be opened, but its name can neither be printed nor written to a
-    table; of the other, a folder named "gs:" would be made.
+    table; of the other, a folder named "gs:" would be made. A name with a NUL is no file's.
     """
     if address := _ADDRESS.search(str(path)):
         raise UserError(
             f"{address[0]}: expected a file or folder, not an address; mount a bucket (gs:// with "
             "gcsfuse, docs/scaling.md), or copy the files, and give their path."
         )
+    if "\0" in str(path):
+        raise UserError(f"{str(path)!r}: no name of a file holds the character NUL; correct it.")
     try:
         str(path).encode()
     except UnicodeEncodeError:

@@ -45,38 +45,6 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"s2a-jax {s2a_jax.__version__}\n"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "named"),
-    [
-        (["segment"], "'segment'; expected one of train, analyze"),
-        (["predict", "eye.png"], "--weights, --out"),
-        (["report", "--workdir=nowhere", "--verbose"], "unexpected argument '--verbose'"),
-        (["train", "--workdir=nowhere"], "--config is missing"),
-        (["train", "--workdir=nowhere", "--config=synthetic", "x"], "Unexpected argument 'x'"),
-        (["train", "--workdir=nowhere", "--config=demo"], "rose, sim_to_real, synthetic"),
-        (["train", "--config=synthetic", "--workdir=gs://bucket/run"], "gs://bucket/run: expected"),
-        (
-            ["train", "--config=rose", "--workdir", "nowhere", "--config.data.root=gs://b"],
-            "gs://b:",
-        ),
-        (["evaluate", "--weights=sim_to_real", "--data", "s3://bucket/eyes"], "s3://bucket/eyes:"),
-        (
-            ["predict", "--weights=sim_to_real", "--out=nowhere", "https://a.org/b.png"],
-            "copy the f",
-        ),
-        (
-            ["measure", "--rv=gs://bucket/rv", "--out=eyes.csv"],
-            "mount a bucket (gs:// with gcsfuse",
-        ),
-    ],
-)
-def test_a_wrong_command_line_is_one_sentence(arguments, named):
-    with pytest.raises(UserError) as refusal:
-        cli.run_command(arguments)
-    assert named in str(refusal.value)
-    assert not Path("nowhere").exists()
-
-
 @pytest.fixture
 def workdir(tmp_path):
     """A run with a checkpoint."""

@@ -10,7 +10,7 @@ from s2a_jax.analysis.dicom_seg import Algorithm, check_sources, without_segment
 from s2a_jax.analysis.table import SUMMARY, write_summary, write_table
 from s2a_jax.commands.eyes import add_eye_flags, check_eye_flags, eye_rows, known_eye
 from s2a_jax.commands.failures import Failures
-from s2a_jax.commands.flags import left_out_lines
+from s2a_jax.commands.flags import left_out_lines, path_flag
 from s2a_jax.commands.predict import add_batch_flags, check_batch_flags
 from s2a_jax.commands.weights import ENSEMBLE_HELP, weights_of
 from s2a_jax.errors import UserError
@@ -44,6 +44,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         action="append",
+        type=path_flag,
         help="workdir, checkpoint or .safetensors file; default sim_to_real, which ships with the "
         f"package. {ENSEMBLE_HELP}",
     )

@@ -4,8 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from s2a_jax.commands.flags import path_flag
 from s2a_jax.comparison.output import write_comparison
 from s2a_jax.comparison.plan import ablation, make_plan, networks
+from s2a_jax.comparison.results import read_result
 from s2a_jax.comparison.run import train_all
 from s2a_jax.config.fields import set_fields
 from s2a_jax.config.load import load_config, shipped_names
@@ -36,7 +38,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         ),
     )
     parser.add_argument(
-        "--workdir", required=True, type=Path, metavar="DIR", help="folder of the comparison"
+        "--workdir", required=True, type=path_flag, metavar="DIR", help="folder of the comparison"
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--networks", metavar="A,B", help=f"default, without --add: {_ALL}")
@@ -54,6 +56,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--add",
+        type=_added,
         action="append",
         default=[],
         metavar="NAME=DIR",
@@ -89,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
             "--folds: other runs were not evaluated on the held-out cases of all folds; leave out "
             "--add."
         )
-    added = [_added(text) for text in options.add]
+    added = options.add
     if options.preset:
         variants = ablation(config)
     elif options.networks or not added:
@@ -100,6 +103,8 @@ def run(options: argparse.Namespace) -> int:
     reference = options.reference or ("s2anet" if "s2anet" in known else known[0])
     if reference not in known:
         raise UserError(f"--reference={reference}: expected one of {', '.join(known)}.")
+    for name, folder in added:  # a mistake there should not wait for the end of the training
+        read_result(name, 0, folder)
     runs = make_plan(config, variants, options.seeds, options.workdir, options.folds)
     console = make_console(soft_wrap=True, width=None if sys.stdout.isatty() else 120)
     if plan:
@@ -114,7 +119,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _added(text: str) -> tuple[str, Path]:
     name, equals, folder = text.partition("=")
-    path = Path(folder).expanduser()
-    if not equals or not name or not path.is_dir():
-        raise UserError(f"--add {text}: expected NAME=DIR with the folder of a finished run.")
-    return name, path
+    if not (equals and name and folder and path_flag(folder).expanduser().is_dir()):
+        raise argparse.ArgumentTypeError(
+            f"{text}: expected NAME=DIR with the folder of a finished run"
+        )
+    return name, Path(folder).expanduser()

@@ -9,17 +9,19 @@ from typing import Any
 import jax
 import numpy as np
 
+from s2a_jax.commands.flags import path_flag
 from s2a_jax.convert.files import WRITTEN, read_checkpoint, write_state_dict
 from s2a_jax.convert.torch_weights import from_torch, missing_from, to_torch
 from s2a_jax.convert.weights import (
     Description,
+    check_variables,
     is_ours,
     module_fields,
     read_weights,
     save_weights,
 )
 from s2a_jax.errors import UserError
-from s2a_jax.models.build import NETWORKS
+from s2a_jax.models.build import NETWORKS, build_network
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +33,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--network", help=f"one of {', '.join(NETWORKS)}")
     parser.add_argument(
-        "--from", required=True, type=Path, dest="source", metavar="FILE", help="file to read"
+        "--from", required=True, type=path_flag, dest="source", metavar="FILE", help="file to read"
     )
     parser.add_argument(
-        "--to", required=True, type=Path, dest="target", metavar="FILE", help="file to write"
+        "--to", required=True, type=path_flag, dest="target", metavar="FILE", help="file to write"
     )
     parser.add_argument(
         "--known",
@@ -52,7 +54,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--template",
-        type=Path,
+        type=path_flag,
         metavar="FILE",
         help="to PyTorch: weights of the original network, whose unused keys are written too, so "
         "that load_state_dict needs no strict=False",
@@ -119,6 +121,11 @@ def convert(
             raise UserError(f"--known is for PyTorch's files; {source} holds its fields.")
         if which is not None:
             raise UserError(f"--which is for PyTorch's files; {source} holds one set of weights.")
+        try:
+            module = build_network(described.network, described.fields)
+            check_variables(module, variables, described.network)
+        except UserError as error:
+            raise UserError(f"{source} cannot be used: {error}") from error
         original = None if template is None else read_checkpoint(template)
         state = to_torch(described.network, variables, original)
         write_state_dict(target, state)

@@ -13,6 +13,7 @@ from s2a_jax.commands.flags import (
     TTA_HELP,
     check_out_folder,
     left_out_lines,
+    path_flag,
     with_flags,
 )
 from s2a_jax.commands.weights import ENSEMBLE_HELP, weights_of
@@ -52,10 +53,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--weights",
         required=True,
         action="append",
+        type=path_flag,
         help="workdir, checkpoint, .safetensors file, or sim_to_real, which ships with the "
         f"package. {ENSEMBLE_HELP}",
     )
-    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the data set")
+    parser.add_argument("--data", required=True, type=path_flag, metavar="DIR", help="the data set")
     names = [name for name, data_set in DATA_SETS.items() if data_set.make is None]
     parser.add_argument(
         "--name",
@@ -107,7 +109,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tta", action="store_true", help=TTA_HELP)
     parser.add_argument("--limit", type=int, metavar="N", help="the first N cases only")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the files")
+    parser.add_argument("--out", type=path_flag, metavar="DIR", help="folder for the files")
 
 
 def run(options: argparse.Namespace) -> None:

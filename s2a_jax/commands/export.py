@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from s2a_jax.commands.flags import path_flag
 from s2a_jax.convert.weights import Description
 from s2a_jax.errors import UserError
 from s2a_jax.export.check import SHAPES, check_exported
@@ -37,13 +38,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         required=True,
-        type=Path,
+        type=path_flag,
         help="workdir, checkpoint, .safetensors file, or sim_to_real, which ships with the package",
     )
     parser.add_argument(
         "--to",
         required=True,
-        type=Path,
+        type=path_flag,
         dest="target",
         metavar="FILE",
         help=f"file to write; its suffix says what: {' or '.join(WRITERS)}",

@@ -7,6 +7,7 @@ from pathlib import Path
 from s2a_jax.analysis.analysis import EyeFacts
 from s2a_jax.biomarkers.magnification import REFERENCE_AXIAL_LENGTH_MM, bennett_factor
 from s2a_jax.biomarkers.measure import parse_laterality
+from s2a_jax.commands.flags import path_flag
 from s2a_jax.commands.pitch import add_pitch_flags, check_pitch_flags, known_pitch
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.contents import Contents
@@ -28,7 +29,7 @@ def add_eye_flags(parser: argparse.ArgumentParser) -> None:
     )
     eye.add_argument(
         "--eyes",
-        type=Path,
+        type=path_flag,
         help="CSV file, as spreadsheets save it, with id and any of laterality, "
         "axial_length_mm, um_per_px or field_mm; its cells override the flags",
     )

@@ -1,6 +1,8 @@
 """Flags that several commands share: error messages about them, and `--out`."""
 
+import argparse
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -11,7 +13,37 @@ from s2a_jax.files import full_path
 
 TTA_HELP = "average the network over the eight symmetries of the image, eight times as long"
 
+_SHOWN = 40  # characters of a name that is too long for a message
 _FIELD = re.compile(r"(?:--)?config\.data\.(\w+(?:\.\w+)?)")
+
+
+def path_flag(text: str) -> Path:
+    """The type of a flag that names one file or folder.
+
+    Raises:
+        ArgumentTypeError: the text is empty, which would mean the current folder, or longer than a
+            path and the names in it can be.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, not an empty text (. is this folder)")
+    path = Path(text)
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise argparse.ArgumentTypeError(
+                f"{text[:_SHOWN]}... has {len(text)} characters, more than this system takes in a "
+                "path or a name; give a shorter one"
+            ) from None
+    return path
+
+
+def slabs_flag(text: str) -> Path:
+    """The type of a flag that names a file or folder, or several separated by commas."""
+    if not os.path.lexists(text):  # the name of one file may hold a comma
+        for part in text.split(","):
+            path_flag(part)
+    return Path(text)
 
 
 def with_flags(text: str, flags: Mapping[str, str]) -> str:

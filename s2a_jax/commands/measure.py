@@ -2,7 +2,6 @@
 
 import argparse
 from collections import Counter
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +11,14 @@ from s2a_jax.biomarkers.measure import measure
 from s2a_jax.biomarkers.table import print_summary, write_rows
 from s2a_jax.commands.eyes import add_eye_flags, check_eye_flags, eye_rows, known_eye
 from s2a_jax.commands.failures import Failures
-from s2a_jax.commands.flags import TTA_HELP, check_out_folder, left_out_lines, make_out_folder
+from s2a_jax.commands.flags import (
+    TTA_HELP,
+    check_out_folder,
+    left_out_lines,
+    make_out_folder,
+    path_flag,
+    slabs_flag,
+)
 from s2a_jax.commands.pitch import SOURCES
 from s2a_jax.console import progress
 from s2a_jax.errors import UserError
@@ -74,25 +80,29 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "listed at the end, with exit code 1. Not a medical device."
     )
     what = parser.add_argument_group("what to measure (a folder, or one file)")
-    what.add_argument("--rv", type=Path, help="vessel masks; of <id>_rv files if there are any")
-    what.add_argument("--faz", type=Path, help="FAZ masks; of <id>_faz files if there are any")
-    what.add_argument("--masks", type=Path, help="masks of both: 0, 100 (FAZ), 255 (vessel)")
+    what.add_argument(
+        "--rv", type=path_flag, help="vessel masks; of <id>_rv files if there are any"
+    )
+    what.add_argument("--faz", type=path_flag, help="FAZ masks; of <id>_faz files if there are any")
+    what.add_argument("--masks", type=path_flag, help="masks of both: 0, 100 (FAZ), 255 (vessel)")
     what.add_argument(
         "--weights",
-        type=Path,
+        type=path_flag,
         help="segment IMAGEs with this network first (sim_to_real ships with the package)",
     )
     what.add_argument(
         "images",
         nargs="*",
-        type=Path,
+        type=slabs_flag,
         metavar="IMAGE",
         help="with --weights: files or folders; a.png,b.png for a network that takes several "
         "slabs, as for predict",
     )
     what.add_argument("--tta", action="store_true", help=TTA_HELP)
     add_eye_flags(parser)
-    parser.add_argument("--out", required=True, type=Path, metavar="CSV", help="one row per eye")
+    parser.add_argument(
+        "--out", required=True, type=path_flag, metavar="CSV", help="one row per eye"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -75,6 +75,7 @@ def known_pitch(
         UserError: it is out of range, or the image does not have the shape of the field.
     """
     if row is not None and row.um_per_px is not None:
+        check_range(SOURCES["eyes"], row.um_per_px, UM_PER_PX, "um")
         pitch, source = row.um_per_px, "eyes"
     elif row is not None and row.field_mm is not None:
         check_range(SOURCES["eyes-field-mm"], row.field_mm, FIELD_MM, "mm")

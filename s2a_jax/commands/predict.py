@@ -18,7 +18,7 @@ from s2a_jax.analysis.dicom_seg import (
 )
 from s2a_jax.analysis.reading import Read, read_image
 from s2a_jax.commands.failures import Failures
-from s2a_jax.commands.flags import TTA_HELP, check_out_folder, left_out_lines
+from s2a_jax.commands.flags import TTA_HELP, check_out_folder, left_out_lines, path_flag, slabs_flag
 from s2a_jax.commands.pitch import add_pitch_flags, check_pitch_flags, known_pitch
 from s2a_jax.commands.weights import ENSEMBLE_HELP, weights_of
 from s2a_jax.errors import UserError
@@ -61,6 +61,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--weights",
         required=True,
         action="append",
+        type=path_flag,
         help="workdir, checkpoint, .safetensors file, a .onnx or .stablehlo file of export, or "
         f"sim_to_real, which ships with the package. {ENSEMBLE_HELP}",
     )
@@ -81,7 +82,7 @@ def add_batch_flags(parser: argparse.ArgumentParser, table: str) -> None:
         parser: the command's.
         table: name of the table of results, without extension.
     """
-    parser.add_argument("--out", required=True, type=Path, help="folder for the results")
+    parser.add_argument("--out", required=True, type=path_flag, help="folder for the results")
     parser.add_argument("--threshold", type=float, default=0.5, help="in [0, 1]; default 0.5")
     parser.add_argument("--tta", action="store_true", help=TTA_HELP)
     parser.add_argument(
@@ -117,7 +118,7 @@ def add_batch_flags(parser: argparse.ArgumentParser, table: str) -> None:
     parser.add_argument(
         "images",
         nargs="+",
-        type=Path,
+        type=slabs_flag,
         metavar="IMAGE",
         help="files, folders of images, or patterns such as 'eyes/*.png'; pictures that predict or "
         "analyze wrote are skipped",

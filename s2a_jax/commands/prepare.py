@@ -1,9 +1,8 @@
 """`prepare`: check a data set and store it as TFDS files."""
 
 import argparse
-from pathlib import Path
 
-from s2a_jax.commands.flags import fields_as_flags
+from s2a_jax.commands.flags import fields_as_flags, path_flag
 from s2a_jax.data.prepared.prepare import prepare, prepare_synthetic
 from s2a_jax.data.sets import DATA_SETS, help_on_names, help_on_subsets
 from s2a_jax.data.splits import Wanted
@@ -30,9 +29,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "again. Run the same command again to resume one that was stopped."
     )
     parser.add_argument("name", choices=tuple(DATA_SETS), help=help_on_names())
-    parser.add_argument("--from", type=Path, dest="raw", metavar="RAW", help="the raw folder")
+    parser.add_argument("--from", type=path_flag, dest="raw", metavar="RAW", help="the raw folder")
     parser.add_argument(
-        "--to", required=True, type=Path, dest="target", metavar="DIR",
+        "--to", required=True, type=path_flag, dest="target", metavar="DIR",
         help="folder of all prepared data sets",
     )  # fmt: skip
     parser.add_argument("--subset", help=help_on_subsets())

@@ -1,8 +1,8 @@
 """`report`: writes one HTML file about a run or an evaluation."""
 
 import argparse
-from pathlib import Path
 
+from s2a_jax.commands.flags import path_flag
 from s2a_jax.report.write import write_report
 
 
@@ -14,10 +14,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "evaluation: its tables, pictures and biomarkers."
     )
     parser.add_argument(
-        "--workdir", required=True, type=Path, help="folder of the run, or --out of evaluate"
+        "--workdir", required=True, type=path_flag, help="folder of the run, or --out of evaluate"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="default: report.html in that folder"
+        "--out", type=path_flag, metavar="FILE", help="default: report.html in that folder"
     )
 
 

@@ -5,6 +5,7 @@ import socket
 import time
 
 from s2a_jax.analysis.model import S2ANet
+from s2a_jax.commands.flags import path_flag
 from s2a_jax.errors import UserError
 from s2a_jax.signals import Interrupt
 from s2a_jax.web.app import served
@@ -22,6 +23,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--weights",
+        type=path_flag,
         default="sim_to_real",
         help="network to use; default %(default)s, which comes with the package",
     )

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from s2a_jax import processes
+from s2a_jax.commands.flags import path_flag
 from s2a_jax.config.fields import set_fields
 from s2a_jax.config.load import load_config, shipped_names
 from s2a_jax.config.recipes import resolve
@@ -49,7 +50,9 @@ examples:
         f"{', '.join(shipped_names())}; FILE:smoke is its shortest run. --mode=evaluate takes the "
         "run's own by default",
     )
-    parser.add_argument("--workdir", required=True, metavar="DIR", help="the folder of the run")
+    parser.add_argument(
+        "--workdir", required=True, type=path_flag, metavar="DIR", help="the folder of the run"
+    )
     parser.add_argument(
         "--profile",
         action="store_true",

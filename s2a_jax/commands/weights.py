@@ -13,7 +13,7 @@ ENSEMBLE_HELP = (
 )
 
 
-def weights_of(given: Sequence[str]) -> list[str]:
+def weights_of(given: Sequence[str | Path]) -> list[str]:
     """The networks that values of `--weights` name.
 
     A folder of `compare` stands for its runs, and a pattern for the files and folders that it
@@ -26,7 +26,7 @@ def weights_of(given: Sequence[str]) -> list[str]:
         UserError: a pattern matches nothing, a comparison holds several networks, or a run is not
             finished.
     """
-    return [path for value in given for path in _expanded(value)]
+    return [path for value in given for path in _expanded(str(value))]
 
 
 def _expanded(value: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from s2a_jax.config.ranges import check_ranges
 from s2a_jax.errors import UserError
 from s2a_jax.runs.workdir import Workdir
 from s2a_jax.training.setup import network_fields_of
@@ -111,6 +112,7 @@ def make_plan(
                 workdir = Workdir(folder / f"{name}-seed{seed}{ending}")
                 runs.append(Run(name, seed, own, workdir, fold))
     for run in runs:  # all of them before the first one starts
+        check_ranges(run.config)
         network_fields_of(run.config)
         run.workdir.check(run.config)
     return runs

@@ -64,8 +64,11 @@ def _explain(config: ConfigDict, arguments: Sequence[str], error: Exception) -> 
     if isinstance(error, IndexError):
         flag = next((argument for argument in arguments if "[" in argument), "--config")
         return f"{flag.split('=')[0]}: there is no such entry ({error})."
-    if not isinstance(error, KeyError | AttributeError):
+    if isinstance(error, flags.Error):
         return f"{error}."
+    if not isinstance(error, KeyError | AttributeError):
+        given = [argument.split("=")[0] for argument in arguments if argument.startswith("--")]
+        return f"{', '.join(given)}: {error}."
     # ml_collections names only the part of the field that it did not find.
     part = re.search(r"\w+", str(error))
     named = [argument.split("=")[0].lstrip("-") for argument in arguments]

@@ -1,5 +1,6 @@
 """Loads a configuration: a Python file with a function `get_config`, or one that ships by name."""
 
+import contextlib
 import importlib.util
 import inspect
 import re
@@ -9,7 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FrozenConfigDict
+from ml_collections.config_dict import RequiredValueError
 
 from s2a_jax.config.fields import field_hint
 from s2a_jax.config.values import flatten
@@ -50,7 +52,7 @@ def load_config(argument: str) -> ConfigDict:
     module = _run_file(path)
     if not callable(getattr(module, "get_config", None)):
         raise UserError(f"--config={argument}: {path} has no function get_config.")
-    takes_mode = bool(inspect.signature(module.get_config).parameters)
+    takes_mode = _takes_argument(module.get_config)
     if mode not in ("", "smoke") and not takes_mode:
         raise UserError(f"--config={argument}: expected FILE or FILE:smoke.")
     config = _call(path, module.get_config, *([mode] if colon and takes_mode else []))
@@ -68,22 +70,43 @@ def _find(file: str, argument: str) -> Path:
     if file in shipped_names():
         return SHIPPED / f"{file}.py"
     path = full_path(file)
-    if path.is_file():
-        return path
+    with contextlib.suppress(OSError):  # a name that is too long for the system
+        if path.is_file():
+            return path
     raise UserError(
         f"--config={argument}: there is no file {file}; give a Python file, or one of "
         f"{', '.join(shipped_names())}."
     )
 
 
+def _takes_argument(function: Callable[..., Any]) -> bool:
+    """Whether a function takes arguments; false for what Python knows no signature of."""
+    try:
+        return bool(inspect.signature(function).parameters)
+    except ValueError:  # some functions and types that are built in
+        return False
+
+
 def _check_fields(config: Any, path: Path) -> None:
     """Raises a UserError unless `config` has every field of the default configuration."""
-    if not isinstance(config, ConfigDict):
+    if not isinstance(config, ConfigDict) or isinstance(config, FrozenConfigDict):
+        if inspect.iscoroutine(config):
+            config.close()  # otherwise Python warns that nobody waited for it
         raise UserError(
             f"{path}: get_config returns {type(config).__name__}; expected a ConfigDict, such as "
             "load_config('default') returns."
         )
-    given = flatten(config)
+    try:
+        given = flatten(config)
+    except RequiredValueError:
+        raise UserError(
+            f"{path}: a required_placeholder of the configuration has no value; set it in the file."
+        ) from None
+    except RecursionError:
+        raise UserError(
+            f"{path}: a section of the configuration holds itself; start it from "
+            "load_config('default') of s2a_jax.config.load."
+        ) from None
     if missing := [name for name in flatten(load_config("default")) if name not in given]:
         raise UserError(
             f"{path}: the configuration lacks config.{missing[0]}; start it from "
@@ -108,7 +131,7 @@ def _call(path: Path, function: Callable[..., Any], *arguments: Any) -> Any:
         raise
     except SyntaxError as error:
         raise UserError(f"{_where(path, error.lineno)}: {error.msg}.") from error
-    except Exception as error:  # a configuration file can raise anything
+    except (Exception, SystemExit) as error:  # a configuration file can raise anything
         frames = traceback.extract_tb(error.__traceback__)
         if _is_ours(frames[-1].filename, path):
             raise

@@ -20,6 +20,20 @@ def to_numpy(tensor: Any) -> np.ndarray:
     return array.astype(np.float32) if array.dtype.name in ("float16", "bfloat16") else array
 
 
+def check_dense(name: str, tensor: Any) -> None:
+    """Raises a UserError for a tensor without values of its own: sparse, quantized, meta, nested.
+
+    Args:
+        name: its key, for messages.
+        tensor: a tensor or an array.
+    """
+    if kind := _unusual(tensor):
+        raise UserError(
+            f"Key {name!r} is a {kind} tensor: expected a dense one of floating-point numbers, as "
+            "the network has in training."
+        )
+
+
 def to_parameter(name: str, tensor: Any) -> np.ndarray:
     """Converts one weight of a network.
 
@@ -34,11 +48,7 @@ def to_parameter(name: str, tensor: Any) -> np.ndarray:
         UserError: it is sparse, quantized or without values, no floating-point number, or has
             values that are not finite in float32.
     """
-    if kind := _unusual(tensor):
-        raise UserError(
-            f"Key {name!r} is a {kind} tensor: expected a dense one of floating-point numbers, as "
-            "the network has in training."
-        )
+    check_dense(name, tensor)
     array = to_numpy(tensor)
     if array.dtype.kind != "f":
         raise UserError(
@@ -62,5 +72,7 @@ def _unusual(tensor: Any) -> str | None:
         return "quantized"
     if tensor.is_meta:
         return "meta (empty)"
+    if tensor.is_nested:
+        return "nested"
     layout = str(tensor.layout).removeprefix("torch.")
     return None if layout == "strided" else layout.replace("_", " ")

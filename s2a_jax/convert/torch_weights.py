@@ -13,7 +13,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from s2a_jax.convert import jointseg, s2anet, transunet, unet, vaffnet
-from s2a_jax.convert.arrays import to_numpy, to_parameter
+from s2a_jax.convert.arrays import check_dense, to_numpy, to_parameter
 from s2a_jax.convert.names import Names, Shapes
 from s2a_jax.convert.selection import choose, find_weights, first_keys
 from s2a_jax.errors import UserError
@@ -81,6 +81,8 @@ def from_torch(
         message = "Left out keys that %s does not use (%d): %s"
         logger.warning(message, network, len(unused), listed)
     arrays = {name: array for name, array in arrays.items() if name not in unused}
+    for name, array in arrays.items():
+        check_dense(name, array)
     shapes = Shapes({name: tuple(array.shape) for name, array in arrays.items()})
     if wrong := sorted(known.keys() - field_defaults(NETWORKS[network]).keys()):
         raise UserError(f"The network {network} has no field {wrong[0]!r}.")
@@ -192,6 +194,7 @@ def _completed(
             )
     kept = [name for name in whole if name not in state]
     for name in kept:
+        check_dense(name, whole[name])
         if not names.is_unused(name) and not names.is_optional(name):
             raise UserError(
                 f"The template has a key {name!r} that the weights lack: it is another network."

@@ -1,5 +1,6 @@
 """Exported weights: one safetensors file that describes its own network."""
 
+import functools
 import json
 from collections.abc import Mapping
 from itertools import pairwise
@@ -7,11 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
 
+from s2a_jax.convert.arrays import to_parameter
 from s2a_jax.convert.files import save_safetensors
 from s2a_jax.convert.kinds import kind_of
 from s2a_jax.errors import UserError
@@ -77,13 +80,17 @@ def _is_range(pitches_um: Any) -> bool:
         return True
     if not isinstance(pitches_um, list) or len(pitches_um) != 2:
         return False
-    are_numbers = all(isinstance(one, int | float) for one in pitches_um)
+    are_numbers = all(type(one) in (int, float) for one in pitches_um)
     return are_numbers and all(0 <= a <= b < np.inf for a, b in pairwise((0, *pitches_um)))
 
 
 def _are_tasks(tasks: Any) -> bool:
     """Whether this lists tasks, each once and in order."""
-    return bool(tasks) and tasks == [task for task in TASKS if task in tasks]
+    return (
+        isinstance(tasks, list)
+        and bool(tasks)
+        and tasks == [task for task in TASKS if task in tasks]
+    )
 
 
 def save_weights(
@@ -151,11 +158,63 @@ def read_weights(path: Path) -> tuple[Description, dict[str, Any]]:
             arrays = {name: _widened(file.get_tensor(name)) for name in file.keys()}
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is no readable safetensors file: {error}.") from error
+    except AttributeError as error:  # a type that NumPy lacks, such as float8
+        raise UserError(f"{path}: {error}; save its weights as float32 or float16.") from error
     try:
         values = json.loads(description)
-    except ValueError:
+    except (RecursionError, ValueError):  # nested too deeply, or no JSON
         values = None
-    return parse_description(values, path), unflatten_dict(arrays, sep="/")
+    return parse_description(values, path), _nested(arrays, path)
+
+
+def check_variables(module: nn.Module, variables: Mapping[str, Any], network: str) -> None:
+    """Checks that variables are those of a network.
+
+    Args:
+        module: the network.
+        variables: {"params", "batch_stats"} of arrays.
+        network: its name.
+
+    Raises:
+        UserError: an array is missing, is none of the network's, or has another shape, or its
+            values are no finite floating-point numbers.
+    """
+    shapes = _shapes(module)
+    arrays = flatten_dict(dict(variables), sep="/")
+    found = {name: array.shape for name, array in arrays.items()}
+    for name in sorted(shapes.keys() | found.keys()):
+        if shapes.get(name) != found.get(name):
+            raise UserError(
+                f"These weights are not those of the network {network} they name: {name} is "
+                f"{found.get(name, 'missing')}, expected {shapes.get(name, 'no such array')}."
+            )
+    for name, array in arrays.items():
+        to_parameter(name, array)
+
+
+@functools.lru_cache(maxsize=8)
+def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Name of an array of a network -> its shape."""
+    image = jax.ShapeDtypeStruct((1, 64, 64, len(module.slabs) or 1), np.float32)
+    expected = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), image)
+    return {name: leaf.shape for name, leaf in flatten_dict(expected, sep="/").items()}
+
+
+def _nested(arrays: dict[str, np.ndarray], path: Path) -> dict[str, Any]:
+    """Containers of the arrays, whose names are paths with `/`.
+
+    Raises:
+        UserError: an array has the name of a container.
+    """
+    for name in sorted(arrays):
+        parts = name.split("/")
+        above = ("/".join(parts[:i]) for i in range(1, len(parts)))
+        if (other := next((one for one in above if one in arrays), None)) is not None:
+            raise UserError(
+                f"{path} has an array {other!r} and another below that name, {name!r}: it is "
+                "damaged, or s2a_jax did not write it; copy it again, or pass another."
+            )
+    return unflatten_dict(arrays, sep="/")
 
 
 def _widened(array: np.ndarray) -> np.ndarray:

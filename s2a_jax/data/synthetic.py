@@ -3,8 +3,8 @@
 import contextlib
 import itertools
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +35,7 @@ FIELD_MM = (2.0, 6.5)
 SYNTHETIC_SLABS = ("superficial", "deep", "whole")
 
 _SIZES = (64, 2048)  # px
+_MOST = 1_000_000  # eyes of a split
 _FEW = 8  # eyes that are made faster than processes start
 _SET_NAME = re.compile(rf"v{VERSION}-\d+px-([\d.]+)(?:-([\d.]+))?mm-seed(\d+)-")
 _EYE_NAME = re.compile(rf"({'|'.join(SPLITS)})(\d+)")
@@ -54,7 +55,12 @@ def check_eyes(
         splits: the splits that are made.
         slabs: names of the slabs; (): the superficial one.
     """
-    low, high = section["field_mm"]
+    field = section["field_mm"]
+    if len(field) != 2 or not all(isinstance(side, int | float) for side in field):
+        raise UserError(
+            f"config.data.synthetic.field_mm={field}: expected two numbers of mm, such as (3, 3)."
+        )
+    low, high = field
     least_mm, most_mm = FIELD_MM
     least_px, most_px = _SIZES
     field_is_good = least_mm <= low <= high <= most_mm
@@ -62,7 +68,7 @@ def check_eyes(
     share_is_good = 0 <= share <= 1 if is_plain_set else share == 0
     checks = [
         ("size", size, least_px <= size <= most_px, f"{least_px} to {most_px} pixels"),
-        ("synthetic.seed", section["seed"], section["seed"] >= 0, "0 or more"),
+        ("synthetic.seed", section["seed"], 0 <= section["seed"] < 2**64, "0 to 2^64 - 1"),
         ("synthetic.field_mm", f"{low:g} {high:g}", field_is_good,
          f"{least_mm:g} to {most_mm:g} mm, the smaller first"),
         ("synthetic.deep_share", share, share_is_good,
@@ -71,7 +77,8 @@ def check_eyes(
     for split in splits:
         least = 0 if split == "test" else 1
         count = section[split]
-        checks.append((f"synthetic.{split}", count, count >= least, f"at least {least}"))
+        is_good = least <= count <= _MOST
+        checks.append((f"synthetic.{split}", count, is_good, f"{least} to {_MOST:,}"))
     for field, value, is_good, expected in checks:
         if not is_good:
             raise UserError(f"config.data.{field}={value}: expected {expected}.")
@@ -111,7 +118,9 @@ def make_set(section: Mapping[str, Any], size: int, slab: str | None = None) -> 
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial_folder = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+        # Not by `mkdtemp`, whose folders nobody else may read: users of a machine can share a set.
+        partial_folder = folder.parent / f".making-{secrets.token_hex(8)}"
+        partial_folder.mkdir()
     except OSError as error:
         raise _cannot_write(folder.parent, error) from error
     try:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from s2a_jax.convert.weights import TASKS, Description, save_weights
+from s2a_jax.convert.weights import TASKS, Description, check_variables, save_weights
 from s2a_jax.errors import UserError
 from s2a_jax.inference.batches import BatchPredictor
 from s2a_jax.inference.masks import masks_of
@@ -139,7 +139,7 @@ class Segmenter(Predictor):
         self.slab: str | None = ",".join(self.slabs) or slab
         self._runtime = runtime
         if runtime is None:
-            _check_variables(module, variables, network)
+            check_variables(module, variables, network)
             self._predict = jax.jit(functools.partial(predict_step, module=module))
         else:
             self._predict = runtime.predict
@@ -332,17 +332,3 @@ def _refuse(_: Any, error: UserError) -> None:
 def _masks(probability: Maps, threshold: float) -> Masks:
     masks = masks_of(probability, threshold).masks
     return masks.get("rv"), masks.get("faz")
-
-
-def _check_variables(module: Any, variables: dict[str, Any], network: str) -> None:
-    """Raises a UserError unless the variables have this network's names and shapes."""
-    image = jax.ShapeDtypeStruct((1, 64, 64, len(module.slabs) or 1), np.float32)
-    expected = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), image)
-    shapes = {k: v.shape for k, v in flatten_dict(expected, sep="/").items()}
-    found = {k: v.shape for k, v in flatten_dict(variables, sep="/").items()}
-    for name in sorted(shapes.keys() | found.keys()):
-        if shapes.get(name) != found.get(name):
-            raise UserError(
-                f"These weights are not those of the network {network} they name: {name} is "
-                f"{found.get(name, 'missing')}, expected {shapes.get(name, 'no such array')}."
-            )

@@ -1,5 +1,6 @@
 """En-face OCTA images in DICOM files: pixels, pitch and laterality."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from s2a_jax.errors import UserError
 from s2a_jax.extras import import_extra
 from s2a_jax.inputs.dicom_grey import displayed, numbers
-from s2a_jax.inputs.picture import Picture
+from s2a_jax.inputs.picture import MOST_PIXELS, Picture
 
 EXTENSIONS = (".dcm", ".dicom")
 _USED = (
@@ -106,6 +107,7 @@ def read_dicom(path: Path) -> Picture:
             f"{path} is a DICOM Segmentation, not an image; give the image, or masks as PNG."
         )
     _check_frames(data, path)
+    _check_size(data, path)
     _complete_syntax(data)
     _check_decoder(data, path)
     try:
@@ -151,8 +153,8 @@ def _groups(data: Any) -> Iterator[Any]:
 
 
 def _check_frames(data: Any, path: Path) -> None:
-    frames = int(data.get("NumberOfFrames") or 1)
-    if frames == 1:
+    frames = (numbers(data, "NumberOfFrames", path) or [1])[0]
+    if frames in (0, 1):
         return
     labels = [
         str(content.get("FrameLabel") or content.get("FrameComments") or "").strip()
@@ -161,9 +163,19 @@ def _check_frames(data: Any, path: Path) -> None:
     ]
     listed = ", ".join(f"{i} {label}" for i, label in enumerate(labels, start=1) if label)
     raise UserError(
-        f"{path} holds {frames} frames{f' ({listed})' if listed else ''} where one image is "
+        f"{path} holds {frames:g} frames{f' ({listed})' if listed else ''} where one image is "
         "expected; export the en-face image of one slab."
     )
+
+
+def _check_size(data: Any, path: Path) -> None:
+    """Raises a UserError for more pixels than are read, before they are decoded."""
+    sides = [numbers(data, name, path) for name in ("Rows", "Columns")]
+    if math.prod(side for values in sides for side in values) > MOST_PIXELS:
+        raise UserError(
+            f"{path} says that it holds more pixels than are read ({MOST_PIXELS:,}); export a "
+            "smaller image."
+        )
 
 
 def _complete_syntax(data: Any) -> None:

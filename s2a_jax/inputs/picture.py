@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+MOST_PIXELS = 2**28  # 16384 x 16384; a small compressed file can announce far more
 _UPRIGHT = {
     1: (1, 1, False),
     2: (1, -1, False),

@@ -6,12 +6,13 @@ In a damaged file a single wrong bit can announce gigabytes of tags or pixels.
 import struct
 from typing import BinaryIO
 
+from s2a_jax.inputs.picture import MOST_PIXELS
+
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _SIZES |= {16: 8, 17: 8, 18: 8}  # BigTIFF
 """Type of a tag -> bytes of a value."""
 _DIRECTORIES = 4096
 _TAGS = 512
-_PIXELS = 2**28  # 16384 x 16384
 _WIDTH, _HEIGHT = 256, 257
 
 
@@ -70,6 +71,6 @@ def check_structure(file: BinaryIO) -> None:
                 raise StructureError(f"the value of tag {tag} lies outside the file")
             if tag in sides and count == 1 and type_ in (3, 4, 16):
                 (sides[tag],) = read(offset, order + {3: "H", 4: "I", 16: "Q"}[type_])
-        if not 0 < sides[_WIDTH] * sides[_HEIGHT] <= _PIXELS:
+        if not 0 < sides[_WIDTH] * sides[_HEIGHT] <= MOST_PIXELS:
             raise StructureError(f"an image of {sides[_WIDTH]}x{sides[_HEIGHT]} pixels")
         (directory,) = read(first + tags * step, order + word)

@@ -11,6 +11,13 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+_DTYPES = ("float32", "bfloat16", "float16", "float64")
+_WIDEST = 16_384  # channels; ten times those of any network here
+_DEEPEST = 128  # layers of one stage
+_SHOWN = 200  # characters of a value in a message
+_DEPTHS = ("units", "layers", "num_blocks", "lcem_layers", "gcem_layers")
+"""Fields that count layers, or number them."""
+
 Variants = Mapping[str, Mapping[str, Any]]
 """Variant name -> fields that differ from the network's defaults."""
 
@@ -24,7 +31,8 @@ class FieldError(ValueError):
     """
 
     def __init__(self, field: str, value: Any, expected: str):
-        super().__init__(f"{field}={value!r}: expected {expected}.")
+        shown = repr(value) if len(repr(value)) <= _SHOWN else f"{repr(value)[:_SHOWN]}..."
+        super().__init__(f"{field}={shown}: expected {expected}.")
         self.field, self.expected = field, expected
 
 
@@ -53,24 +61,26 @@ def check_types(network: nn.Module, at_least_0: Collection[str] = ()) -> None:
     for name, default in field_defaults(network).items():
         value, least = getattr(network, name), 0 if name in at_least_0 else 1
         if name == "dtype":
-            require(_is_float(value), network, name, "a floating-point type such as float32")
+            require(_is_float(value), network, name, " or ".join(_DTYPES))
         elif name == "slabs":
             fits = isinstance(value, tuple) and all(isinstance(v, str) for v in value)
             fits = fits and len(set(value)) == len(value) != 1
             require(fits, network, name, "none, or two or more different names")
         elif isinstance(default, bool):
             require(isinstance(value, bool), network, name, "true or false")
-        elif isinstance(default, int):
-            fits = type(value) is int and value >= least
-            require(fits, network, name, f"a whole number >= {least}")
-        elif isinstance(default, tuple):
-            fits = isinstance(value, tuple) and all(type(v) is int and v >= least for v in value)
-            require(fits, network, name, f"whole numbers >= {least}")
+        elif isinstance(default, int | tuple):
+            is_one = isinstance(default, int)
+            most = _DEEPEST if name in _DEPTHS else _WIDEST
+            values = (value,) if is_one else value
+            fits = isinstance(values, tuple) and len(values) <= _DEEPEST
+            fits = fits and all(type(v) is int and least <= v <= most for v in values)
+            kind = "a whole number" if is_one else "whole numbers"
+            require(fits, network, name, f"{kind} from {least} to {most}")
 
 
 def _is_float(dtype: Any) -> bool:
     try:
-        return jnp.issubdtype(jnp.dtype(dtype), jnp.floating)
+        return dtype is not None and jnp.dtype(dtype).name in _DTYPES
     except TypeError:  # no type at all
         return False
 

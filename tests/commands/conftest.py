@@ -14,7 +14,7 @@ def intensity_network(monkeypatch):
 
     monkeypatch.setattr(batches, "predict_step", predict_step)
     # It traces the network of the shipped weights, which takes longer than the rest of a command.
-    monkeypatch.setattr(segmenter, "_check_variables", lambda *_: None)
+    monkeypatch.setattr(segmenter, "check_variables", lambda *_: None)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 import socket
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.error import HTTPError
 
@@ -79,6 +80,23 @@ def test_files_over_the_limit_are_refused_while_they_arrive(server):
     with pytest.raises(HTTPError, match="413") as refused:
         send(server, "1-large.png", bytes(50 * 10**6 + 1))
     refused.value.close()
+    assert files_of(server) == []
+
+
+def test_a_slow_upload_keeps_nobody_waiting_and_leaves_nothing(server):
+    host, port = server.address.removeprefix("http://").rstrip("/").split(":")
+    head = (
+        f"POST /gradio_api/upload HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000000\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+        'Content-Disposition: form-data; name="files"; filename="eye.png"\r\n\r\n'
+    )
+    with socket.create_connection((host, int(port))) as slow:
+        slow.sendall(head.encode() + bytes(1000))
+        assert "Synthetic eye, 3 mm" in Page(ask(server, "example_1", False)).text
+    for _ in range(100):  # the server learns of the end of the connection a little later
+        if not files_of(server):
+            break
+        time.sleep(0.1)
     assert files_of(server) == []
 
 

@@ -18,6 +18,7 @@ from s2a_jax.web import results as results_module
 from s2a_jax.web.eyes import Choices, analyze_uploads
 from s2a_jax.web.results import message_html, results_html
 from s2a_jax.web.uploads import Upload
+from tests.inputs.files import write_dicom
 from tests.web.fakes import SIDE, KnownNetwork, eye_pixels
 
 EVIL = '<img src=x onerror="alert(1)">&.png'
@@ -69,6 +70,19 @@ def test_names_are_text(eyes):
     assert EVIL in report.text and not [a for _, a in report.tags if "onerror" in a]
     assert "bad.png has no result" in page.text and "bad.png" in report.text
     assert not [tag for tag, _ in Page(message_html("<script>")).tags if tag == "script"]
+
+
+def test_text_of_a_dicom_file_is_text_and_names_nobody(tmp_path):
+    """A value that is HTML is shown as text in the reason; patients are not mentioned."""
+    path = tmp_path / "eye.dcm"
+    named = {"PatientName": "Doe^Jane", "PatientID": "4711", "PixelSpacing": [0.012, 0.011]}
+    write_dicom(path, eye_pixels(20), **named)
+    path.write_bytes(path.read_bytes().replace(b"0.012\\0.011", b"<b id=a>x  "))
+    html = results_html(analyze_uploads(KnownNetwork(), [Upload(path, "eye.dcm")], Choices()))
+    page = Page(html)
+    assert "<b id=a>x" in page.text and "PixelSpacing" in page.text
+    assert not [tag for tag, _ in page.tags if tag == "b"]
+    assert "Doe" not in html and "4711" not in html
 
 
 def test_layers_lie_over_the_image_pixel_by_pixel(eyes):
