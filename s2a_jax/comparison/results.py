@@ -192,4 +192,6 @@ def _read_dice(path: Path) -> Dice:
         raise UserError(
             f"{path}: expected the columns id, rv_dice and faz_dice with numbers or nothing."
         ) from error
+    if not dice:
+        raise UserError(f"{path} holds no Dice of any case; evaluate the run again.")
     return dice

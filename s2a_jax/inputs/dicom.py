@@ -114,10 +114,13 @@ def read_dicom(path: Path) -> Picture:
         stored = data.pixel_array
     except Exception as error:
         raise damaged(path, error) from error
-    if stored.ndim > 2 and data.get("NumberOfFrames"):
-        stored = stored.reshape(
-            stored.shape[-2:] if data.SamplesPerPixel == 1 else stored.shape[-3:]
+    shape = (data.Rows, data.Columns, data.SamplesPerPixel)[: 2 + (data.SamplesPerPixel > 1)]
+    if stored.size != math.prod(shape):
+        raise UserError(
+            f"{path} holds {stored.size} values, but its attributes Rows and Columns say "
+            f"{data.Columns}x{data.Rows} pixels; export the image again."
         )
+    stored = stored.reshape(shape)  # without the axis of its one frame
     pixels, white, notes = displayed(stored, data, list(_groups(data)), path)
     pitch = _pitch(data, path)
     aspect = pitch[0] / pitch[1] if pitch else _aspect(data, path)

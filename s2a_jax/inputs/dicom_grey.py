@@ -77,7 +77,7 @@ def _stored_values(stored: np.ndarray, data: Any, path: Path) -> np.ndarray:
         )
     stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     bits = int(data.BitsStored)
-    if int(data.get("HighBit", bits - 1)) != bits - 1:
+    if (numbers(data, "HighBit", path) or [bits - 1]) != [bits - 1]:
         raise UserError(
             f"{path} has High Bit {data.HighBit} with Bits Stored {bits}; expected {bits - 1}: "
             "export the image again."

@@ -12,6 +12,8 @@ from s2a_jax.errors import UserError
     ("field", "wrong", "right"),
     [
         ("seed", -1, 0),
+        ("seed", 2**32, 2**32 - 1),
+        ("data.synthetic.seed", 2**64, 2**64 - 1),
         ("objective.fixed_rv_weight", 1.1, 1.0),
         ("objective.cldice_weight", -0.5, 0.0),
         ("objective.cldice_iterations", -1, 0),

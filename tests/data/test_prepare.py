@@ -294,7 +294,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, capsys, file):
         (("synthetic", "--size", "8"), "--size=8: expected 64"),
         (("synthetic", "--field", "6", "3"), "--field=6 3: expected 2 to 6.5 mm"),
         (("synthetic", "--field", "3", "6.6"), "--field=3 6.6: expected 2 to 6.5 mm"),
-        (("synthetic", "--val", "0"), "--val=0: expected at least 1"),
+        (("synthetic", "--val", "0"), "--val=0: expected 1 to 1,000,000"),
     ],
 )
 def test_wrong_arguments(tmp_path, arguments, words, capsys):

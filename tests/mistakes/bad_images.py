@@ -151,6 +151,7 @@ IMAGES = {
     "rows-zero.dcm": dicom_bytes(Rows=0),
     "rows-many.dcm": dicom_bytes(Rows=65535),
     "pixels-many.dcm": dicom_bytes(Rows=65535, Columns=65535),
+    "columns-one.dcm": dicom_bytes(Columns=1),
     "bits-missing.dcm": dicom_bytes(BitsStored=None),
     "bits-allocated.dcm": dicom_bytes(BitsAllocated=7),
     "bits-many.dcm": dicom_bytes(BitsStored=12),

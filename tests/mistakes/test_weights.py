@@ -250,3 +250,26 @@ def test_an_npz_file_that_unpacks_to_more_than_memory_holds(tmp_path, refused):
     content = path.read_bytes()  # each array claims 4 GiB
     path.write_bytes(content.replace(struct.pack("<I", 1000), struct.pack("<I", 2**32 - 2)))
     refused(["convert", "--network=unet", "--from", "bomb.npz", "--to", "a.safetensors"], "bomb")
+
+
+CHECKPOINTS = {
+    "none": (),
+    "empty": ("3/",),
+    "text": ("3/_CHECKPOINT_METADATA", "3/meta/metadata", "3/state/_METADATA"),
+    "no-arrays": ("3/_CHECKPOINT_METADATA", "3/meta/metadata", "3/state/"),
+    "unfinished": ("3.orbax-checkpoint-tmp-1/",),
+    "file": ("3",),
+    "other": ("x/", "y"),
+}
+"""Name -> files, and folders with / at the end, below the checkpoints of a run."""
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_checkpoints(tmp_path, refused, name):
+    place = tmp_path / "run/checkpoints"
+    place.mkdir(parents=True)
+    for path in CHECKPOINTS[name]:
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).mkdir() if path.endswith("/") else (place / path).write_text("no JSON")
+    (tmp_path / "eye.png").write_bytes(PNG)
+    refused(["predict", "--weights", "run", "--out", "out", "eye.png"], "run")
