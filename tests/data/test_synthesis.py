@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from s2a_jax.data.load import load_run_data
 from s2a_jax.data.synthesis import EyeParameters, stream_eyes, synthesize_eye
 from s2a_jax.data.synthesis.faz import draw_faz
 from s2a_jax.data.synthesis.vessels import grow_vessels
-from s2a_jax.data.synthetic import FIELD_MM
+from s2a_jax.data.synthetic import FIELD_MM, make_set
 from s2a_jax.errors import UserError
 
 SMALL = EyeParameters(size=128)
@@ -181,3 +182,14 @@ def test_stream_continues_with_any_number_of_processes():
     other = stream_eyes(3, SMALL, start=2, processes=1)
     np.testing.assert_array_equal(next(other).image, third.image)
     other.close()
+
+
+def test_a_set_can_be_read_by_all_whom_the_umask_allows(tmp_path):
+    section = {"root": tmp_path, "seed": 0, "field_mm": (3.0, 3.0), "stream": False}
+    before = os.umask(0o022)
+    try:
+        folder = make_set(section | {"train": 1, "val": 1, "test": 0}, 64)
+    finally:
+        os.umask(before)
+    assert folder.stat().st_mode & 0o777 == 0o755
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]

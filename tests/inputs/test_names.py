@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import s2a_jax
 from s2a_jax.cli import run as main
 from s2a_jax.data.cases import read_case
 from s2a_jax.data.folder import list_user_folder
@@ -282,3 +283,10 @@ def test_a_file_name_of_an_id_stays_in_its_folder(tmp_path):
 def test_cells_that_are_no_formulas(start):
     assert text_cell(f"{start}1+cmd|' /C calc'!A0") == f"'{start}1+cmd|' /C calc'!A0"
     assert text_cell(f"eye{start}") == f"eye{start}"
+
+
+def test_every_writer_of_tables_escapes_formulas():
+    package = Path(s2a_jax.__file__).parent
+    writers = [path for path in package.rglob("*.py") if "csv.writer(" in path.read_text()]
+    assert len(writers) >= 4
+    assert not [path for path in writers if "text_cell(" not in path.read_text()]

@@ -13,6 +13,7 @@ from s2a_jax.data.prepared.builders import Encoded
 from s2a_jax.data.prepared.load import case_of
 from s2a_jax.errors import UserError
 from s2a_jax.files import written_whole
+from s2a_jax.inputs.names import file_name_of
 from s2a_jax.inputs.notes import Note
 
 
@@ -53,7 +54,7 @@ class EncodedCases:
 
     def encode(self, files: CaseFiles) -> Encoded:
         """The case as a serialized example; raises what `read` raises."""
-        path = self._folder / files.split / f"{files.id}.example"
+        path = self._folder / files.split / f"{file_name_of(files.id)}.example"
         stamp = _stamp(files)
         encoded = _load(path, stamp)
         if encoded is not None:
