@@ -228,6 +228,12 @@ FIELDS = [
     ("model.variant=huge", "config.model.variant"),
     ("model.dtype=int8", "config.model.dtype='int8'"),
     ("model.pretrained=nowhere.npz", "nowhere.npz"),
+    ("model.name=unet model.hidden=8", "config.model.hidden"),
+    ("model.name=jointseg optimizer.encoder_rate=0", "config.optimizer.encoder_rate=0: jointseg"),
+    ("optimizer.encoder_rate=-1.0", "config.optimizer.encoder_rate=-1.0"),
+    ("data.train_cases=-1", "config.data.train_cases=-1"),
+    ("train.updates=-1", "config.train.updates=-1"),
+    ("eval.choose=worst", "config.eval.choose"),
     ("model.lcem_layers=(1000000000,)", "config.model.lcem_layers=(1000000000,)"),
     ("model.gcem_layers=(2,1)", "config.model.gcem_layers"),
     ("model.gcem_layers=(-1,)", "config.model.gcem_layers"),
@@ -328,7 +334,7 @@ FIELDS = [
     ("model.name.x=1", "model.name"),
     ("eval.threshold[0]=1", "threshold"),
 ]
-"""A field and its value, and a part of the sentence."""
+"""Fields and their values, and a part of the sentence."""
 
 
 @pytest.fixture
@@ -350,4 +356,5 @@ def test_flags(place, refused, network, line, named):
 def test_fields(refused, shared, field, named):
     eyes = f"--config.data.synthetic.root={shared / 'eyes'}"
     batch = "--config.train.batch_size=8"  # one of each simulated device
-    refused([*TRAIN.split(), eyes, batch, f"--config.{field}"], named)
+    fields = [f"--config.{one}" for one in field.split(" ")]
+    refused([*TRAIN.split(), eyes, batch, *fields], named)
