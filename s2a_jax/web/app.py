@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from s2a_jax.web.uploads import (
     check_uploads,
     claimed,
     remove,
+    remove_broken,
     uploads_in,
 )
 
@@ -37,6 +39,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _TITLE = "S2A-Net: vessels and FAZ in OCTA"
 _WAITING = 32  # requests in the queue; one is computed at a time
 _SWEEP_S = (60, 3600)  # how often, and how old: uploads whose request never came
+_BROKEN_S = (60.0, 600.0)  # the same of uploads that broke off, which Gradio forgets
 _FONTS = (
     "system-ui",
     "-apple-system",
@@ -76,9 +79,11 @@ def served(model: S2ANet, *, host: str, port: int | None) -> Iterator[str]:
     Raises:
         UserError: Gradio is not installed.
     """
-    with tempfile.TemporaryDirectory(prefix="s2a-serve-") as folder:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="s2a-serve-"))
         gradio = _import_gradio(folder, host)
         _name_page(gradio)
+        stack.enter_context(_swept(Path(folder)))
         page = _page(gradio, model, Path(folder))
         _, address, _ = page.launch(
             server_name=host,
@@ -91,6 +96,7 @@ def served(model: S2ANet, *, host: str, port: int | None) -> Iterator[str]:
             run_history=False,  # Gradio would keep inputs and results in the browser
             enable_monitoring=False,
             footer_links=[],
+            app_kwargs={"exception_handlers": _quiet_ends()},
             ssr_mode=False,
             pwa=False,
             mcp_server=False,
@@ -102,6 +108,36 @@ def served(model: S2ANet, *, host: str, port: int | None) -> Iterator[str]:
             yield address
         finally:
             page.close(verbose=False)
+
+
+def _quiet_ends() -> dict[type[Exception], Any]:
+    """What answers a request whose connection has ended: nothing, instead of a traceback."""
+    from starlette.requests import ClientDisconnect  # comes with Gradio
+    from starlette.responses import Response
+
+    async def gone(request: Any, error: Exception) -> Response:
+        return Response(status_code=400)
+
+    return {ClientDisconnect: gone}
+
+
+@contextlib.contextmanager
+def _swept(folder: Path) -> Iterator[None]:
+    """Deletes uploads that broke off, from time to time, while the context is open."""
+    closed = threading.Event()
+
+    def work() -> None:
+        often, old = _BROKEN_S
+        while not closed.wait(often):
+            remove_broken(folder, old)
+
+    thread = threading.Thread(target=work, name="sweep", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        closed.set()
+        thread.join()
 
 
 def _import_gradio(folder: str, host: str) -> Any:

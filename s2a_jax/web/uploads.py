@@ -1,6 +1,7 @@
 """Files that a browser sends: limits, names, and what is read of them."""
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -118,6 +119,19 @@ def remove(uploads: Sequence[Upload]) -> None:
         upload.path.unlink(missing_ok=True)
         with suppress(OSError):  # another upload of the same content lies there
             upload.path.parent.rmdir()
+
+
+def remove_broken(folder: Path, idle_s: float) -> None:
+    """Deletes the files of uploads that broke off.
+
+    Args:
+        folder: where uploads arrive; those that are complete lie in folders below it.
+        idle_s: seconds for which nothing has been written to such a file.
+    """
+    for path in folder.iterdir():
+        with suppress(OSError):  # it has just been completed and moved
+            if path.is_file() and time.time() - path.stat().st_mtime > idle_s:
+                path.unlink()
 
 
 def ids_of(names: Sequence[str]) -> list[str]:
