@@ -251,7 +251,7 @@ def test_weights_of_pytorch_are_refused_with_the_command_that_converts_them(tmp_
         ),
         (
             '{"network": "unet", "fields": {"dtype": "float31"}, "tasks": ["rv"]}',
-            "dtype='float31': expected a floating",
+            "dtype='float31': expected float32",
         ),
     ],
 )
