@@ -155,7 +155,7 @@ class Life:
     def pause(self, child):
         """Waits for a random time, or until a random row is written."""
         start, more = time.monotonic(), self.rng.uniform(0, 0.2)
-        if self.seconds and self.rng.random() < 0.5:
+        if self.seconds and self.rng.random() < 0.3:
             more = self.rng.uniform(0, self.seconds)
         else:
             lines = self.lines() + self.rng.randint(1, 4)
