@@ -77,9 +77,10 @@ class Child:
             code = done.code or 0
         except BaseException:
             traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+        finally:  # never back into the program that has forked
+            with contextlib.suppress(OSError):  # no room for them either
+                sys.stdout.flush()
+                sys.stderr.flush()
             os._exit(code)
 
     @property
@@ -235,7 +236,7 @@ def fill(life):
     """A full disk."""
     words = ("error: Cannot write", "the disk is full")
     if not life.mounted:
-        size = int(life.rng.uniform(3000, 6000))
+        size = int(life.rng.uniform(600, 6000))
         life.start(file_size=size).check(1, words=words)
         return f"files of {size} bytes"
     status = os.statvfs(life.disk)
