@@ -313,7 +313,7 @@ def lose(life):
     other = both[1 - which]
     other.check(0, 1, 2, -signal.SIGABRT)
     life.is_exact = False  # sums over two devices are rounded in another order
-    return f"process {which} after {moment}, the other ended with {other.code}"
+    return f"process {which} {moment}, the other ended with {other.code}"
 
 
 FAULTS = (kill, stop, flip, scribble, fill, protect, meet, change)
