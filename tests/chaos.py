@@ -199,7 +199,8 @@ def flip(life):
         return "no checkpoint"
     one = life.rng.choice(life.checkpoints())
     file = life.rng.choice([f for f in one.rglob("*") if f.is_file() and f.stat().st_size])
-    content = bytearray(file.read_bytes())
+    before = file.read_bytes()
+    content = bytearray(before)
     bit = life.rng.randrange(8 * len(content))
     content[bit // 8] ^= 1 << bit % 8
     file.write_bytes(content)
@@ -213,6 +214,9 @@ def flip(life):
         child.check(0, 143, words=words)
     else:
         child.check(2, words=[*words, "No checkpoint is left"])
+        if (life.workdir / "results").exists():  # such a run does not begin anew: put back a copy
+            one.with_name(f"damaged-{one.name}").rename(one)
+            file.write_bytes(before)
     return f"{one.name}/{file.relative_to(one)} bit {bit}"
 
 

@@ -145,8 +145,8 @@ def set_damaged_aside(folder: Path) -> list[str]:
         )
     if notes and not steps_in(folder):
         raise UserError(
-            f"{' '.join(notes)} No checkpoint is left: put back a copy of one, or run the same "
-            "training again to begin anew."
+            f"{' '.join(notes)} No checkpoint is left: put back a copy of one, or train anew (in "
+            "another --workdir, if this one has results)."
         )
     return [*notes, _left(folder)] if notes else []
 
