@@ -106,7 +106,7 @@ def export(weights: Path, target: Path, key: str) -> None:
             opset_version=OPSET,
         )
     proto = program.model_proto
-    onnx.helper.set_model_props(proto, {key: json.dumps(description._asdict())})
+    onnx.helper.set_model_props(proto, {key: json.dumps(description.stored())})
     onnx.save(proto, target)
 
 

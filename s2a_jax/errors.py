@@ -8,6 +8,18 @@ class UserError(Exception):
     Programs print it without a traceback and exit with code 2.
     """
 
+    exit_code = 2
+
+
+class FullDiskError(UserError):
+    """There is no room on a disk, or no quota left.
+
+    The message names the file or folder. What was complete before stays so, and the same command
+    resumes once there is room. Programs exit with code 1: no flag is wrong.
+    """
+
+    exit_code = 1
+
 
 class NonFiniteLossError(Exception):
     """The loss or its gradient is not a number; the message says where, and what to do.

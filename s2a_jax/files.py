@@ -1,6 +1,7 @@
 """Files: names that can be used, files that appear only when they are complete, and locks."""
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -8,8 +9,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from s2a_jax.errors import UserError
+from s2a_jax.errors import FullDiskError, UserError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a full disk, of a quota that is used up, and of `ulimit -f`."""
 _ADDRESS = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]+://\S*")
 
 
@@ -48,21 +51,61 @@ def full_path(path: str | Path) -> Path:
     return Path(os.path.abspath(Path(path).expanduser()))
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether an error, or one that caused it, means that there is no room on a disk.
+
+    Libraries in C++ raise errors of their own, whose text ends in the system's error.
+    """
+    cause = error.__cause__ or error.__context__
+    if cause is not None and is_full(cause):
+        return True
+    return getattr(error, "errno", None) in _FULL or any(
+        f"os_error_code='{number}'" in str(error) or os.strerror(number) in str(error)
+        for number in _FULL
+    )
+
+
+def full_disk(what: str | Path) -> FullDiskError:
+    """The error for what there is no room for; `what` as for `writing`."""
+    return FullDiskError(
+        f"Cannot write {what}: the disk is full, or a quota used up. What was complete before "
+        "stays; make room and run the same command again."
+    )
+
+
+@contextlib.contextmanager
+def writing(what: str | Path) -> Iterator[None]:
+    """Turns an OSError within the block into a sentence.
+
+    Args:
+        what: the file or folder, or "to" and its flag, such as "to --out=masks".
+
+    Raises:
+        FullDiskError: there is no room.
+        UserError: it cannot be written for another reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        if is_full(error):
+            raise full_disk(what) from error
+        raise UserError(f"Cannot write {what}: {error}.") from error
+
+
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Gives a path to write to, which becomes `path` when the block ends and vanishes if it fails.
 
     Raises:
-        UserError: the file cannot be written; `path` stays as it was.
+        FullDiskError, UserError: as `writing`; `path` stays as it was.
     """
     # The suffix stays: numpy.savez would append its own.
     partial = path.with_name(f".partial-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        raise UserError(f"Cannot write {path}: {error}.") from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            partial.replace(path)
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -84,16 +127,15 @@ def alone(lock: Path, place: str, wait: float = 0.0) -> Iterator[None]:
         UserError: a run is at work here, or the folder cannot be written to.
     """
     held = FileLock(lock)
-    try:
+    with writing(f"to {place}"):
         lock.parent.mkdir(parents=True, exist_ok=True)
-        held.acquire(timeout=wait)
-    except Timeout as error:
-        raise UserError(
-            f"Another run is at work in {place}; wait for its end, or give another folder. "
-            f"(If there is no such run, delete {held.lock_file}.)"
-        ) from error
-    except OSError as error:
-        raise UserError(f"Cannot write to {place}: {error}.") from error
+        try:
+            held.acquire(timeout=wait)
+        except Timeout as error:
+            raise UserError(
+                f"Another run is at work in {place}; wait for its end, or give another folder. "
+                f"(If there is no such run, delete {held.lock_file}.)"
+            ) from error
     try:
         yield
     finally:

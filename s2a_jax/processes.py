@@ -191,7 +191,9 @@ def together() -> Iterator[None]:
         mistake, found = str(error) or "unknown", error
     for number, text in enumerate(gathered(mistake)):
         if found is not None:
-            raise KnownMistakeError(mistake) from found
+            known = KnownMistakeError(mistake)
+            known.exit_code = found.exit_code
+            raise known from found
         if text:
             raise KnownMistakeError(f"Process {number}: {text}")
 

@@ -32,7 +32,8 @@ ALLOWED = {
 }  # fmt: skip
 """Folder -> what it may import of the package, besides itself; `commands` may import everything."""
 FILES = {"errors": set(), "files": {"errors"}, "extras": {"errors"}, "machine": set(),
-         "processes": {"errors"}, "console": set(), "signals": {"errors"}}  # fmt: skip
+         "processes": {"errors"}, "console": set(),
+         "signals": {"errors", "files"}}  # fmt: skip
 """File beside the folders -> what it may import of the package."""
 OUTSIDE = {
     "configs": {"config", "models"},

@@ -27,6 +27,7 @@ from s2a_jax.evaluation.protocols import Protocol, find_protocol
 from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.results import Subject, make_tables, write_results
 from s2a_jax.evaluation.scoring import Prediction, Scores, Settings, score_cases
+from s2a_jax.files import writing
 from s2a_jax.inference.ensemble import load_all, pooled
 from s2a_jax.inference.scale import Scale
 from s2a_jax.inference.segmenter import Segmenter
@@ -163,13 +164,11 @@ def run(options: argparse.Namespace) -> None:
     if out is None:
         console.print(make_tables(result, subject), table)
         return
-    try:
+    with writing(f"to --out={out}"):
         tables = Group(write_results(result, subject, out), table)
         write_foresight(out, options.split, result.ids, columns, found)
         with (out / "table.txt").open("w", encoding="utf-8") as file:
             make_console(file=file, width=110).print(tables)
-    except OSError as error:
-        raise UserError(f"Cannot write to --out={out}: {error}.") from error
     console.print(tables)
     console.print(f"{counted(len(result.ids), 'case')} -> {out}")
 

@@ -15,7 +15,7 @@ from s2a_jax.config.load import load_config, shipped_names
 from s2a_jax.config.recipes import resolve
 from s2a_jax.console import make_console
 from s2a_jax.data.load import data_slabs
-from s2a_jax.errors import UserError
+from s2a_jax.errors import FullDiskError, UserError
 from s2a_jax.report.write import write_report
 from s2a_jax.runs.workdir import Workdir
 from s2a_jax.signals import run_program
@@ -177,6 +177,8 @@ def _report(workdir: Workdir, console: Console) -> None:
     """Writes the report of a finished run, which must not make the run itself fail."""
     try:
         console.print(f"Report: {write_report(workdir.path)}")
+    except FullDiskError as error:
+        console.print(f"The report is missing, everything else is complete. {error}")
     except Exception:  # whatever it is: results and weights are complete
         console.print_exception()
         console.print(

@@ -25,7 +25,7 @@ from s2a_jax.comparison.statistics import Row, compare
 from s2a_jax.data.sets import DATA_SETS
 from s2a_jax.errors import UserError
 from s2a_jax.evaluation.published import Published, citation_number, citations, published_for
-from s2a_jax.files import text_cell
+from s2a_jax.files import text_cell, writing
 from s2a_jax.statistics.significance import FEWEST_CASES
 
 _HEADER = ("network", "M", "min", "Dice ± sd", "95 % interval", "seed sd", "difference", "p",
@@ -72,12 +72,13 @@ def write_comparison(
     data_set = DATA_SETS.get(data["name"])
     without += f", subset {data['subset']}." if data_set and data_set.has_subsets else "."
 
-    folder.mkdir(parents=True, exist_ok=True)
-    write_cases(folder / "compare.csv", results, cases)
-    write_tables(folder, rows, published, without)
-    draw_dice(folder / "dice.png", results, cases)
-    draw_curves(folder / "curves.png", each)
-    sheets = write_sheets(folder / "cases", each)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_cases(folder / "compare.csv", results, cases)
+        write_tables(folder, rows, published, without)
+        draw_dice(folder / "dice.png", results, cases)
+        draw_curves(folder / "curves.png", each)
+        sheets = write_sheets(folder / "cases", each)
 
     for sentence in left_out:
         console.print(sentence)

@@ -21,10 +21,11 @@ from s2a_jax.comparison.folder import RECORD, read_record
 from s2a_jax.comparison.plan import Run
 from s2a_jax.config.values import to_json
 from s2a_jax.errors import UserError
-from s2a_jax.files import written_whole
+from s2a_jax.files import writing, written_whole
 from s2a_jax.runs.metrics import parse_row
 from s2a_jax.signals import Interrupt
 
+_PROMISE = "Stopping once the run under way has saved; Ctrl-C again stops at once."
 _POLL = 0.3  # seconds
 
 
@@ -44,10 +45,8 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
     Raises:
         UserError: the first run refuses its configuration or data set.
     """
-    try:
+    with writing(f"to --workdir={logs.parent}"):
         logs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"Cannot write to --workdir={logs.parent}: {error}.") from error
     finished = [run for run in runs if _record(run)["finished"]]
     stale = [run for run in finished if _record(run).get("eval") != _evaluation(run)]
     todo = [*(run for run in runs if not _record(run)["finished"]), *stale]
@@ -63,7 +62,7 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
         BarColumn(), TextColumn("{task.description}", markup=False), console=console,
         transient=True, disable=not console.is_terminal,
     )  # fmt: skip
-    with Interrupt() as interrupt, bar:
+    with Interrupt(_PROMISE) as interrupt, bar:
         task = bar.add_task("", total=len(todo))
         for i, run in enumerate(todo):
             log = logs / f"{run.label}.log"

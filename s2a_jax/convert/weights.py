@@ -24,7 +24,11 @@ from s2a_jax.models.fields import field_defaults
 TASKS = ("rv", "faz")
 """Tasks of every network."""
 
-_KEY = "s2a_jax"  # entry of the file's metadata: JSON with the fields of `Description`
+FORMAT = 1
+"""Version of what this package stores: weights, and checkpoints. It grows by one when an earlier
+release could no longer read them."""
+
+_KEY = "s2a_jax"  # entry of the file's metadata: JSON with `format` and the fields of `Description`
 
 
 class Description(NamedTuple):
@@ -46,6 +50,33 @@ class Description(NamedTuple):
     pitches_um: tuple[float, float] | None = None
     tasks: tuple[str, ...] = TASKS
 
+    def stored(self) -> dict[str, Any]:
+        """The JSON value that `parse_description` takes."""
+        return {"format": FORMAT} | self._asdict()
+
+
+def check_format(values: Any, owner: Path) -> None:
+    """Checks the field `format` of stored JSON.
+
+    Args:
+        values: the JSON value.
+        owner: the file or folder that it describes.
+
+    Raises:
+        UserError: it is not the format of this release.
+    """
+    found = values.get("format") if isinstance(values, dict) else None
+    if type(found) is int and found > FORMAT:  # True is an int as well
+        raise UserError(
+            f"{owner} has format {found}, which a newer s2a_jax wrote; this one reads format "
+            f"{FORMAT}: upgrade it."
+        )
+    if type(found) is not int or found != FORMAT:
+        raise UserError(
+            f"{owner} does not name the format {FORMAT}: it is damaged, or s2a_jax did not write "
+            "it; copy it again, or pass another."
+        )
+
 
 def parse_description(values: Any, owner: Path) -> Description:
     """Checks a description that was stored as JSON.
@@ -55,8 +86,10 @@ def parse_description(values: Any, owner: Path) -> Description:
         owner: the file or folder that holds it.
 
     Raises:
-        UserError: it does not name a network, its fields, and what it was trained on.
+        UserError: it is of another format, or does not name a network, its fields, and what it was
+            trained on.
     """
+    check_format(values, owner)
     given = values if isinstance(values, dict) else {}
     network, fields, slab, pitches_um, tasks = (given.get(name) for name in Description._fields)
     is_text = isinstance(network, str) and isinstance(slab, str | None)
@@ -111,7 +144,7 @@ def save_weights(
         name: np.ascontiguousarray(array, np.float16 if half else None)
         for name, array in flatten_dict(dict(variables), sep="/").items()
     }
-    described = json.dumps(description._asdict())
+    described = json.dumps(description.stored())
     with written_whole(path) as partial:
         save_safetensors(arrays, partial, {_KEY: described})
 

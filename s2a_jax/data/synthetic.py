@@ -22,7 +22,7 @@ from s2a_jax.data.splits import SPLITS, TRAINING, Wanted
 from s2a_jax.data.synthesis import Eye, EyeParameters, synthesize_eye
 from s2a_jax.data.synthesis.stream import EyesAhead, Recipe
 from s2a_jax.errors import UserError
-from s2a_jax.files import full_path
+from s2a_jax.files import full_path, writing
 from s2a_jax.inputs.masks import FAZ_VALUE, RV_VALUE
 from s2a_jax.inputs.slabs import slab_names
 
@@ -116,13 +116,12 @@ def make_set(section: Mapping[str, Any], size: int, slab: str | None = None) -> 
     folder = full_path(section["root"]) / name
     if folder.is_dir():
         return folder
-    try:
+    what = f"synthetic eyes below {folder.parent}"
+    with writing(what):
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Not by `mkdtemp`, whose folders nobody else may read: users of a machine can share a set.
         partial_folder = folder.parent / f".making-{secrets.token_hex(8)}"
         partial_folder.mkdir()
-    except OSError as error:
-        raise _cannot_write(folder.parent, error) from error
     try:
         names = [(split, number) for split in counts for number in range(counts[split])]
         recipes = [eye_recipe(seed, size, field_mm, (SPLITS.index(s), n)) for s, n in names]
@@ -138,13 +137,12 @@ def make_set(section: Mapping[str, Any], size: int, slab: str | None = None) -> 
                 else:
                     _write_eye(home, f"{stem}.png", eye, several)
         partial_folder.rename(folder)
-    except BaseException as error:
+    except BaseException:
         shutil.rmtree(partial_folder, ignore_errors=True)
         if folder.is_dir():  # another process was faster
             return folder
-        if isinstance(error, OSError):
-            raise _cannot_write(folder.parent, error) from error
-        raise
+        with writing(what):
+            raise
     return folder
 
 
@@ -236,10 +234,6 @@ def eye_image(eye: Eye, slabs: Sequence[str]) -> np.ndarray:
     }
     chosen = [images[slab] for slab in slabs]
     return chosen[0] if len(chosen) == 1 else np.stack(chosen, axis=-1)
-
-
-def _cannot_write(folder: Path, error: OSError) -> UserError:
-    return UserError(f"Cannot write synthetic eyes below {folder}: {error}.")
 
 
 def _write_eye(folder: Path, name: str, eye: Eye, several: bool) -> None:

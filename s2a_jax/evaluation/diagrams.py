@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from s2a_jax.evaluation.labels import TASK_LABELS
+from s2a_jax.files import written_whole
 
 COLOURS = {"rv": "#c0392b", "faz": "#1f6fb4"}
 """Task -> colour, on white."""
@@ -96,7 +97,8 @@ def save_curves(path: Path, curves: Mapping[str, Mapping[str, Any]], title: str)
             axes.legend(loc="best", fontsize=9)
         else:  # no pixel, or every pixel, belongs to the structure
             axes.text(0.5, 0.5, "not defined for these masks", ha="center", fontsize=9)
-    figure.savefig(path, dpi=110)
+    with written_whole(path) as partial:
+        figure.savefig(partial, dpi=110)
 
 
 def of_each_task(curves: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:

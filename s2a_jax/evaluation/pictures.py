@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from s2a_jax.files import written_whole
+
 RV_COLOUR = (255, 70, 70)
 FAZ_COLOUR = (70, 170, 255)
 RIGHT, MISSED, WRONG = (255, 255, 255), (255, 170, 0), (230, 0, 230)
@@ -121,7 +123,8 @@ def save_comparison(
         left = i * (width + 4)
         draw.text((left + 4, _CAPTION), title, (200, 200, 200), font)
         sheet.paste(drawn, (left, 2 * _CAPTION))
-    sheet.save(path)
+    with written_whole(path) as partial:
+        sheet.save(partial)
 
 
 def _hatched(width: int, height: int) -> Image.Image:

@@ -43,6 +43,6 @@ def write_stablehlo(path: Path, description: Description, variables: Mapping[str
     images = jax.ShapeDtypeStruct(shape, np.float32)
     program = bytes(export.export(jax.jit(predict), platforms=PLATFORMS)(images).serialize())
     path.write_bytes(program)
-    described = description._asdict() | {"digest": stablehlo_digest(program)}
+    described = description.stored() | {"digest": stablehlo_digest(program)}
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(STABLEHLO_METADATA, json.dumps(described))

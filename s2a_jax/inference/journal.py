@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from s2a_jax.errors import UserError
-from s2a_jax.files import alone, full_path, written_whole
+from s2a_jax.files import alone, full_path, writing, written_whole
 from s2a_jax.inputs.image_files import ImageFiles
 from s2a_jax.inputs.notes import Note
 from s2a_jax.inputs.result_files import journals_in
@@ -187,11 +187,9 @@ class Journal:
                     self._path.unlink()  # nothing is in it yet, and it would block the other's
                     self._refusal = error
                     raise
-            try:
-                notes = [(str(note.path), note.text) for note in row.notes]
+            notes = [(str(note.path), note.text) for note in row.notes]
+            with writing(self._path):
                 _append(self._path, json.dumps(row._asdict() | {"notes": notes}))
-            except OSError as error:
-                raise UserError(f"Cannot write {self._path}: {error}.") from error
 
     def _journals(self) -> list[Path]:
         return journals_in(self._folder, self._name)

@@ -1,12 +1,14 @@
 """Checkpoints with orbax: written in the background; the latest and the best are kept.
 
-This is the only file that knows orbax, whose v0 `CheckpointManager` goes away with orbax 1.0.
+This is the only file that knows orbax, whose v0 `CheckpointManager` goes away with orbax 1.0. What
+it prints is the business of `orbax_output`.
 """
 
+import contextlib
 import glob
 import json
-import logging
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,13 @@ from flax.traverse_util import unflatten_dict
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from s2a_jax import processes
+from s2a_jax.convert.weights import FORMAT, check_format
 from s2a_jax.errors import UserError
-from s2a_jax.files import full_path
+from s2a_jax.files import full_disk, full_path, is_full
+from s2a_jax.training import orbax_output, sealed
 from s2a_jax.training.state import TrainState
 
-# Orbax warns about a state that is saved without a score, which is normal here.
-_IDLE = "Requested `tracked_metric`"
-logging.getLogger("absl").addFilter(lambda record: not str(record.msg).startswith(_IDLE))
+orbax_output.silence()
 
 
 CHOICES = ("best", "last")
@@ -30,18 +32,22 @@ CHOICES = ("best", "last")
 
 
 class Checkpoints:
-    """Numbered checkpoints below one folder.
+    """Numbered checkpoints below one folder, for the only run that writes to it.
 
-    Each holds `state` (the arrays), `meta` (a JSON object that describes the network) and, if it
-    was validated, its score.
+    Each holds `state` (the arrays), `meta` (a JSON object that describes the network), if it was
+    validated its score, and the checksums of all its files.
+
+    Args:
+        folder: where they are. Unfinished ones are removed, damaged ones set aside.
+        warn: called with a sentence about each damaged one, and one about those that are left.
 
     Raises:
-        UserError: a score cannot be read.
+        UserError: a checkpoint may not be read, or is of another format.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = full_path(folder)
-        _check_scores(self.folder)
+    def __init__(self, folder: Path, warn: Callable[[str], object]):
+        self.folder, self._warn = full_path(folder), warn
+        self._tidy(sealed.remove_unfinished)
         self._link = _Link(self.folder)
         policy = preservation_policy.AnyPreservationPolicy(
             [
@@ -52,7 +58,10 @@ class Checkpoints:
             ]
         )
         options = ocp.CheckpointManagerOptions(
-            best_fn=_score, best_mode="max", preservation_policy=policy
+            best_fn=_score,
+            best_mode="max",
+            preservation_policy=policy,
+            temporary_path_class=_SealedPath,
         )
         self._manager = ocp.CheckpointManager(
             self._link.path, options=options, item_names=("state", "meta")
@@ -66,7 +75,7 @@ class Checkpoints:
     @property
     def best(self) -> tuple[int, float] | None:
         """Step and score of the best validated checkpoint."""
-        self._manager.wait_until_finished()  # the score is read back from disk
+        self._wait()  # the score is read back from disk
         step = self._manager.best_step()
         metrics = None if step is None else self._manager.metrics(step)
         return None if metrics is None else (step, metrics["score"])
@@ -83,11 +92,27 @@ class Checkpoints:
         """Starts to write a checkpoint and returns before it is on disk.
 
         A step that is saved already is not saved again.
+
+        Raises:
+            FullDiskError: there is no room for it, or for the one before.
         """
         if step == self.latest_step:
             return
-        args = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
-        self._manager.save(step, args=args, metrics=None if score is None else {"score": score})
+        args = ocp.args.Composite(
+            state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave({"format": FORMAT} | meta)
+        )
+        with self._room():
+            self._manager.save(step, args=args, metrics=None if score is None else {"score": score})
+
+    def set_damaged_aside(self) -> None:
+        """Checks all checkpoints again, as the constructor does.
+
+        Raises:
+            UserError: as the constructor.
+        """
+        self._wait()  # one may still be being written
+        self._tidy()
+        self._manager.reload()
 
     def restore(self, step: int, abstract: TrainState) -> TrainState:
         """Reads the state of one checkpoint.
@@ -97,29 +122,69 @@ class Checkpoints:
             abstract: shapes, types and shardings of the state.
 
         Raises:
-            UserError: the checkpoint's files are damaged or cannot be read.
+            FullDiskError: there was no room to write it.
         """
-        self._manager.wait_until_finished()  # it may still be being written
-        folder = self.folder / str(step)
-        try:
-            for array in _open_arrays(folder / "state").values():
-                array.read().result()  # finds damage before orbax does
-        except (OSError, ValueError) as error:
-            others = [other for other in self._manager.all_steps() if other != step]
-            remedy = "it is the only one: train in another --workdir"
-            if others:
-                remedy = f"move that folder away to resume from step {max(others)}"
-            raise UserError(
-                f"The checkpoint {folder} cannot be read ({_damage(error)}); {remedy}."
-            ) from error
+        self._wait()  # it may still be being written
         args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
         return self._manager.restore(step, args=args)["state"]
 
     def close(self) -> None:
-        """Waits until everything is on disk."""
-        self._manager.wait_until_finished()
-        self._manager.close()
-        self._link.remove()
+        """Waits until everything is on disk.
+
+        Raises:
+            FullDiskError: there is no room for it.
+        """
+        with contextlib.closing(self._link):
+            self._wait()
+            self._manager.close()
+
+    def _tidy(self, first: Callable[[Path], object] = lambda _: None) -> None:
+        """Sets damaged checkpoints aside, in the first process; all say so, and check the rest."""
+
+        def work() -> list[str]:
+            if not processes.is_first():
+                return []
+            first(self.folder)
+            return [json.dumps(note) for note in sealed.set_damaged_aside(self.folder)]
+
+        for note in processes.exchanged(work)[0]:
+            self._warn(json.loads(note))
+        for step in sealed.steps_in(self.folder):
+            checkpoint = self.folder / str(step)
+            check_format(json.loads((checkpoint / "meta/metadata").read_text()), checkpoint)
+
+    def _wait(self) -> None:
+        with self._room():
+            self._manager.wait_until_finished()
+
+    @contextlib.contextmanager
+    def _room(self) -> Iterator[None]:
+        """Turns the many errors of a full disk into one."""
+        try:
+            yield
+        except Exception as error:  # orbax raises what its threads raised, of any type
+            if not is_full(error):
+                raise
+            raise full_disk(self.folder) from error
+
+
+class _SealedPath(ocp.path.atomicity.AtomicRenameTemporaryPath):
+    """The folder of a checkpoint while it is written: it gets its checksums before its name."""
+
+    async def finalize(self) -> None:
+        """Called in the first process, once all processes have written their part."""
+        final = self._final_path
+        if not final.name.isdecimal():  # one of the folders within
+            await super().finalize()
+            return
+        self._final_path = final.with_name(f"{self.get().name}.unsealed")
+        try:
+            await super().finalize()  # the last files are written here, before the folder is moved
+            unsealed = Path(self._final_path)
+        finally:
+            self._final_path = final
+        sealed.seal(unsealed)
+        unsealed.rename(final)
 
 
 class _Link:
@@ -153,7 +218,7 @@ class _Link:
                 f"the characters [ * ?, without a symbolic link ({error}); give another folder."
             ) from error
 
-    def remove(self) -> None:
+    def close(self) -> None:
         """Removes the link."""
         if self._home is not None:
             self._home.cleanup()
@@ -177,9 +242,14 @@ def restore_variables(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             f"{folder} is no complete checkpoint of s2a_jax: expected the folders state/ and "
             "meta/ in it. Give a workdir, one of its checkpoints/<step>, or a .safetensors file."
         )
+    if found := sealed.damage(folder):
+        raise UserError(
+            f"The checkpoint {folder} cannot be read ({found}), it is damaged or incomplete. Pass "
+            f"{_others(folder)}."
+        )
     try:
         return _read_variables(full_path(folder))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # a run may delete it meanwhile
         raise UserError(
             f"The checkpoint {folder} cannot be read ({_damage(error)}), it is damaged or "
             f"incomplete. Pass {_others(folder)}."
@@ -251,25 +321,10 @@ def _damage(error: OSError | ValueError) -> str:
 def _others(folder: Path) -> str:
     """What a user may pass instead of a damaged checkpoint."""
     home = full_path(folder).parent
-    names = {path.name for path in home.iterdir()} - {folder.name}
-    steps = sorted((name for name in names if name.isdecimal()), key=int)
+    steps = [step for step in sealed.steps_in(home) if str(step) != folder.name]
     if steps:
-        return f"another one, {' or '.join(str(home / step) for step in steps)}"
+        return f"another one, {' or '.join(str(home / str(step)) for step in steps)}"
     return "another checkpoints/<step>, or the weights.safetensors of a finished run"
-
-
-def _check_scores(folder: Path) -> None:
-    """Raises a UserError if a checkpoint's score is not JSON; orbax would not name the file."""
-    for file in folder.glob("*/metrics/metrics"):
-        step = file.parts[-3]
-        if step.isdecimal():  # orbax deletes unfinished checkpoints, which have other names
-            try:
-                json.loads(file.read_text())
-            except (OSError, ValueError) as error:
-                raise UserError(
-                    f"The score of a checkpoint, {file}, cannot be read ({error}); move the "
-                    f"folder {folder / step} away to continue with the others."
-                ) from error
 
 
 def _score(metrics: Any) -> float:

@@ -28,6 +28,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from s2a_jax import processes
 from s2a_jax.config.recipes import defaults_of
 from s2a_jax.errors import UserError
+from s2a_jax.inputs.names import counted
 from s2a_jax.runs.environment import recorded
 from s2a_jax.runs.metrics import MetricWriter, NoWriter
 from s2a_jax.runs.workdir import Workdir
@@ -98,7 +99,7 @@ def _train(
             write_record(workdir, cases)  # an accepted change becomes the data of this run
     for note in setup.dataset.notes:
         console.print(note)
-    with contextlib.closing(Checkpoints(workdir.checkpoints)) as checkpoints:
+    with contextlib.closing(Checkpoints(workdir.checkpoints, console.print)) as checkpoints:
         start = checkpoints.latest_step or 0
         if checkpoints.latest_step is None:
             state = create_state(training.init, training.abstract, initial.values)
@@ -109,7 +110,7 @@ def _train(
         if start < training.total_steps:
             if not start and processes.is_first():  # an attempt that saved nothing may have left it
                 workdir.environment.unlink(missing_ok=True)
-            with _recorded(workdir, console), Interrupt() as interrupt:
+            with _recorded(workdir, console), Interrupt(_promise()) as interrupt:
                 run = _Run(config, setup, checkpoints, workdir, console)
                 stopped_by = run.train(state, start, interrupt, profile)
             if stopped_by is not None:
@@ -154,7 +155,10 @@ def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
         workdir.check(config)
         evaluation_settings(config.eval)
         setup = make_setup(config)
-    with _alone(workdir), contextlib.closing(Checkpoints(workdir.checkpoints)) as checkpoints:
+    with (
+        _alone(workdir),
+        contextlib.closing(Checkpoints(workdir.checkpoints, console.print)) as checkpoints,
+    ):
         with processes.together():
             if checkpoints.best is None and config.eval.choose == "best":
                 raise UserError(f"{workdir.path} has no validated checkpoint yet: train on.")
@@ -185,6 +189,16 @@ def _recorded(workdir: Workdir, console: Console) -> contextlib.AbstractContextM
     if processes.is_first():
         return recorded(workdir.environment, console.print)
     return contextlib.nullcontext()
+
+
+def _promise() -> str:
+    """What happens after the first signal; one process says so."""
+    if not processes.is_first():
+        return ""
+    when = "the step under way"
+    if processes.count() > 1:
+        when = f"at most {_AGREE} steps, as the processes agree"
+    return f"Stopping after {when}; everything is saved then. Ctrl-C again stops at once."
 
 
 def agreed_signal(mine: signal.Signals | None, step: int, is_due: bool) -> signal.Signals | None:
@@ -226,15 +240,19 @@ class _Run:
         batch = next(stream)
         self.announce(batch, start)
         update = processes.compiled_together(training.step)
-        writer, ends = NoWriter(), contextlib.ExitStack()
+        writer, ends = NoWriter(start), contextlib.ExitStack()
         if profile and processes.is_first():
             update = Traced(update, start, self.workdir.profile, self.console)
             ends.callback(update.close)
         if processes.is_first():
             writer = MetricWriter(self.workdir.metrics, self.workdir.events, start)
-        log = StepLog(
-            self.setup, self.checkpoints, writer, self.console, start, self.config.train.batch_size
-        )
+        if writer.dropped:
+            self.console.print(
+                f"{self.workdir.metrics} had {counted(writer.dropped, 'line')} that could not be "
+                "read; dropped."
+            )
+        batch_size = self.config.train.batch_size
+        log = StepLog(self.setup, self.checkpoints, writer, self.console, start, batch_size, every)
         progress, bar = self.make_bar(start)
         with contextlib.closing(writer), ends, progress:
             for step in range(start + 1, training.total_steps + 1):
@@ -251,12 +269,12 @@ class _Run:
                 is_due = is_last or (within == 0 and epoch % self.config.eval.every_epochs == 0)
                 stopped_by = agreed_signal(interrupt.signal, step, is_due)
                 if is_due:
-                    log.fetch(step, late=0)
+                    log.fetch(step, is_validated=True)
                     self.validate(state, step, epoch, writer, log)
                 elif stopped_by is not None:
-                    log.fetch(step, late=0)
+                    log.fetch(step)
                     self.save(state, step, score=None)
-                if stopped_by is not None and not is_last:
+                if stopped_by is not None:
                     return stopped_by
                 if not is_last:
                     batch = next(stream)

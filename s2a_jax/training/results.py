@@ -123,13 +123,16 @@ def write_run_results(
         console: for the tables.
 
     Raises:
-        UserError: `evaluation_settings` refuses the section, or a window is in micrometres and a
-            case has no pixel pitch.
+        UserError: `evaluation_settings` refuses the section, a window is in micrometres and a case
+            has no pixel pitch, or every validated checkpoint is damaged.
     """
     settings = evaluation_settings(config)
     dataset, evaluator = setup.dataset, setup.evaluator
     description = evaluator.description
+    checkpoints.set_damaged_aside()  # one may be old
     step, best = checkpoints.chosen(config.choose), checkpoints.best
+    if best is None and config.choose == "best":
+        raise UserError(f"{checkpoints.folder} has no validated checkpoint left: train on.")
     variables = checkpoints.restore(step, setup.training.abstract).variables()
     text = make_console(file=io.StringIO(), width=110)
     if config.choose == "last":

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from s2a_jax.errors import NonFiniteLossError
 from s2a_jax.evaluation.counts import TASKS
-from s2a_jax.runs.metrics import MetricWriter
+from s2a_jax.runs.metrics import MetricWriter, NoWriter
 from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.estimate import warn_of_waiting
 from s2a_jax.training.setup import Setup
@@ -22,10 +22,11 @@ class StepLog:
     Args:
         setup: the run.
         checkpoints: the newest one is named if training diverges.
-        writer: gets a row for every `fetch`.
+        writer: gets the rows.
         console: for warnings.
         start: updates made before.
         batch_size: cases in a batch, for the speed.
+        every: steps between two rows.
 
     Attributes:
         images_per_second: speed between the last two fetches.
@@ -36,16 +37,18 @@ class StepLog:
         self,
         setup: Setup,
         checkpoints: Checkpoints,
-        writer: MetricWriter,
+        writer: MetricWriter | NoWriter,
         console: Console,
         start: int,
         batch_size: int,
+        every: int,
     ):
         self._training, self._is_mixture = setup.training, len(setup.dataset.sources) > 1
         self._checkpoints, self._writer, self._console = checkpoints, writer, console
-        self._batch_size = batch_size
+        self._batch_size, self._every = batch_size, every
         self._pending: list[dict[str, jax.Array]] = []
-        self._logged = start  # step of the newest fetched numbers
+        self._fetched = start  # step of the newest fetched numbers
+        self._written = writer.last_step  # step of the newest row
         self._has_warned = False
         self.images_per_second = 0.0
         self.eyes: dict[str, float] = {}
@@ -59,18 +62,23 @@ class StepLog:
         """Takes the numbers of the next step, which may still be under way."""
         self._pending.append(metrics)
 
-    def fetch(self, step: int, late: int) -> str | None:
-        """Writes a row once the numbers of all steps but the newest `late` are fetched.
+    def fetch(self, step: int, late: int = 0, *, is_validated: bool = False) -> str | None:
+        """Fetches the numbers of all steps but the newest `late`, and writes the rows among them.
+
+        Every `every`-th step has a row, and every validated one. So which steps have one does not
+        depend on where a run was stopped.
 
         Args:
             step: updates dispatched so far.
             late: how many of them may still be under way.
+            is_validated: whether the network of this step is validated.
 
         Returns:
             A line for the progress bar, or None if there was nothing to fetch.
 
         Raises:
             NonFiniteLossError: a step gave no finite loss or gradient.
+            FullDiskError: there is no room for a row.
         """
         count = max(0, len(self._pending) - late)
         ready, self._pending = self._pending[:count], self._pending[count:]
@@ -81,40 +89,40 @@ class StepLog:
             seconds = time.perf_counter() - self._clock
             self.images_per_second = done * self._batch_size / seconds
         self.restart_clock(step)
-        first = self._logged
-        for row in rows:
-            self._logged += 1
-            if not np.isfinite([row["loss"], row["grad_norm"]]).all():
-                raise NonFiniteLossError(self._diverged(row))
-        values = self._values(rows[-1], first)
+        self.eyes = self._training.stream.eye_speed()
         if self.eyes and not self._has_warned and (warning := warn_of_waiting(**self.eyes)):
             self._console.print(warning, style="bold yellow")
             self._has_warned = True
-        self._writer.write(self._logged, values)
-        return _line(values)
+        for row in rows:
+            self._fetched += 1
+            if not np.isfinite([row["loss"], row["grad_norm"]]).all():
+                raise NonFiniteLossError(self._diverged(row))
+            if self._fetched % self._every == 0 or (is_validated and self._fetched == step):
+                self._writer.write(self._fetched, self._values(row))
+                self._written = self._fetched
+        return _line(_scalars(rows[-1]), self.images_per_second)
 
-    def _values(self, metrics: Mapping[str, Any], first: int) -> dict[str, float]:
-        """A row of metrics.jsonl: the numbers of the newest step and what holds since `first`."""
+    def _values(self, metrics: Mapping[str, Any]) -> dict[str, float]:
+        """A row of metrics.jsonl: the numbers of the newest step, and what holds since the last."""
         values = _scalars(metrics) | {
-            "learning_rate": float(self._training.schedule(self._logged - 1)),
-            "epoch": (self._logged - 1) // self._training.steps_per_epoch,
+            "learning_rate": float(self._training.schedule(self._fetched - 1)),
+            "epoch": (self._fetched - 1) // self._training.steps_per_epoch,
             "images_per_second": self.images_per_second,
         }
         if self._is_mixture:
-            counts = self._training.stream.source_counts(first, self._logged)
+            counts = self._training.stream.source_counts(self._written, self._fetched)
             values |= {f"cases_{name}": count for name, count in counts.items()}
-        self.eyes = self._training.stream.eye_speed()
         return values | self.eyes
 
     def _diverged(self, row: Mapping[str, Any]) -> str:
         """The error message for the newest step, whose loss or gradient is not finite."""
-        names = ", ".join(self._training.stream.ids(self._logged - 1))
+        names = ", ".join(self._training.stream.ids(self._fetched - 1))
         last = self._checkpoints.latest_step
         good = (
             "there is no checkpoint yet" if last is None else f"the last good checkpoint is {last}"
         )
         return (
-            f"Step {self._logged}: the loss is {row['loss']}, its gradient's norm "
+            f"Step {self._fetched}: the loss is {row['loss']}, its gradient's norm "
             f"{row['grad_norm']}. Cases of the batch: {names}. In {self._checkpoints.folder} "
             f"{good}. Try a lower --config.optimizer.learning_rate or "
             f"--config.optimizer.clip_norm=1{'' if last is None else ' in a new workdir'}."
@@ -134,13 +142,13 @@ def _scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _line(values: Mapping[str, float]) -> str:
-    """A row of metrics.jsonl for the progress bar; a dash where a task has no loss."""
+def _line(values: Mapping[str, float], images_per_second: float) -> str:
+    """The numbers of a step for the progress bar; a dash where a task has no loss."""
     losses = (
         f"{task} {values[name]:.3f}" if (name := f"loss_{task}") in values else f"{task} –"
         for task in TASKS
     )
     return (
         f"loss {values['loss']:.4f}  {'  '.join(losses)}  alpha {values['alpha']:.3f}  "
-        f"{values['images_per_second']:.1f} img/s"
+        f"{images_per_second:.1f} img/s"
     )

@@ -7,7 +7,8 @@ from s2a_jax.config.values import flatten
 from s2a_jax.convert.weights import Description, parse_description, read_weights
 from s2a_jax.errors import UserError
 from s2a_jax.runs.workdir import Workdir
-from s2a_jax.training.checkpoint import Checkpoints, restore_variables
+from s2a_jax.training.checkpoint import restore_variables
+from s2a_jax.training.sealed import best_in, steps_in
 
 _WEIGHTS = Path(__file__).parents[1] / "inference/weights"
 
@@ -49,10 +50,8 @@ def _chosen_step(path: Path) -> int:
     choose = "best"
     if workdir.config.is_file():
         choose = flatten(workdir.load_config()).get("eval.choose", choose)
-    checkpoints = Checkpoints(workdir.checkpoints)
-    step = checkpoints.chosen(choose)
-    checkpoints.close()
-    if step is None:
+    steps = steps_in(workdir.checkpoints)
+    if not steps:
         remedy = f"pass {workdir.weights}" if workdir.weights.is_file() else "train first"
         raise UserError(f"{path} has no checkpoint: {remedy}.")
-    return step
+    return steps[-1] if choose == "last" else best_in(workdir.checkpoints)

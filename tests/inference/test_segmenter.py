@@ -234,8 +234,10 @@ def test_weights_of_pytorch_are_refused_with_the_command_that_converts_them(tmp_
 @pytest.mark.parametrize(
     ("description", "named"),
     [
-        ("{", "does not name its network"),
-        ("[]", "does not name its network"),
+        ("{", "does not name the format 1"),
+        ("[]", "does not name the format 1"),
+        ('{"format": true, "network": "unet"}', "does not name the format 1"),
+        ('{"format": 2, "network": "unet"}', "has format 2, which a newer s2a_jax wrote"),
         ('{"network": "unet", "fields": {}}', "tasks=None; expected"),
         ('{"network": "unet", "fields": {}, "tasks": ["faz", "rv"]}', "a list of rv and faz"),
         ('{"network": "unet", "fields": {}, "tasks": ["rv"], "pitches_um": [7, 5]}', "in order"),
@@ -257,6 +259,8 @@ def test_weights_of_pytorch_are_refused_with_the_command_that_converts_them(tmp_
 )
 def test_damaged_descriptions_name_the_file(tmp_path, description, named):
     path = tmp_path / "weights.safetensors"
+    if "format" not in description:
+        description = description.replace("{", '{"format": 1, ', 1)
     save_file({"params/a": np.zeros(1)}, path, metadata={"s2a_jax": description})
     with pytest.raises(UserError, match=rf"^{path}.*{named}"):
         S2ANet.load_from_checkpoint(path)

@@ -61,7 +61,7 @@ def batch(mesh, i):
 def test_a_resumed_run_computes_what_an_unbroken_one_does(balance, tmp_path):
     mesh, step, init, abstract = make(balance)
     state, rows = create_state(init, abstract, {}), []
-    checkpoints = Checkpoints(tmp_path)
+    checkpoints = Checkpoints(tmp_path, pytest.fail)
     for i in range(STEPS):
         if i == 5:  # within an epoch
             checkpoints.save(i, state, {}, score=None)

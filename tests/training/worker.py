@@ -71,7 +71,7 @@ def main(folder, steps, fsdp):
     stream = TrainStream(
         cases, {"all": (range(CASES), 1.0)}, BATCH, 3, processes.index(), processes.count()
     )
-    checkpoints = Checkpoints(folder / "checkpoints")
+    checkpoints = Checkpoints(folder / "checkpoints", print)
     first = checkpoints.latest_step or 0
     state = checkpoints.restore(first, abstract) if first else create_state(init, abstract, {})
     losses = []
