@@ -6,25 +6,21 @@ import pytest
 
 from s2a_jax import S2ANet
 from s2a_jax.errors import UserError
-from s2a_jax.inference import batches, segmenter, tiles
+from s2a_jax.inference import tiles
 from s2a_jax.inference.pieces import Prepared
 from s2a_jax.inference.scale import scale_for
 from s2a_jax.inference.symmetries import SYMMETRIES
 from s2a_jax.inference.tiles import tiles_of
 from s2a_jax.inputs.fovea import central_piece
+from tests.networks import intensity, put_in_place
 
 RANGE = (6.5, 15.75)
 
 
 def model_of(monkeypatch, predict_step):
     """The shipped network with another function of its inputs."""
-    for module in (segmenter, batches):
-        monkeypatch.setattr(module, "predict_step", predict_step)
+    put_in_place(monkeypatch, predict_step)
     return S2ANet.pretrained()
-
-
-def intensity(_, images, *, module):
-    return {"rv": images, "faz": images**2}
 
 
 def waves(height, width):
