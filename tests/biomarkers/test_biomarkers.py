@@ -60,6 +60,31 @@ def test_tortuosity_of_waves(amplitude, period):
         assert found["tortuosity"] == pytest.approx(true, rel=0.015)
 
 
+def test_the_mean_tortuosity_is_weighted_by_length():
+    """A straight vessel of 40 pixels and a half circle of radius 50, whose ratio is pi / 2."""
+    parts = [(np.abs(Y - 150) <= 2) & (np.abs(X - 100) <= 22),
+             (np.abs(np.hypot(Y - 100, X - 100) - 50) <= 2) & (Y <= 100)]  # fmt: skip
+    alone = [measure(part, None, um_per_px=UM) for part in parts]
+    ratios, arcs = ([one[name] for one in alone]
+                    for name in ("tortuosity", "skeleton_density_per_mm"))  # fmt: skip
+    assert ratios == pytest.approx([1, np.pi / 2], rel=0.05) and arcs[1] > 3 * arcs[0]
+    both = measure(parts[0] | parts[1], None, um_per_px=UM)["tortuosity"]
+    assert both == pytest.approx(np.average(ratios, weights=arcs))
+
+
+def test_a_bump_on_a_vessel_is_no_branch():
+    """Thinning makes a spur of it, which is removed; a branch of twice the length stays."""
+    vessel = np.abs(Y - 100) <= 4
+    plain = measure(vessel, None, um_per_px=UM)
+    for height, branches in ((4, 0), (20, 1)):
+        bump = (np.abs(X - 100) <= 1.5) & (Y < 100) & (Y > 96 - height)
+        assert not (bump <= vessel).all()
+        found = measure(vessel | bump, None, um_per_px=UM)
+        assert found["branch_point_density_per_mm2"] * SIDE**2 * MM**2 == pytest.approx(branches)
+        longer = (found["skeleton_density_per_mm"] - plain["skeleton_density_per_mm"]) * SIDE**2
+        assert longer * MM == pytest.approx(20 + 4 if branches else 0, abs=3)
+
+
 def test_rings_have_length_but_no_tortuosity():
     ring = np.abs(np.hypot(Y - 100, X - 100) - 50) <= 2
     found = measure(ring, None, um_per_px=UM)

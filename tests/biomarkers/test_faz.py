@@ -140,3 +140,13 @@ def test_density_around_a_faz_at_the_edge():
     # The density over the whole ring, beyond the edge too, would be lower.
     assert inside - (vessels & ring).sum() / (np.pi * (50**2 - 20**2)) > 0.1
     assert measure(vessels, faz, um_per_px=UM)["fd300"] == pytest.approx(inside, rel=0.03)
+
+
+@pytest.mark.parametrize(("pixels", "last"), [(30.3, 129), (30.7, 130)])
+def test_the_ring_starts_at_the_border_of_the_faz(pixels, last):
+    """Of a FAZ left of column 100; a pixel's centre in column 100 is half a pixel away."""
+    faz = X < 100
+    ring = (X > 100) & (X < last + 1)
+    vessels = X > last  # the last column of the ring alone, and beyond
+    found = measure(vessels, faz, um_per_px=300 / pixels)["fd300"]
+    assert found == pytest.approx((vessels & ring).sum() / ring.sum(), rel=1e-9)

@@ -11,7 +11,7 @@ import pytest
 
 from s2a_jax.convert.weights import TASKS
 from s2a_jax.errors import UserError
-from s2a_jax.inference import batches, stream
+from s2a_jax.inference import batches, segmenter, stream
 from s2a_jax.inference.batches import by_size
 from s2a_jax.inference.pieces import Prepared
 from s2a_jax.inference.scale import scale_for
@@ -152,6 +152,23 @@ def test_programs_of_many_sizes_are_dropped(model, monkeypatch):
         computed = predictor.start([image])["rv"]
         np.testing.assert_array_equal(computed[0], image)
         assert predictor._predict._cache_size() <= 3
+
+
+def test_the_fingerprint_of_a_network_tells_what_it_was_trained_on(model, monkeypatch):
+    monkeypatch.setattr(segmenter, "_check_variables", lambda *_: None)  # takes a second
+    same = (model.network, model.fields, model.variables)
+    other = {**model.fields, "dropout_rate": 0.25}
+    models = [
+        model,
+        Segmenter(*same, pitches_um=(5.0, 7.5)),
+        Segmenter(*same, tasks=("rv",)),
+        Segmenter(model.network, other, model.variables),
+    ]
+    assert len({one.fingerprint() for one in models}) == 4
+
+
+def test_rows_of_a_batch_are_divided_among_the_devices(model):
+    assert [model.predictor(n).rows((32, 32)) for n in (None, 1, 8, 9)] == [8, 8, 8, 16]
 
 
 def test_the_fingerprint_of_weights(model, tmp_path):

@@ -15,7 +15,7 @@ from s2a_jax.commands import train
 from s2a_jax.report import results as report_results
 from s2a_jax.report import training
 from s2a_jax.report.figures import curve
-from s2a_jax.report.labels import duration, number, split_unit
+from s2a_jax.report.labels import agreement, duration, interval, number, split_unit
 from s2a_jax.report.write import write_report
 from s2a_jax.runs.environment import record_end, record_start
 from s2a_jax.runs.workdir import Workdir
@@ -71,7 +71,8 @@ def test_every_number_is_there(run):
         for name, entry in task.items():
             digits = 2 if name.endswith(("_px", "_um", "_error")) else 4
             low, high = (number(entry[end], digits) for end in ("low", "high"))
-            assert f"{number(entry['mean'], digits)} {low}–{high}" in page.text, name
+            mean, sd, pooled = (number(entry[key], digits) for key in ("mean", "sd", "pooled"))
+            assert f"{mean} {low}–{high} {sd} {pooled} {entry['cases']} " in page.text, name
     for name, entry in result["biomarkers"].items():
         label, _ = split_unit(name)
         limits = f"{entry['low']:.4f} to {entry['high']:.4f}".replace("-", "−")
@@ -379,6 +380,30 @@ def test_the_environment_of_a_resumed_run(tmp_path):
     both = json.loads(path.read_text())
     assert both["started"] == first["started"]
     assert both["resumed"][0]["ended"] >= both["ended"]
+
+
+@pytest.mark.parametrize(
+    ("icc", "word"),
+    [(-0.2, "poor"), (0.49, "poor"), (0.5, "moderate"), (0.75, "good"), (0.9, "excellent"),
+     (None, "–"), (float("nan"), "–")],
+)  # fmt: skip
+def test_words_for_an_icc(icc, word):
+    assert agreement(icc) == word
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(0.12346, 4, "0.1235"), (12.345, 4, "12.35"), (9.99, 1, "10.0"), (1234.5, 4, "1234"),
+     (-0.5, 2, "−0.50"), (3e-6, 4, "3.0e−06"), (0.0, 2, "0.00"), (float("inf"), 2, "–")],
+)  # fmt: skip
+def test_numbers(value, digits, text):
+    assert number(value, digits) == text
+
+
+def test_intervals():
+    assert interval(0.1, 0.25, 2) == "0.10–0.25"
+    assert interval(-0.1, 0.25, 2) == "−0.10 to 0.25"
+    assert interval(None, 0.25) == interval(0.1, float("nan")) == "–"
 
 
 @pytest.mark.parametrize(
