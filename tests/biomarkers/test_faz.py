@@ -101,6 +101,22 @@ def test_sectors_follow_the_faz_and_drop_out_of_the_image():
     assert np.isnan(found["vessel_density_etdrs_inner_temporal"])
 
 
+def test_the_largest_region_is_measured_with_its_holes_filled():
+    large, small = ellipse(25, 25, centre=(130, 120)), ellipse(9, 9, centre=(30, 40))
+    found = measure(None, (large & ~ellipse(8, 8, centre=(128, 118))) | small, um_per_px=UM)
+    assert found["faz_components"] == 2
+    alone = measure(None, large, um_per_px=UM)
+    for name, value in alone.items():
+        if name.startswith("faz_") and name != "faz_components":
+            assert found[name] == value, name
+    assert alone["faz_area_mm2"] == pytest.approx(large.sum() * MM**2)
+
+
+def test_the_shorter_side_chooses_the_rings():
+    found = measure(np.ones((300, 400), bool), None, um_per_px=15.0)  # 4.5 x 6 mm
+    assert found["etdrs_inner_ring_mm"] == 2.5 and np.isnan(found["etdrs_outer_ring_mm"])
+
+
 def test_density_around_the_faz():
     radius = np.hypot(Y - 100, X - 100)
     vessels = (radius > 40) & (radius <= 55)  # the inner half of the ring of 30 pixels

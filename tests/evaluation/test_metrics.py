@@ -109,7 +109,7 @@ def test_padded_batches_count_each_case_once(cases):
         return count_pixels({"rv": batch["rv"], "faz": 1 - batch["faz"]}, truth, 0.5)
 
     present = {"rv": cases.has_rv, "faz": cases.has_faz}
-    evaluation = evaluate(evaluation_batches(cases, 2), count, cases.ids, present)
+    evaluation = evaluate(evaluation_batches(cases, 3), count, cases.ids, present)
     assert (evaluation.per_image("rv")["dice"] == 1).all()
     assert len(evaluation.per_image("faz")["dice"]) == 2
     assert evaluation.counts["rv"]["tp"].tolist() == cases.rv.sum(axis=(1, 2)).tolist()

@@ -5,7 +5,6 @@ import threading
 import time
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -17,15 +16,12 @@ from s2a_jax.inference.pieces import Prepared
 from s2a_jax.inference.scale import scale_for
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inference.stream import predict_stream
-from s2a_jax.models.build import build_network, network_fields
+from tests.networks import drawn_unet
 
 
 @pytest.fixture(scope="module")
 def model():
-    fields = network_fields({"name": "s2anet", "variant": "tiny", "dtype": "float32"}, 32)
-    module = build_network("s2anet", fields)
-    init = jax.jit(lambda key: module.init(key, jnp.zeros((1, 32, 32, 1)), train=False))
-    return Segmenter("s2anet", fields, init(jax.random.key(0)))
+    return drawn_unet()
 
 
 @pytest.mark.parametrize("batch_size", [None, 3])
@@ -157,7 +153,7 @@ def test_programs_of_many_sizes_are_dropped(model, monkeypatch):
 def test_the_fingerprint_of_a_network_tells_what_it_was_trained_on(model, monkeypatch):
     monkeypatch.setattr(segmenter, "_check_variables", lambda *_: None)  # takes a second
     same = (model.network, model.fields, model.variables)
-    other = {**model.fields, "dropout_rate": 0.25}
+    other = {**model.fields, "widths": (4, 4, 6, 6, 16)}
     models = [
         model,
         Segmenter(*same, pitches_um=(5.0, 7.5)),
@@ -177,4 +173,4 @@ def test_the_fingerprint_of_weights(model, tmp_path):
     assert loaded.fingerprint() == model.fingerprint()
     other = jax.tree.map(np.array, model.variables)
     jax.tree.leaves(other)[0][...] += 1e-3
-    assert Segmenter("s2anet", model.fields, other).fingerprint() != model.fingerprint()
+    assert Segmenter("unet", model.fields, other).fingerprint() != model.fingerprint()
