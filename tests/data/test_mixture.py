@@ -100,6 +100,10 @@ def test_sources_with_partial_labels(tmp_path):
     }
     assert has == {"folder": (True, False), "synthetic": (True, True), "folder+": (False, True)}
     assert sum(len(part) for part, _ in dataset.sources.values()) == len(dataset.train)
+    # An epoch sees each case of the main source once, which are half of all that it sees.
+    count = len(dataset.sources["folder"][0])
+    assert count > 16 and dataset.steps_per_epoch(2) == count
+    assert dataset.steps_per_epoch(1000) == 1
     assert not dataset.val.has_faz.any()  # val has cases of the main source only
     assert dataset.trained_tasks() == ("rv", "faz")
     assert dataset.pitches_um is None  # nobody knows the pitch of a user's own files

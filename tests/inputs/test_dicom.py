@@ -64,6 +64,8 @@ SAME_PICTURE = {
     "modality table": dicom(NEGATIVE, ModalityLUTSequence=[table(FALLING)]),
     "voi table": dicom(NEGATIVE, VOILUTSequence=[table(FALLING)]),
     "inverse shape": dicom(NEGATIVE, PresentationLUTShape="INVERSE"),
+    "signed, inverse": dicom(
+        (NEGATIVE.astype(np.int16) - 128).astype(np.int8), PresentationLUTShape="INVERSE"),
     "MONOCHROME1": dicom(NEGATIVE, "MONOCHROME1"),
     "MONOCHROME1, stated twice": dicom(NEGATIVE, "MONOCHROME1", PresentationLUTShape="INVERSE"),
     "negative slope, inverse": dicom(
