@@ -1,5 +1,7 @@
 """Synthetic anatomy against its own geometry, and the recipes of eyes, without growing vessels."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -97,9 +99,12 @@ def test_vessels_are_drawn_where_and_as_wide_as_they_are():
     thin = round(1.1 / pitch + (size - 1) / 2)
     assert drawn.vessels[round(row), 20] == pytest.approx(1, abs=0.02)
     assert 0 < drawn.vessels[thin, 20] < 0.6 and not drawn.rv[thin, 20]
-    inside = faz.level((np.stack([y, x], -1).reshape(-1, 2) - (size - 1) / 2) * pitch) < 1
-    np.testing.assert_array_equal(drawn.faz, inside.reshape(size, size) & ~drawn.rv)
-    assert drawn.bed[drawn.faz].max() < 0.5 * drawn.bed.max()
+    points = (np.stack([y, x], -1).reshape(-1, 2) - (size - 1) / 2) * pitch
+    beyond = np.hypot(*points.T) * (1 - 1 / faz.level(points))  # mm along the ray
+    inside = (beyond <= 0.008).reshape(size, size)
+    np.testing.assert_array_equal(drawn.faz, inside & ~drawn.rv)
+    dark = (beyond < -0.05).reshape(size, size)
+    assert dark.sum() > 100 and drawn.bed[dark].max() < 0.3 * drawn.bed.max()
 
 
 def test_the_largest_region():
@@ -133,8 +138,8 @@ def test_recipes_tell_seeds_splits_numbers_and_passes_apart():
 
 def test_the_slabs_of_an_eye():
     image, deep = (np.random.default_rng(n).integers(0, 256, (4, 5), np.uint8) for n in (0, 1))
-    rest = dict.fromkeys(("rv", "faz", "centreline", "radius_um", "vessel_class", "capillaries"))
-    eye = Eye(image=image, deep=deep, **rest)
+    rest = dict.fromkeys((field.name for field in dataclasses.fields(Eye)))
+    eye = Eye(**rest | {"image": image, "deep": deep})
     np.testing.assert_array_equal(eye_image(eye, ["superficial"]), image)
     both = eye_image(eye, ["whole", "deep"])
     np.testing.assert_array_equal(both[..., 0], np.maximum(image, deep))

@@ -90,14 +90,14 @@ def test_a_probability_at_the_threshold_is_inside():
         np.testing.assert_array_equal(found, [(1, 1, 1, 1), second])
 
 
-def test_the_score_is_the_sum_of_the_mean_dice_of_both_tasks():
+def test_the_score_is_the_mean_dice_over_all_masks():
     counts = {
         "rv": {"tp": [6, 1], "fp": [2, 1], "fn": [2, 1], "tn": [0, 0]},  # Dice 3 / 4 and 1 / 2
         "faz": {"tp": [1, 9], "fp": [3, 9], "fn": [3, 9], "tn": [5, 5]},  # 1 / 4 and 1 / 2
     }
     counts = {task: {k: np.array(v) for k, v in one.items()} for task, one in counts.items()}
     every, first, none = np.array([True, True]), np.array([True, False]), np.zeros(2, bool)
-    for has_faz, expected in ((every, 0.625 + 0.375), (first, 0.625 + 0.25), (none, 0.625)):
+    for has_faz, expected in ((every, 2 / 4), (first, 1.5 / 3), (none, 1.25 / 2)):
         found = Evaluation(("a", "b"), counts, {"rv": every, "faz": has_faz})
         assert found.score() == pytest.approx(expected)
         assert found.mean("rv", "dice") == 0.625
