@@ -138,7 +138,7 @@ def test_recipes_tell_seeds_splits_numbers_and_passes_apart():
 
 def test_the_slabs_of_an_eye():
     image, deep = (np.random.default_rng(n).integers(0, 256, (4, 5), np.uint8) for n in (0, 1))
-    rest = dict.fromkeys((field.name for field in dataclasses.fields(Eye)))
+    rest = dict.fromkeys(field.name for field in dataclasses.fields(Eye))
     eye = Eye(**rest | {"image": image, "deep": deep})
     np.testing.assert_array_equal(eye_image(eye, ["superficial"]), image)
     both = eye_image(eye, ["whole", "deep"])
