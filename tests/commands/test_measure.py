@@ -67,6 +67,26 @@ def test_a_row_for_each_eye(masks, tmp_path, capsys, separator, mark):
     assert [path.name for path in out.parent.iterdir()] == ["out.csv"]
 
 
+def test_the_summary_of_several_eyes(tmp_path, capsys):
+    sides = (10, 20, 30)
+    for side in sides:
+        save(tmp_path / f"masks/{side}_faz.png", np.pad(np.ones((side, side), bool), 20))
+    flags = [
+        "--faz",
+        str(tmp_path / "masks"),
+        "--um-per-px",
+        "10",
+        "--out",
+        str(tmp_path / "a.csv"),
+    ]
+    assert main(["measure", *flags]) == 0
+    (line,) = (one for one in capsys.readouterr().out.splitlines() if "faz_area_mm2" in one)
+    areas = np.array(sides) ** 2 * 1e-4
+    cells = line.replace("│", " ").split()
+    assert cells[:4] == ["faz_area_mm2", "3", f"{areas.mean():.4g}", "±"]
+    assert cells[4:] == [f"{areas.std(ddof=1):.3g}", "0.01", "to", "0.09"]
+
+
 def test_a_faz_too_small_for_an_outline_is_a_faz(tmp_path, capsys):
     out = tmp_path / "out.csv"
     save(tmp_path / "dot.png", np.pad(np.ones((1, 1), bool), 20))
