@@ -73,7 +73,7 @@ def straight(start, end, steps=40):
 def test_vessels_are_drawn_where_and_as_wide_as_they_are():
     """An artery along a row, a vein down a column, and a vessel too thin to be labelled."""
     size, pitch = 128, 3 / 128
-    lines = [straight((-0.9, -2), (-0.9, 2)), straight((-2, 0.7), (2, 0.7)),
+    lines = [straight((-0.9, -2), (-0.9, 2)), straight((-2, 0.2), (2, 0.2)),
              straight((1.1, -2), (1.1, 2))]  # fmt: skip
     radius = np.repeat([100.0, 60.0, 5.0], 40)
     trees = VesselTrees(
@@ -85,7 +85,7 @@ def test_vessels_are_drawn_where_and_as_wide_as_they_are():
     parameters = EyeParameters(size=size)
     faz = contour(centre=np.zeros(2), area_mm2=0.2)
     drawn = draw_anatomy(np.random.default_rng(0), faz, trees, parameters)
-    row, column = (place / pitch + (size - 1) / 2 for place in (-0.9, 0.7))
+    row, column = (place / pitch + (size - 1) / 2 for place in (-0.9, 0.2))
     y, x = np.mgrid[:size, :size]
     artery, vein = np.abs(y - row) < 0.1 / pitch, np.abs(x - column) < 0.06 / pitch
     for found, true in ((drawn.vessel_class == 1, artery & ~vein), (drawn.rv, artery | vein)):
@@ -102,7 +102,8 @@ def test_vessels_are_drawn_where_and_as_wide_as_they_are():
     points = (np.stack([y, x], -1).reshape(-1, 2) - (size - 1) / 2) * pitch
     beyond = np.hypot(*points.T) * (1 - 1 / faz.level(points))  # mm along the ray
     inside = (beyond <= 0.008).reshape(size, size)
-    np.testing.assert_array_equal(drawn.faz, inside & ~drawn.rv)
+    assert (inside & drawn.rv).any()  # the vein cuts off a part
+    np.testing.assert_array_equal(drawn.faz, largest_region(inside & ~drawn.rv))
     dark = (beyond < -0.05).reshape(size, size)
     assert dark.sum() > 100 and drawn.bed[dark].max() < 0.3 * drawn.bed.max()
 
