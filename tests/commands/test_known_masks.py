@@ -13,6 +13,7 @@ from s2a_jax.analysis import analysis
 from s2a_jax.biomarkers.measure import measure
 from s2a_jax.cli import run as main
 from s2a_jax.inference.segmenter import Segmenter
+from s2a_jax.inputs.fovea import central_piece
 from tests.networks import put_in_place, uneven
 
 TASKS = ("rv", "faz")
@@ -43,8 +44,15 @@ def probabilities(unit, tta):
     return dict(zip(TASKS, np.mean(found, axis=0), strict=True))
 
 
-def masks_of(unit, threshold, tta):
+def reached(unit, threshold, tta):
+    """Task -> where its probability reaches the threshold, which is what is evaluated."""
     return {task: p >= threshold for task, p in probabilities(unit, tta).items()}
+
+
+def masks_of(unit, threshold, tta):
+    """The same with the most central piece of the FAZ alone."""
+    masks = reached(unit, threshold, tta)
+    return masks | {"faz": central_piece(masks["faz"]).mask}
 
 
 def flags_of(threshold, tta):
@@ -198,7 +206,7 @@ def test_evaluate(tmp_path, capsys, eyes, threshold, tta):
     assert [row["id"] for row in rows] == [row["id"] for row in foreseen] == ids
     for row, other in zip(rows, foreseen, strict=True):
         unit, true = eyes[row["id"]]
-        p, masks = probabilities(unit, tta), masks_of(unit, threshold, tta)
+        p, masks = probabilities(unit, tta), reached(unit, threshold, tta)
         for task in TASKS:
             value = dice(masks[task], true[task])
             assert 0 < value < 1
