@@ -268,10 +268,10 @@ def test_symmetries_and_probabilities(tmp_path):
 def test_several_networks_are_averaged(tmp_path, capsys, monkeypatch):
     pixels = write_eyes(tmp_path / "in", *"abcdefghi")["a"]  # two batches, as there are 8 devices
     model = Segmenter.pretrained()
-    compute, at_work, most = Segmenter.compute, [], []
+    compute, at_work, most, pitches = Segmenter.compute, [], [], []
 
     def counted(self, image, **options):
-        assert options["um_per_px"] == 12.5
+        pitches.append(options["um_per_px"])
         at_work.append(image)
         most.append(len(at_work))
         time.sleep(0.05)
@@ -295,6 +295,7 @@ def test_several_networks_are_averaged(tmp_path, capsys, monkeypatch):
     line = command(tmp_path, tmp_path / "in", *FIELD, "--save-probabilities")
     assert main([*line, "--jobs", "4", *map(str, weights)]) == 0
     assert most == [1] * 9  # threads share the second network
+    assert pitches == [12.5] * 9
     expected = 0.75 * pixels / np.float32(255)
     stored = np.load(tmp_path / "out/a_probability.npz", allow_pickle=False)
     np.testing.assert_allclose(stored["rv"], expected, atol=3e-4)
