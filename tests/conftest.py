@@ -1,7 +1,10 @@
 """Eight simulated devices, strict broadcasting, fast compilation and cheap processes."""
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +19,11 @@ if version("jaxlib").startswith("0.10."):  # XLA ends the process at an unknown 
 os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count=8 {COMPILATION}"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"  # arrays of other ranks broadcast explicitly
+# Workers, and all processes that tests start, find what any of them has compiled.
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # workers have it of the first process
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="s2a-jax-programs-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / "parity"))
 
@@ -24,7 +32,7 @@ from forks import Forks  # noqa: E402
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory):
-    """A folder that all workers share: synthetic eyes and compiled programs."""
+    """A folder that all workers share, for synthetic eyes and a trained network."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
@@ -33,13 +41,9 @@ def shared(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def run_environment(shared):
-    """Environment of processes that tests start: one device, shared compiled programs."""
-    return os.environ | {
-        "XLA_FLAGS": COMPILATION,
-        "JAX_COMPILATION_CACHE_DIR": str(shared / "xla"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
-    }
+def run_environment():
+    """Environment of processes that tests start: one device."""
+    return os.environ | {"XLA_FLAGS": COMPILATION}
 
 
 @pytest.fixture(scope="session")

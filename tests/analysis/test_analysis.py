@@ -44,6 +44,8 @@ def test_masks_numbers_and_confidence_by_hand():
     assert analysis.uncertainty["faz"].max() == pytest.approx(
         -0.9 * np.log2(0.9) - 0.1 * np.log2(0.1)
     )
+    most = np.maximum(analysis.uncertainty["rv"], analysis.uncertainty["faz"])
+    assert (analysis.uncertainty_picture() == heat(analysis.picture, most)).all()
     row = analysis.row()
     assert row["vessel_density"] == pytest.approx(0.1)
     assert (row["height_px"], row["rv_px"], row["pitch_source"]) == (SIZE, 12 * SIZE, "field-mm")

@@ -37,6 +37,19 @@ def test_straight_vessels(width):
     assert np.mean(calibres) == pytest.approx(width * UM, abs=0.05 * UM)
 
 
+def test_the_median_calibre_is_that_of_most_of_the_length():
+    mask = (np.abs(Y - 50) <= 1.5) | (np.abs(Y - 100) <= 1.5) | (np.abs(Y - 150) <= 4.5)
+    found = measure(mask, None, um_per_px=UM)
+    assert found["median_calibre_um"] == pytest.approx(4 * UM, abs=0.3 * UM)
+    assert found["mean_calibre_um"] == pytest.approx((4 + 4 + 10) / 3 * UM, abs=0.3 * UM)
+
+
+def test_short_branches_have_no_tortuosity():
+    for half_length, is_counted in ((5, False), (9, True)):
+        rod = line(2, 0.0, (100.5, 100.5), half_length=half_length)
+        assert np.isfinite(measure(rod, None, um_per_px=UM)["tortuosity"]) == is_counted
+
+
 def test_free_ends_are_half_a_calibre_short():
     for width in (3, 6):
         lengths = []
@@ -58,6 +71,38 @@ def test_tortuosity_of_waves(amplitude, period):
     for turn in range(2):
         found = measure(np.rot90(near <= 2, turn), None, um_per_px=UM)
         assert found["tortuosity"] == pytest.approx(true, rel=0.015)
+
+
+def test_the_mean_tortuosity_is_weighted_by_length():
+    """A straight vessel of 40 pixels and a half circle of radius 50, whose ratio is pi / 2."""
+    parts = [(np.abs(Y - 150) <= 2) & (np.abs(X - 100) <= 22),
+             (np.abs(np.hypot(Y - 100, X - 100) - 50) <= 2) & (Y <= 100)]  # fmt: skip
+    alone = [measure(part, None, um_per_px=UM) for part in parts]
+    ratios, arcs = ([one[name] for one in alone]
+                    for name in ("tortuosity", "skeleton_density_per_mm"))  # fmt: skip
+    assert ratios == pytest.approx([1, np.pi / 2], rel=0.05) and arcs[1] > 3 * arcs[0]
+    both = measure(parts[0] | parts[1], None, um_per_px=UM)["tortuosity"]
+    assert both == pytest.approx(np.average(ratios, weights=arcs))
+
+
+def test_a_bump_on_a_vessel_is_no_branch():
+    """Thinning makes a spur of it, which is removed; a branch of three times the length stays."""
+    vessel = np.abs(Y - 100) <= 4
+    plain = measure(vessel, None, um_per_px=UM)
+    for height, branches in ((4, 0), (12, 1)):
+        bump = (np.abs(X - 100) <= 1.5) & (Y < 100) & (Y > 96 - height)
+        assert not (bump <= vessel).all()
+        found = measure(vessel | bump, None, um_per_px=UM)
+        assert found["branch_point_density_per_mm2"] * SIDE**2 * MM**2 == pytest.approx(branches)
+        longer = (found["skeleton_density_per_mm"] - plain["skeleton_density_per_mm"]) * SIDE**2
+        assert longer * MM == pytest.approx(12 + 4 if branches else 0, abs=3)
+
+
+def test_a_short_branch_that_leaves_the_image_is_one():
+    vessel, branch = np.abs(Y - 5) <= 4, (np.abs(X - 100) <= 1.5) & (Y < 5)
+    for mask, branches in ((vessel, 0), (vessel | branch, 1)):
+        density = measure(mask, None, um_per_px=UM)["branch_point_density_per_mm2"]
+        assert density * SIDE**2 * MM**2 == pytest.approx(branches)
 
 
 def test_rings_have_length_but_no_tortuosity():

@@ -101,6 +101,22 @@ def test_sectors_follow_the_faz_and_drop_out_of_the_image():
     assert np.isnan(found["vessel_density_etdrs_inner_temporal"])
 
 
+def test_the_largest_region_is_measured_with_its_holes_filled():
+    large, small = ellipse(25, 25, centre=(130, 120)), ellipse(9, 9, centre=(30, 40))
+    found = measure(None, (large & ~ellipse(8, 8, centre=(128, 118))) | small, um_per_px=UM)
+    assert found["faz_components"] == 2
+    alone = measure(None, large, um_per_px=UM)
+    for name, value in alone.items():
+        if name.startswith("faz_") and name != "faz_components":
+            assert found[name] == value, name
+    assert alone["faz_area_mm2"] == pytest.approx(large.sum() * MM**2)
+
+
+def test_the_shorter_side_chooses_the_rings():
+    found = measure(np.ones((300, 400), bool), None, um_per_px=15.0)  # 4.5 x 6 mm
+    assert found["etdrs_inner_ring_mm"] == 2.5 and np.isnan(found["etdrs_outer_ring_mm"])
+
+
 def test_density_around_the_faz():
     radius = np.hypot(Y - 100, X - 100)
     vessels = (radius > 40) & (radius <= 55)  # the inner half of the ring of 30 pixels
@@ -140,3 +156,13 @@ def test_density_around_a_faz_at_the_edge():
     # The density over the whole ring, beyond the edge too, would be lower.
     assert inside - (vessels & ring).sum() / (np.pi * (50**2 - 20**2)) > 0.1
     assert measure(vessels, faz, um_per_px=UM)["fd300"] == pytest.approx(inside, rel=0.03)
+
+
+@pytest.mark.parametrize(("pixels", "last"), [(30.3, 129), (30.7, 130)])
+def test_the_ring_starts_at_the_border_of_the_faz(pixels, last):
+    """Of a FAZ left of column 100; a pixel's centre in column 100 is half a pixel away."""
+    faz = X < 100
+    ring = (X > 100) & (X < last + 1)
+    vessels = X > last  # the last column of the ring alone, and beyond
+    found = measure(vessels, faz, um_per_px=300 / pixels)["fd300"]
+    assert found == pytest.approx((vessels & ring).sum() / ring.sum(), rel=1e-9)

@@ -2,19 +2,14 @@
 
 import pytest
 
-from s2a_jax.inference import batches, segmenter
+from s2a_jax.inference import batches
+from tests.networks import intensity, put_in_place
 
 
 @pytest.fixture
 def intensity_network(monkeypatch):
     """A network whose probability of a vessel is the intensity, and of the FAZ its square."""
-
-    def predict_step(_, images, *, module):
-        return {"rv": images, "faz": images**2}
-
-    monkeypatch.setattr(batches, "predict_step", predict_step)
-    # It traces the network of the shipped weights, which takes longer than the rest of a command.
-    monkeypatch.setattr(segmenter, "check_variables", lambda *_: None)
+    put_in_place(monkeypatch, intensity)
 
 
 @pytest.fixture

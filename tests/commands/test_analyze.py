@@ -14,11 +14,11 @@ from s2a_jax.analysis.model import S2ANet
 from s2a_jax.biomarkers.measure import measure
 from s2a_jax.cli import run as main
 from s2a_jax.evaluation.pictures import FAZ_COLOUR
-from s2a_jax.inference import batches, segmenter
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.fovea import central_piece
 from tests.inputs.eyes import draw_eye
 from tests.inputs.files import write_dicom
+from tests.networks import put_in_place
 
 SIDE = 96
 FIELD = ("--field-mm", "1.2")  # 12.5 um per pixel
@@ -268,9 +268,10 @@ def test_symmetries_and_probabilities(tmp_path):
 def test_several_networks_are_averaged(tmp_path, capsys, monkeypatch):
     pixels = write_eyes(tmp_path / "in", *"abcdefghi")["a"]  # two batches, as there are 8 devices
     model = Segmenter.pretrained()
-    compute, at_work, most = Segmenter.compute, [], []
+    compute, at_work, most, pitches = Segmenter.compute, [], [], []
 
     def counted(self, image, **options):
+        pitches.append(options["um_per_px"])
         at_work.append(image)
         most.append(len(at_work))
         time.sleep(0.05)
@@ -284,8 +285,7 @@ def test_several_networks_are_averaged(tmp_path, capsys, monkeypatch):
         scale = jax.tree.leaves(variables)[0].ravel()[0]
         return {"rv": scale * images, "faz": images}
 
-    for module in (batches, segmenter):
-        monkeypatch.setattr(module, "predict_step", predict_step)
+    put_in_place(monkeypatch, predict_step)
     weights = []
     for scale in (0.9, 0.6):
         model.variables = jax.tree.map(np.array, model.variables)
@@ -295,6 +295,7 @@ def test_several_networks_are_averaged(tmp_path, capsys, monkeypatch):
     line = command(tmp_path, tmp_path / "in", *FIELD, "--save-probabilities")
     assert main([*line, "--jobs", "4", *map(str, weights)]) == 0
     assert most == [1] * 9  # threads share the second network
+    assert pitches == [12.5] * 9
     expected = 0.75 * pixels / np.float32(255)
     stored = np.load(tmp_path / "out/a_probability.npz", allow_pickle=False)
     np.testing.assert_allclose(stored["rv"], expected, atol=3e-4)

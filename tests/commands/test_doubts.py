@@ -12,6 +12,9 @@ from s2a_jax.config.load import load_config
 from s2a_jax.data.load import load_run_data
 from tests.inputs.eyes import draw_eye
 from tests.inputs.files import save
+from tests.networks import put_in_place
+
+pytestmark = pytest.mark.usefixtures("intensity_network")  # what it finds does not matter here
 
 FOLDERS = ("image", "label_RV", "label_FAZ")
 WHITE = np.uint8(255)
@@ -108,9 +111,7 @@ def test_measure_examines_predicted_masks(tmp_path, capsys, monkeypatch):
     image, rv, faz = draw_eye(1)
     save(tmp_path / "a.png", image)
     masks = {"rv": np.rot90(rv)[None].astype(np.float32), "faz": faz[None].astype(np.float32)}
-    monkeypatch.setattr(
-        "s2a_jax.inference.segmenter.predict_step", lambda _, images, *, module: masks
-    )
+    put_in_place(monkeypatch, lambda _, images, *, module: masks)
     flags = ["--um-per-px", "10", "--out", str(tmp_path / "out.csv")]
     assert main(["measure", "--weights", "sim_to_real", str(tmp_path / "a.png"), *flags]) == 0
     line = line_with("The RV mask of 1 of 1 eye", capsys.readouterr().out.splitlines())

@@ -306,7 +306,7 @@ def test_flags_are_refused(tmp_path, capsys, flag):
 
 
 def test_a_signal_leaves_complete_files_only(tmp_path, run_environment):
-    _write_images(tmp_path / "in", 300, side=32)
+    _write_images(tmp_path / "in", 150, side=32)
     command = [sys.executable, "-m", "s2a_jax", *_command(tmp_path, tmp_path / "in")]
     out = tmp_path / "out"
     options = {"cwd": ROOT, "env": run_environment, "stderr": subprocess.PIPE, "text": True}
@@ -318,7 +318,7 @@ def test_a_signal_leaves_complete_files_only(tmp_path, run_environment):
     assert process.returncode == 143, error
     assert error.splitlines()[-1].startswith("Stopped; the same command resumes")
     rows = [*map(json.loads, (out / "predictions.jsonl").read_text().splitlines()[1:])]
-    assert 10 < len(rows) < 300
+    assert 10 < len(rows) < 150
     assert not list(out.glob(".partial*")) and not (out / "predictions.csv").exists()
     for row in rows:
         for name in ("rv", "faz", "overlay"):
@@ -326,7 +326,7 @@ def test_a_signal_leaves_complete_files_only(tmp_path, run_environment):
     done = subprocess.run(command, **options | {"stdout": subprocess.PIPE}, timeout=280)
     assert done.returncode == 0, done.stderr
     assert f"({len(rows)} of them by an earlier run)" in done.stdout
-    assert len((out / "predictions.csv").read_text().splitlines()) == 301
+    assert len((out / "predictions.csv").read_text().splitlines()) == 151
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.25])

@@ -85,6 +85,9 @@ def test_the_table_is_what_its_columns_say(tmp_path, runs):
         assert float(row["low"]) < values.mean() < float(row["high"])
         assert float(row["difference"]) == pytest.approx((values - ours).mean(), rel=1e-4)
         assert float(row["p"]) == pytest.approx(expected[name], rel=1e-4)
+        assert float(row["p_uncorrected"]) == pytest.approx(p[name], rel=1e-4)
+        ranks = stats.rankdata(np.abs(values - ours)) * np.sign(values - ours)
+        assert float(row["effect"]) == pytest.approx(ranks.sum() / np.abs(ranks).sum(), rel=1e-4)
         assert row["seed_sd"] == ""
     row = rows["rv", "ours"]
     spread = np.std(dice("ours").mean(axis=1), ddof=1)
@@ -121,6 +124,15 @@ def test_every_file_is_written(tmp_path, runs):
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 * 8
     assert [row["seed"] for row in rows if row["network"] == "ours"] == ["0"] * 8 + ["1"] * 8
+    for name, folder in runs:
+        with (folder / "results/val.csv").open() as file:
+            own = {row["id"]: row for row in csv.DictReader(file)}
+        for row in (row for row in rows if (row["network"], row["seed"]) == (name, "0")):
+            if name == "ours" and folder != runs[2][1]:
+                continue  # its second seed
+            for column in ("rv_dice", "faz_dice"):
+                expected = float(own[row["id"]][column] or "nan")
+                assert float(row[column] or "nan") == pytest.approx(expected, nan_ok=True)
     for name in ("dice.png", "curves.png", "cases/eye0.png"):
         with Image.open(tmp_path / "out" / name) as picture:
             assert picture.height > 0
@@ -128,6 +140,7 @@ def test_every_file_is_written(tmp_path, runs):
     curves = read_curves(runs[0][1])
     np.testing.assert_allclose(curves["loss"], [(s, 1 / s + 0.5) for s in (10, 20, 30)])
     np.testing.assert_array_equal(curves["val_faz_dice"], [(30, 0.6)])
+    np.testing.assert_array_equal(curves["val_rv_dice"], [(30, 0.7)])
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from s2a_jax.data.cases import load_cases
+from s2a_jax.data.fingerprint import fingerprint
 from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.errors import UserError
 
@@ -104,3 +105,19 @@ def test_a_bar_appears_only_on_a_terminal_and_when_late(tmp_path, monkeypatch, c
     monkeypatch.setenv("FORCE_COLOR", "1")
     load_cases(files, size=32)
     assert "Reading images" in capsys.readouterr().err
+
+
+def test_a_fingerprint_tells_every_change_apart():
+    image, rv, faz = IMAGE, COMBINED == 255, COMBINED == 100
+    dot = np.zeros_like(rv)
+    dot[3, 5] = True
+    nothing = np.zeros_like(rv)
+    every = [
+        (image, rv, faz), (image, faz, rv), (image ^ dot, rv, faz), (image, rv ^ dot, faz),
+        (image, rv, faz ^ dot), (image, None, faz), (image, rv, None), (image, None, None),
+        (image, nothing, None), (image, None, nothing), (image.reshape(16, 64), rv, faz),
+        (image[..., None].repeat(2, -1), rv, faz),
+    ]  # fmt: skip
+    assert len({fingerprint(*one) for one in every}) == len(every)
+    same = (image / np.float32(255), rv.astype(np.uint8), faz.astype(np.uint8))
+    assert fingerprint(*same) == fingerprint(*every[0])

@@ -174,8 +174,11 @@ def test_split_folders_of_others(tmp_path, image, masks, val, present):
     listing = list_octa500(tmp_path, "3M")
     assert splits_of(listing) == {"train": ["0"], "val": ["1"], "test": ["2"]}
     case = listing.cases[0]
-    found = {name for name in ("rv", "faz", "combined") if getattr(case, name) is not None}
-    assert found == set(present)
+    expected = dict.fromkeys(("rv", "faz", "combined"))
+    home = tmp_path / "OCTA_3M/train"
+    expected |= {kind: home / mask / "0.bmp" for kind, mask in zip(present, masks, strict=True)}
+    assert {name: getattr(case, name) for name in expected} == expected
+    assert case.image == home / image / "0.bmp"
 
 
 def test_val_is_split_off_train(tmp_path):

@@ -55,7 +55,8 @@ def test_every_layout(tmp_path, subset, home, image, masks, slab):
     folder = (tmp_path / home / "train").resolve()
     assert first.image.resolve() == folder / image.format(split="train") / "train0.tif"
     assert first.rv.resolve() == folder / masks[0].format(split="train") / "train0.png"
-    assert (first.faz is not None) == (len(masks) == 2)
+    faz = [folder / mask.format(split="train") / "train0.png" for mask in masks[1:]]
+    assert [first.faz and first.faz.resolve()] == (faz or [None])
     loaded = load_cases([first], 32)
     grey = np.asarray(Image.open(first.rv))
     np.testing.assert_array_equal(loaded.rv[0], grey >= 128)

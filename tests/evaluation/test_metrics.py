@@ -6,7 +6,7 @@ from sklearn import metrics
 
 from s2a_jax.data.cases import CaseSet
 from s2a_jax.data.pipeline import TrainStream, evaluation_batches
-from s2a_jax.evaluation.counts import count_pixels, evaluate
+from s2a_jax.evaluation.counts import Evaluation, count_pixels, evaluate
 from s2a_jax.evaluation.metrics import confusion, scores
 
 
@@ -79,13 +79,37 @@ def test_counts_inside_a_window():
     assert int(counts["tp"][1]) == true.sum() and int(counts["fp"][1]) == 0
 
 
+def test_a_probability_at_the_threshold_is_inside():
+    """One threshold for all, and one for each image of a task."""
+    below, above = np.nextafter(np.float32(0.5), np.float32([0, 1]))
+    probability = np.array([[[below, 0.5, above, 0.25]]] * 2, np.float32)
+    truth = np.array([[[1, 1, 0, 0]]] * 2)
+    for threshold, second in ((0.5, (1, 1, 1, 1)), ({"rv": np.float32([0.5, 0.25])}, (2, 2, 0, 0))):
+        counts = count_pixels({"rv": probability}, {"rv": truth}, threshold)["rv"]
+        found = np.array([counts[name] for name in ("tp", "fp", "fn", "tn")]).T
+        np.testing.assert_array_equal(found, [(1, 1, 1, 1), second])
+
+
+def test_the_score_is_the_mean_dice_over_all_masks():
+    counts = {
+        "rv": {"tp": [6, 1], "fp": [2, 1], "fn": [2, 1], "tn": [0, 0]},  # Dice 3 / 4 and 1 / 2
+        "faz": {"tp": [1, 9], "fp": [3, 9], "fn": [3, 9], "tn": [5, 5]},  # 1 / 4 and 1 / 2
+    }
+    counts = {task: {k: np.array(v) for k, v in one.items()} for task, one in counts.items()}
+    every, first, none = np.array([True, True]), np.array([True, False]), np.zeros(2, bool)
+    for has_faz, expected in ((every, 2 / 4), (first, 1.5 / 3), (none, 1.25 / 2)):
+        found = Evaluation(("a", "b"), counts, {"rv": every, "faz": has_faz})
+        assert found.score() == pytest.approx(expected)
+        assert found.mean("rv", "dice") == 0.625
+
+
 def test_padded_batches_count_each_case_once(cases):
     def count(batch):  # predicts the vessels right and the FAZ inverted
         truth = {"rv": batch["rv"], "faz": batch["faz"]}
         return count_pixels({"rv": batch["rv"], "faz": 1 - batch["faz"]}, truth, 0.5)
 
     present = {"rv": cases.has_rv, "faz": cases.has_faz}
-    evaluation = evaluate(evaluation_batches(cases, 2), count, cases.ids, present)
+    evaluation = evaluate(evaluation_batches(cases, 3), count, cases.ids, present)
     assert (evaluation.per_image("rv")["dice"] == 1).all()
     assert len(evaluation.per_image("faz")["dice"]) == 2
     assert evaluation.counts["rv"]["tp"].tolist() == cases.rv.sum(axis=(1, 2)).tolist()
@@ -112,15 +136,6 @@ def test_batches_of_one_case(cases):
         (name,) = stream.ids(step)
         expected = cases.images["abcde".index(name)]
         np.testing.assert_array_equal(next(iterator)["image"], expected[None])
-
-
-def test_names_match_batches_and_epochs_are_complete(cases):
-    stream = TrainStream(cases, {"all": (range(5), 1.0)}, 5, 7)
-    images = next(stream.starting_at(3))["image"]
-    names = stream.ids(3)
-    assert sorted(names) == list("abcde")
-    for name, image in zip(names, images, strict=True):
-        np.testing.assert_array_equal(image, cases.images["abcde".index(name)])
 
 
 def test_sources_are_mixed_by_weight(cases):

@@ -115,4 +115,5 @@ def test_pixels_that_are_not_square_have_no_pitch():
     assert resized_pitch(10.0, (400, 200), (400, 200)) == 10.0
     assert resized_pitch(10.0, (400, 400), (SIDE, SIDE)) == pytest.approx(12.5)
     assert resized_pitch(10.0, (400, 398), (SIDE, SIDE)) == pytest.approx(12.5, rel=0.005)
+    assert resized_pitch(10.0, (400, 390), (SIDE, SIDE)) is None  # 2.5 %
     assert resized_pitch(None, (400, 400), (SIDE, SIDE)) is None

@@ -1,30 +1,27 @@
 """Images at a network's scale, in tiles and in all symmetries; networks whose output is known."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from s2a_jax import S2ANet
 from s2a_jax.errors import UserError
-from s2a_jax.inference import batches, segmenter, tiles
+from s2a_jax.inference import tiles
 from s2a_jax.inference.pieces import Prepared
 from s2a_jax.inference.scale import scale_for
 from s2a_jax.inference.symmetries import SYMMETRIES
 from s2a_jax.inference.tiles import tiles_of
 from s2a_jax.inputs.fovea import central_piece
+from tests.networks import intensity, put_in_place
 
 RANGE = (6.5, 15.75)
 
 
 def model_of(monkeypatch, predict_step):
     """The shipped network with another function of its inputs."""
-    for module in (segmenter, batches):
-        monkeypatch.setattr(module, "predict_step", predict_step)
+    put_in_place(monkeypatch, predict_step)
     return S2ANet.pretrained()
-
-
-def intensity(_, images, *, module):
-    return {"rv": images, "faz": images**2}
 
 
 def waves(height, width):
@@ -39,7 +36,10 @@ def waves(height, width):
         ((304, 304), None, (304, 304), None),
         ((304, 304), 3000 / 304, (304, 304), 3000 / 304),
         ((500, 300), 6.2, (500, 300), 6.2),  # within 6 % of the range
+        ((500, 300), 6.0, (296, 178), np.sqrt(3000 * 1800 / (296 * 178))),  # 10.118 um
         ((500, 300), 16.5, (500, 300), 16.5),
+        ((300, 200), 17.5, (333, 222), np.sqrt(5250 * 3500 / (333 * 222))),  # 15.75 um
+        ((1200, 400), 4.0, (305, 102), np.sqrt(4800 * 1600 / (305 * 102))),  # the longer side's
         ((1024, 1024), 3000 / 1024, (296, 296), 3000 / 296),  # 10.118 um: 296.49
         ((1024, 1024), 6000 / 1024, (381, 381), 6000 / 381),  # 15.75 um: 380.95
         ((768, 768), 4500 / 768, (304, 304), 4500 / 304),  # the pitch of 304 lines
@@ -94,10 +94,28 @@ def test_probabilities_come_back_at_the_images_own_size(monkeypatch, size, um_pe
     np.testing.assert_allclose(
         computed.at_network["faz"], computed.at_network["rv"] ** 2, atol=1e-6
     )
+    (batch,) = model.predict_batch([waves(*size)], um_per_px=um_per_px, tta=True)
+    varied = model.compute(waves(*size), um_per_px=um_per_px, tta=True)
+    assert varied.spread["rv"].shape == size and varied.spread["rv"].max() < 1e-6
+    np.testing.assert_array_equal(batch[0], varied.probability["rv"] >= 0.5)
     rv, faz = model.predict(waves(*size), um_per_px=um_per_px)
     np.testing.assert_array_equal(rv, computed.probability["rv"] >= 0.5)
     zone = central_piece(computed.probability["faz"] >= 0.5).mask
     np.testing.assert_array_equal(faz, zone)
+
+
+def test_what_lies_beyond_an_image_is_its_reflection(monkeypatch):
+    """The network answers with what lies 8 pixels further right, or below."""
+
+    def shifted(_, images, *, module):
+        return {"rv": jnp.roll(images, -8, axis=2), "faz": jnp.roll(images, -8, axis=1)}
+
+    image = np.random.default_rng(0).random((40, 50), np.float32)
+    found = model_of(monkeypatch, shifted).predict_proba(image)
+    below = np.concatenate([image[8:], image[:-9:-1]])
+    right = np.concatenate([image[:, 8:], image[:, :-9:-1]], axis=1)
+    np.testing.assert_allclose(found["rv"], right, atol=1e-6)
+    np.testing.assert_allclose(found["faz"], below, atol=1e-6)
 
 
 def test_fine_patterns_are_averaged_when_an_image_shrinks(monkeypatch):
@@ -108,7 +126,14 @@ def test_fine_patterns_are_averaged_when_an_image_shrinks(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("size", "count"), [((1024, 1024), 1), ((8192, 100), 1), ((1025, 1024), 2), ((2000, 3000), 12)]
+    ("size", "count"),
+    [
+        ((1024, 1024), 1),
+        ((8192, 100), 1),
+        ((1025, 1024), 2),
+        ((2000, 3000), 12),
+        ((1980, 1024), 3),
+    ],  # two tiles would share 68 pixels
 )
 def test_tiles_cover_an_image(size, count):
     assert len(tiles_of(8192, 8192)) == 9**2

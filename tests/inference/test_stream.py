@@ -5,27 +5,23 @@ import threading
 import time
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from s2a_jax.convert.weights import TASKS
 from s2a_jax.errors import UserError
-from s2a_jax.inference import batches, stream
+from s2a_jax.inference import batches, segmenter, stream
 from s2a_jax.inference.batches import by_size
 from s2a_jax.inference.pieces import Prepared
 from s2a_jax.inference.scale import scale_for
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inference.stream import predict_stream
-from s2a_jax.models.build import build_network, network_fields
+from tests.networks import drawn_unet
 
 
 @pytest.fixture(scope="module")
 def model():
-    fields = network_fields({"name": "s2anet", "variant": "tiny", "dtype": "float32"}, 32)
-    module = build_network("s2anet", fields)
-    init = jax.jit(lambda key: module.init(key, jnp.zeros((1, 32, 32, 1)), train=False))
-    return Segmenter("s2anet", fields, init(jax.random.key(0)))
+    return drawn_unet()
 
 
 @pytest.mark.parametrize("batch_size", [None, 3])
@@ -154,10 +150,27 @@ def test_programs_of_many_sizes_are_dropped(model, monkeypatch):
         assert predictor._predict._cache_size() <= 3
 
 
+def test_the_fingerprint_of_a_network_tells_what_it_was_trained_on(model, monkeypatch):
+    monkeypatch.setattr(segmenter, "_check_variables", lambda *_: None)  # takes a second
+    same = (model.network, model.fields, model.variables)
+    other = {**model.fields, "widths": (4, 4, 6, 6, 16)}
+    models = [
+        model,
+        Segmenter(*same, pitches_um=(5.0, 7.5)),
+        Segmenter(*same, tasks=("rv",)),
+        Segmenter(model.network, other, model.variables),
+    ]
+    assert len({one.fingerprint() for one in models}) == 4
+
+
+def test_rows_of_a_batch_are_divided_among_the_devices(model):
+    assert [model.predictor(n).rows((32, 32)) for n in (None, 1, 8, 9)] == [8, 8, 8, 16]
+
+
 def test_the_fingerprint_of_weights(model, tmp_path):
     model.save(tmp_path / "same.safetensors")
     loaded = Segmenter.load_from_checkpoint(tmp_path / "same.safetensors")
     assert loaded.fingerprint() == model.fingerprint()
     other = jax.tree.map(np.array, model.variables)
     jax.tree.leaves(other)[0][...] += 1e-3
-    assert Segmenter("s2anet", model.fields, other).fingerprint() != model.fingerprint()
+    assert Segmenter("unet", model.fields, other).fingerprint() != model.fingerprint()

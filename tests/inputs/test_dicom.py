@@ -64,6 +64,8 @@ SAME_PICTURE = {
     "modality table": dicom(NEGATIVE, ModalityLUTSequence=[table(FALLING)]),
     "voi table": dicom(NEGATIVE, VOILUTSequence=[table(FALLING)]),
     "inverse shape": dicom(NEGATIVE, PresentationLUTShape="INVERSE"),
+    "signed, inverse": dicom(
+        (NEGATIVE.astype(np.int16) - 128).astype(np.int8), PresentationLUTShape="INVERSE"),
     "MONOCHROME1": dicom(NEGATIVE, "MONOCHROME1"),
     "MONOCHROME1, stated twice": dicom(NEGATIVE, "MONOCHROME1", PresentationLUTShape="INVERSE"),
     "negative slope, inverse": dicom(
@@ -84,8 +86,8 @@ def test_one_picture_however_it_is_stored(tmp_path, name):
     image = read_image(tmp_path / "a.dcm")
     assert (image.dtype, image.shape) == (np.float32, RAMP.shape)
     # 12 bits end at 4095, not at 16 x 255; these windows end one value above 255.
-    tolerance = {"12 of 16 bits": 0.004}.get(name, 0.004 if "window" in name else 1e-6)
-    np.testing.assert_allclose(image, UNIT, atol=tolerance)
+    white = {"12 of 16 bits": 4095 / 16}.get(name, 256 if "window" in name else 255)
+    np.testing.assert_allclose(image, RAMP / np.float32(white), atol=1e-5)
 
 
 def test_a_window_shows_its_part_of_the_range(tmp_path):

@@ -55,11 +55,16 @@ def test_other_modes_become_grey(tmp_path, mode):
 
 
 def test_colour_becomes_luminance(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
+    expected = np.asarray(Image.fromarray(colours).convert("L")) / np.float32(255)
+    np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", colours)), expected)
+    np.testing.assert_array_equal(to_unit_float(colours), expected)
+    # ITU-R 601; floats are not rounded.
+    found = to_unit_float(colours / 255)
+    np.testing.assert_allclose(found, colours / 255 @ [0.299, 0.587, 0.114], atol=1e-4)
     green = np.zeros((4, 4, 3), np.uint8)
     green[..., 1] = 255
     expected = np.asarray(Image.fromarray(green).convert("L")) / np.float32(255)
-    np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", green)), expected)
-    np.testing.assert_array_equal(to_unit_float(green), expected)
     np.testing.assert_array_equal(read_image(save(tmp_path / "cmyk.tif", green, "CMYK")), expected)
 
 

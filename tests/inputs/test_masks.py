@@ -177,3 +177,5 @@ def test_resize_mask_keeps_half_covered_pixels():
         expected = np.zeros((size, size), bool)
         expected[:, : size // 2] = True
         np.testing.assert_array_equal(resize_mask(mask, (size, size)), expected)
+    mask[:, 3] = False  # the second of four columns weighs 1, 3, 3, 1 eighths: a half is inside
+    np.testing.assert_array_equal(resize_mask(mask, (8, 4))[0], [True, True, False, False])

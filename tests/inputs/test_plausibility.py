@@ -76,6 +76,14 @@ def test_the_fit_of_vessels_is_the_correlation_with_the_normalised_image():
     np.testing.assert_allclose(rv_fit(image, rv), expected, atol=1e-4)
 
 
+def test_the_mean_of_several_slabs_counts():
+    image, rv, faz = draw_eye(2)
+    other = np.random.default_rng(0).integers(0, 256, image.shape, np.uint8)
+    slabs, mean = np.stack([other, image], axis=-1), (image / 255 + other / 255) / 2
+    np.testing.assert_allclose(rv_fit(slabs, rv), rv_fit(mean, rv), atol=1e-5)
+    np.testing.assert_allclose(faz_fit(slabs, faz)[0], faz_fit(mean, faz)[0], atol=1e-4)
+
+
 def test_inverted_images_change_the_sign_of_every_fit():
     image, rv, faz = draw_eye(3)
     np.testing.assert_allclose(rv_fit(255 - image, rv), -rv_fit(image, rv), atol=1e-4)

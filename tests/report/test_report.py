@@ -15,7 +15,7 @@ from s2a_jax.commands import train
 from s2a_jax.report import results as report_results
 from s2a_jax.report import training
 from s2a_jax.report.figures import curve
-from s2a_jax.report.labels import duration, number, split_unit
+from s2a_jax.report.labels import number, split_unit
 from s2a_jax.report.write import write_report
 from s2a_jax.runs.environment import record_end, record_start
 from s2a_jax.runs.workdir import Workdir
@@ -71,7 +71,8 @@ def test_every_number_is_there(run):
         for name, entry in task.items():
             digits = 2 if name.endswith(("_px", "_um", "_error")) else 4
             low, high = (number(entry[end], digits) for end in ("low", "high"))
-            assert f"{number(entry['mean'], digits)} {low}–{high}" in page.text, name
+            mean, sd, pooled = (number(entry[key], digits) for key in ("mean", "sd", "pooled"))
+            assert f"{mean} {low}–{high} {sd} {pooled} {entry['cases']} " in page.text, name
     for name, entry in result["biomarkers"].items():
         label, _ = split_unit(name)
         limits = f"{entry['low']:.4f} to {entry['high']:.4f}".replace("-", "−")
@@ -379,22 +380,3 @@ def test_the_environment_of_a_resumed_run(tmp_path):
     both = json.loads(path.read_text())
     assert both["started"] == first["started"]
     assert both["resumed"][0]["ended"] >= both["ended"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(40, "40 s"), (3900, "65 min"), (9000, "2 h 30 min"), (1e5, "1 d 3 h")]
-)
-def test_durations(seconds, text):
-    assert duration(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("name", "label"),
-    [
-        ("faz_area_mm2", ("FAZ area", "mm²")),
-        ("perimeter_index_per_px", ("Perimeter index", "px⁻¹")),
-        ("fd300", ("FD-300", "")),
-    ],
-)
-def test_units_are_the_ends_of_names(name, label):
-    assert split_unit(name) == label

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -38,9 +39,9 @@ def start(program, number, devices, *, flags=True, last=()):
     """Starts `number` processes, each with its share of the devices; `last` is for the last one."""
     address = f"localhost:{free_port()}"
     environment = os.environ | {
-        # Without optimisation programs compile several times faster.
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices // number} "
-        "--xla_backend_optimization_level=0",
+        "XLA_FLAGS": re.sub(
+            r"(device_count=)\d+", rf"\g<1>{devices // number}", os.environ["XLA_FLAGS"]
+        ),
         "PYTHONPATH": str(ROOT),
     }
     started = []
