@@ -21,13 +21,14 @@ _COPIED = ("s2a_jax", "configs", "tests", "parity", "benchmarks", "docs", "noteb
            "LICENSE")  # fmt: skip
 """What tests need of the repository."""
 
-_IMPORTED = ("numpy", "scipy.ndimage", "scipy.stats", "PIL.Image", "jax", "jax.numpy", "optax",
-             "flax.linen", "flax.struct", "orbax.checkpoint", "ml_collections", "rich.console",
-             "tensorstore", "pytest")  # fmt: skip
+_IMPORTED = ("numpy", "scipy.ndimage", "scipy.stats", "PIL.Image", "skimage.morphology", "tifffile",
+             "jax", "jax.numpy", "optax", "flax.linen", "flax.struct", "orbax.checkpoint", "grain",
+             "tensorstore", "ml_collections.config_flags", "safetensors.numpy", "matplotlib.figure",
+             "rich.console", "pytest")  # fmt: skip
 """What the tests' process imports before it forks. None of these starts a device."""
 
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.M)
-SECONDS = 240
+SECONDS = 900
 """Time limit of the tests of one mutant; a bug that takes longer is noticed."""
 
 
@@ -71,18 +72,19 @@ class Copy:
                 shutil.copy(source, target)
         environment = os.environ | {
             "PYTHONPATH": str(self.root),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # some import much, and no test needs them
             # As in tests/conftest.py, since JAX is imported before it.
             "JAX_PLATFORMS": "cpu",
             "JAX_NUMPY_RANK_PROMOTION": "raise",
             "JAX_COMPILATION_CACHE_DIR": str(folder / "xla"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }
         self._forks = Forks(environment, self.root, _IMPORTED)
 
     def run(self, tests: Iterable[str]) -> tuple[int, str]:
         """Runs tests until the first one fails -> pytest's exit code, and its output."""
         done = self._forks.run(
-            "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--tb=line",
+            "-m", "pytest", "-x", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "--tb=line",
             f"--basetemp={self._folder / 'pytest'}", *tests, seconds=SECONDS,
         )  # fmt: skip
         return done.returncode, done.stdout + done.stderr
