@@ -33,6 +33,7 @@ def saved(tmp_path_factory):
 
 def test_the_best_and_the_newest_are_kept(saved):
     assert saved.latest_step == 10
+    assert (saved.chosen("best"), saved.chosen("last")) == (4, 10)
     kept = {int(path.name) for path in saved.folder.iterdir() if path.name.isdecimal()}
     assert kept == {4, 10}
 
