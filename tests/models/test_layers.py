@@ -1,5 +1,6 @@
 """Initial values of PyTorch's layers, dropout's places, and what the small networks are made of."""
 
+import functools
 import math
 
 import flax.linen as nn
@@ -55,7 +56,8 @@ def test_initial_values_of_the_transformer():
     module = Transformer(
         hidden=64, num_blocks=1, num_heads=4, mlp_width=128, dropout_rate=0.1, grid=(2, 3)
     )
-    params = module.init(jax.random.key(0), jnp.zeros((1, 2, 3, 8)), train=False)["params"]
+    init = jax.jit(lambda key: module.init(key, jnp.zeros((1, 2, 3, 8)), train=False))
+    params = init(jax.random.key(0))["params"]
     assert params["position_embedding"].shape == (1, 6, 64)
     assert not params["position_embedding"].any()
     block = params["block_0"]
@@ -69,37 +71,41 @@ def test_initial_values_of_the_transformer():
 
 def test_dropout_follows_the_positions_the_gelu_and_the_mlp():
     module = Transformer(
-        hidden=8, num_blocks=2, num_heads=2, mlp_width=12, dropout_rate=0.25, grid=(2, 2)
+        hidden=8, num_blocks=1, num_heads=2, mlp_width=12, dropout_rate=0.25, grid=(2, 2)
     )
     x = jax.random.normal(jax.random.key(0), (1, 2, 2, 3))
-    variables = module.init(jax.random.key(1), x, train=False)
-    called = []
+    variables = jax.jit(lambda: module.init(jax.random.key(1), x, train=False))()
 
-    def record(call, args, kwargs, context):
-        result = call(*args, **kwargs)
-        if isinstance(context.module, nn.Dropout):
-            layer = context.module
-            called.append((args[0].shape[-1], layer.rate, layer.deterministic, args[0], result))
-        return result
+    @functools.partial(jax.jit, static_argnums=0)
+    def outputs(train):
+        """What goes into the GELU's dropout, and what comes out of each."""
+        results = []
 
-    for train in (True, False):
-        called.clear()
+        def record(call, args, kwargs, context):
+            result = call(*args, **kwargs)
+            if isinstance(context.module, nn.Dropout):
+                layer = context.module
+                called.append((args[0].shape[-1], layer.rate, layer.deterministic))
+                results.append((args[0], result))
+            return result
+
         with nn.intercept_methods(record):
             module.apply(variables, x, train=train, rngs={"dropout": jax.random.key(2)})
-        assert [call[:3] for call in called] == [
-            (width, 0.25, not train) for width in (8, 12, 8, 12, 8)
-        ]
-        gelu = np.asarray(called[1][3])
+        return results[1][0], [result for _, result in results]
+
+    for train in (True, False):
+        called = []
+        gelu, results = outputs(train)
+        assert called == [(width, 0.25, not train) for width in (8, 12, 8)]
         assert gelu.min() > -0.18 and gelu.max() > 0.05  # the GELU's least value is -0.17
-        kept = [np.asarray(result) != 0 for *_, result in called]
-        assert all(mask.all() != train for mask in kept)
+        assert all(bool((result != 0).all()) != train for result in results)
 
 
 def test_a_block_is_attention_and_mlp_each_after_a_norm():
     """In NumPy, with two heads."""
     rng = np.random.default_rng(0)
     module, x = Block(2, 6, 0.0), rng.normal(size=(1, 3, 4)).astype(np.float32)
-    shapes = module.init(jax.random.key(0), x, train=False)
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), x, train=False))
     variables = jax.tree.map(lambda of: rng.normal(size=of.shape).astype(np.float32), shapes)
     p = variables["params"]
 
@@ -121,7 +127,7 @@ def test_a_block_is_attention_and_mlp_each_after_a_norm():
     inner = dense(norm(z, p["mlp_norm"]), p["fc1"])
     erf = np.vectorize(math.erf)
     expected = z + dense(0.5 * inner * (1 + erf(inner / np.sqrt(2))), p["fc2"])
-    found = module.apply(variables, x, train=False)[0]
+    found = jax.jit(lambda x: module.apply(variables, x, train=False))(x)[0]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
