@@ -128,8 +128,9 @@ def test_eight_devices_compute_what_one_does(one_device, split, fsdp, capfd):
     expected, expected_history, _ = one_device
     for ours, theirs in zip(history, expected_history, strict=True):
         np.testing.assert_allclose(ours["loss"], theirs["loss"], atol=1e-5)
+    # Small maps: batch norm over few pixels amplifies rounding.
     for ours, theirs in zip(jax.tree.leaves(state), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+        np.testing.assert_allclose(ours, theirs, atol=5e-5)
 
 
 def test_fsdp_splits_large_arrays(split):
