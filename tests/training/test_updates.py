@@ -89,7 +89,7 @@ def flat(params):
 
 @pytest.mark.parametrize(("dropout", "augmentation"), [(False, None), (True, None), (True, darken)])
 def test_three_updates_by_hand(dropout, augmentation):
-    module, optimizer, batch = Tiny(dropout), optax.sgd(RATE), make_batch()
+    module, optimizer, batch = Tiny(dropout), optax.sgd(RATE, momentum=0.5), make_batch()
     init, abstract = abstract_state(module, optimizer, SIZE, make_mesh(), seed=5, ema=True)
     state = create_state(init, abstract, {})
     # Kept for all cases, while the network is traced with one.
@@ -103,6 +103,7 @@ def test_three_updates_by_hand(dropout, augmentation):
         )
     )  # fmt: skip
     params = average = flat(jax.device_get(state.params))
+    velocity = dict.fromkeys(params, 0.0)
     mean, variance, masks_kept, key = 0.0, 1.0, [], state.key
     for number in range(3):
         images, masks = batch["image"][..., None] / 255, (batch["rv"], batch["faz"])
@@ -121,7 +122,8 @@ def test_three_updates_by_hand(dropout, augmentation):
         assert metrics.keys() == numbers.keys()
         for name, expected in numbers.items():
             np.testing.assert_allclose(metrics[name], expected, rtol=2e-5, err_msg=name)
-        params = {name: of - RATE * gradients[name] for name, of in params.items()}
+        velocity = {name: 0.5 * velocity[name] + of for name, of in gradients.items()}
+        params = {name: of - RATE * velocity[name] for name, of in params.items()}
         decay = [1 / 10, 2 / 11, DECAY][number]  # it warms up
         average = {name: decay * of + (1 - decay) * params[name] for name, of in average.items()}
         for ours, theirs in ((state.params, params), (state.ema_params, average)):
