@@ -143,6 +143,7 @@ def test_the_chosen_checkpoint_is_evaluated_and_shipped(monkeypatch, tmp_path, c
             "native",
             ("1 image was resized", "stretched to 64x64 px: they get no values"),
         ),
+        ((64, 48), "native", ("1 image was resized", "stretched to 64x64 px")),
         ((96, 48), "s2anet", ("again, to 320 px", "stretched to 320x320 px: they get no values")),
     ],
 )
