@@ -113,10 +113,14 @@ def test_the_chosen_checkpoint_is_evaluated_and_shipped(monkeypatch, tmp_path, c
             variables = {"params": {"scale": np.float32(step)}}
             return SimpleNamespace(variables=lambda: variables)
 
+    def score_set(evaluator, variables, cases, settings, pitch):
+        return cases.ids, variables["params"]["scale"], settings.protocol.name, pitch("x", (1, 1))
+
     def write_results(scores, subject, folder):
-        written.append((subject.split, subject.step, subject.network, folder))
+        written.append((scores, subject.split, subject.step, subject.network, folder))
         return subject.split
 
+    monkeypatch.setattr(results, "score_set", score_set)
     monkeypatch.setattr(results, "write_results", write_results)
     monkeypatch.setattr(results, "draw_overlays", lambda *a, **b: drawn.append((a[2], b)))
     config = resolve(load_config("default")).eval
@@ -125,7 +129,10 @@ def test_the_chosen_checkpoint_is_evaluated_and_shipped(monkeypatch, tmp_path, c
     workdir.results.mkdir()
     write_run_results(config, setup, Checkpoints(), workdir, console)
     assert restored == [(chosen, "abstract")]
-    assert written == [(split, chosen, "unet", workdir.results) for split in ("val", "test")]
+    assert written == [
+        ((of.ids, chosen, "native", 7.0), split, chosen, "unet", workdir.results)
+        for split, of in (("val", cases), ("test", test))
+    ]
     assert drawn == [(cases, {"number": 2, "threshold": 0.7})]
     shipped, variables = read_weights(workdir.weights)
     assert shipped == description and variables["params"]["scale"] == chosen
