@@ -16,7 +16,7 @@ from s2a_jax.training.setup import check_batch, check_crop, make_setup
 
 CHANGED = {
     "seed": 11, "model.name": "unet", "model.variant": "tiny", "data.size": 64,
-    "data.slab": "deep,whole,superficial",
+    "data.slab": "deep,whole,superficial", "model.start_from": "trained",
     "train.epochs": 7, "train.batch_size": 16, "train.accumulate": 2, "train.ema_decay": 0.25,
     "train.remat": "blocks", "mesh.fsdp": 2, "eval.batch_size": 24, "eval.threshold": 0.3,
     "augment.crop": 32, "augment.noise": 0.2, "objective.bce_weight": 0.75,
