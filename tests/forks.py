@@ -42,22 +42,27 @@ IMPORTED = (
 class Forks:
     """Client of the server, which starts with the first command."""
 
-    def __init__(self, environment):
+    def __init__(self, environment, root=ROOT, imported=IMPORTED):
         # Only a process with a single thread forks safely; OpenBLAS would start more.
         self.environment = environment | {"OPENBLAS_NUM_THREADS": "1"}
+        self.root, self.imported = root, imported
         self.server = None
 
-    def run(self, *arguments):
-        """Run `python ARGUMENTS` in the root of the repository."""
+    def run(self, *arguments, seconds=SECONDS):
+        """Run `python ARGUMENTS` in the root of the repository, `seconds` at most."""
         if self.server is None:
             self.server = subprocess.Popen(
-                [sys.executable, __file__], cwd=ROOT, env=self.environment, text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                [sys.executable, __file__, str(self.root), *self.imported], cwd=self.root,
+                env=self.environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             )  # fmt: skip
         arguments = [str(argument) for argument in arguments]
         with tempfile.TemporaryDirectory() as folder:
             streams = [Path(folder) / name for name in ("stdout", "stderr")]
-            job = {"arguments": arguments, "streams": [str(path) for path in streams]}
+            job = {
+                "arguments": arguments,
+                "streams": [str(path) for path in streams],
+                "seconds": seconds,
+            }
             self.server.stdin.write(json.dumps(job) + "\n")
             self.server.stdin.flush()
             code = int(self.server.stdout.readline())
@@ -74,8 +79,8 @@ class Forks:
 
 def serve():
     """Fork for each line of standard input; in a fork, return or raise as its program does."""
-    sys.path[0] = str(ROOT)
-    for name in IMPORTED:
+    sys.path[0], *imported = sys.argv[1:]
+    for name in imported:
         importlib.import_module(name)
     gc.freeze()  # keeps the forks' garbage collectors from copying all this memory
     for line in sys.stdin:
@@ -85,13 +90,13 @@ def serve():
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
-def become(arguments, streams):
+def become(arguments, streams, seconds):
     """Run a program in this process."""
     for number, name in enumerate((os.devnull, *streams)):
         file = os.open(name, os.O_RDWR | os.O_CREAT)
         os.dup2(file, number)
         os.close(file)
-    signal.alarm(SECONDS)  # its signal ends the process
+    signal.alarm(seconds)  # its signal ends the process
     if arguments[0] == "-m":
         sys.argv = arguments[1:]
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)

@@ -44,6 +44,7 @@ def test_a_wrong_field_is_named(flag, message):
         ("train.learning_rate", "config.optimizer.learning_rate"),
         ("batch_size", "config.eval.batch_size or config.train.batch_size"),
         ("optimizer.learn_rate", "config.optimizer.learning_rate"),
+        ("train.batchsize", "config.train.batch_size"),  # nearer than that of eval
         ("train.steps", None),
         ("model.depth", None),
     ],

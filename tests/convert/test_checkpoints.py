@@ -14,6 +14,7 @@ from unets import convert, prefixed, same, saved, unet_state
 from parity.networks import NETWORKS
 from s2a_jax.convert import from_torch
 from s2a_jax.convert.files import read_checkpoint
+from s2a_jax.convert.selection import find_weights
 from s2a_jax.convert.torch_weights import state_dict_of
 from s2a_jax.convert.weights import read_weights
 from s2a_jax.errors import UserError
@@ -142,3 +143,10 @@ def test_a_plain_state_dict_is_taken_without_a_word(state, caplog):
     with caplog.at_level(logging.WARNING):
         from_torch("unet", state)
     assert not caplog.text
+
+
+def test_averaged_weights_beside_plain_ones_at_the_top_level_are_apart():
+    arrays = {name: np.zeros(1) for name in ("mark", "bias", "ema.mark", "ema.bias", "other")}
+    found = {weights.prefix: weights for weights in find_weights(arrays, "mark")}
+    assert set(found[""].arrays) == {"mark", "bias", "other"} and not found[""].averaged
+    assert set(found["ema."].arrays) == {"mark", "bias"} and found["ema."].averaged

@@ -86,15 +86,30 @@ def test_the_encoder_starts_from_the_file(arrays, file, network):
     assert len(params) == len(values)
     assert all(params[name].shape == shape for name, shape in shapes.items())
 
-    attention = "MultiHeadDotProductAttention_1/out/kernel"
-    expected = arrays[f"Transformer/encoderblock_1/{attention}"].reshape(HIDDEN, HIDDEN)
-    np.testing.assert_array_equal(params["transformer/block_1/attention/out/kernel"], expected)
-    np.testing.assert_array_equal(
-        params["resnet/block3_unit1/downsample/kernel"], arrays["block3/unit1/conv_proj/kernel"]
-    )
-    np.testing.assert_array_equal(
-        params["resnet/block2_unit1/gn_proj/scale"], arrays["block2/unit1/gn_proj/scale"].ravel()
-    )
+    pairs = {
+        "resnet/root_conv/kernel": "conv_root/kernel",
+        "resnet/root_gn/bias": "gn_root/bias",
+        "resnet/block3_unit1/downsample/kernel": "block3/unit1/conv_proj/kernel",
+        "resnet/block3_unit2/conv2/kernel": "block3/unit2/conv2/kernel",
+        "resnet/block2_unit1/gn_proj/scale": "block2/unit1/gn_proj/scale",
+        "transformer/patch_embedding/kernel": "embedding/kernel",
+        "transformer/norm/scale": "Transformer/encoder_norm/scale",
+    }
+    block = "Transformer/encoderblock_1/"
+    for ours, theirs in {
+        "attention_norm/scale": "LayerNorm_0/scale",
+        "mlp_norm/scale": "LayerNorm_2/scale",
+        "fc1/kernel": "MlpBlock_3/Dense_0/kernel",
+        "fc2/bias": "MlpBlock_3/Dense_1/bias",
+        **{
+            f"attention/{name}": f"MultiHeadDotProductAttention_1/{name}"
+            for name in ("query/kernel", "key/bias", "value/kernel", "out/kernel", "out/bias")
+        },
+    }.items():
+        pairs[f"transformer/block_1/{ours}"] = block + theirs
+    for ours, theirs in pairs.items():
+        expected = arrays[theirs].reshape(params[ours].shape)
+        np.testing.assert_array_equal(params[ours], expected, err_msg=ours)
     grid = arrays["Transformer/posembed_input/pos_embedding"][0, 1:].reshape(3, 3, HIDDEN)
     resized = params["transformer/position_embedding"].reshape(4, 4, HIDDEN)
     np.testing.assert_allclose(

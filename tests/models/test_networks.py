@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from s2a_jax.errors import UserError
-from s2a_jax.models.build import NETWORKS, build_network, network_fields
+from s2a_jax.models.build import build_network, network_fields
 from s2a_jax.models.vaffnet import VAFFNet
 
 MILLIONS = {
@@ -25,26 +25,54 @@ def shapes_of(module, size, channels=1):
     )
 
 
-@pytest.mark.parametrize("network", MILLIONS)
-def test_full_size_has_the_stated_parameters(network):
-    _, variables = shapes_of(NETWORKS[network](), 304)
-    count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-    assert round(count / 1e6, 3) == MILLIONS[network]
+PUBLISHED = {
+    "s2anet": {
+        "width": 64, "units": (3, 4, 9), "groups": 32, "hidden": 768, "num_heads": 12,
+        "mlp_width": 3072, "dropout_rate": 0.1, "first_channels": 512,
+        "decoder_channels": (256, 128, 64, 16), "lcem_layers": (0,),
+        "gcem_layers": (1, 2, 3, 4, 5), "grid": (19, 19),
+    },
+    "transunet": {
+        "width": 64, "units": (3, 4, 9), "groups": 32, "hidden": 768, "num_blocks": 12,
+        "num_heads": 12, "mlp_width": 3072, "dropout_rate": 0.1, "first_channels": 512,
+        "decoder_channels": (256, 128, 64, 16), "heads": "own",
+    },
+    "unet": {"widths": (64, 128, 256, 512, 1024), "heads": "own"},
+    "jointseg": {"widths": (32, 64, 128, 256, 512)},
+    "vaffnet": {
+        "width": 64, "units": (3, 4, 6, 3), "pyramid_features": 256,
+        "gate_features": (256, 256, 64), "head_features": 256, "junctions": False,
+        "map_features": 64, "grid_features": 128,
+    },
+}  # fmt: skip
+"""Fields that do not show in the number of parameters would change the network unseen."""
+
+
+@pytest.mark.parametrize("network", PUBLISHED)
+def test_published_fields(network):
+    fields = network_fields({"name": network, "variant": "base"}, 304)
+    assert {name: fields[name] for name in PUBLISHED[network]} == PUBLISHED[network]
+    assert fields["dtype"] == "float32" and fields["slabs"] == ()
 
 
 @pytest.mark.parametrize("network", MILLIONS)
 @pytest.mark.parametrize("variant", ["base", "small", "tiny"])
 def test_every_variant_gives_both_tasks_logits(network, variant):
-    fields = network_fields({"name": network, "variant": variant, "dtype": "bfloat16"}, 64)
+    size = 304 if variant == "base" else 64
+    fields = network_fields({"name": network, "variant": variant, "dtype": "bfloat16"}, size)
     module = build_network(network, fields)
-    for channels in (1, 3):
-        logits, _ = shapes_of(module, 64, channels)
+    for channels in (1, 3) if variant == "tiny" else (1,):
+        logits, variables = shapes_of(module, size, channels)
         assert {task: z.shape for task, z in logits.items()} == dict.fromkeys(
-            ("rv", "faz"), (1, 64, 64, 1)
+            ("rv", "faz"), (1, size, size, 1)
         )
         assert {z.dtype for z in logits.values()} == {jnp.dtype("float32")}
-    with pytest.raises(ValueError, match="multiples of 16"):
-        shapes_of(module, 40)
+    if variant == "base":
+        count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+        assert round(count / 1e6, 3) == MILLIONS[network]
+    if variant == "tiny":
+        with pytest.raises(ValueError, match="multiples of 16"):
+            shapes_of(module, 40)
 
 
 @pytest.mark.parametrize("network", ["unet", "transunet"])

@@ -56,7 +56,7 @@ def test_dwa_by_hand():
 def test_dwa_averages_the_steps_with_masks_alone():
     only_rv = jnp.array([True, False])
     memory = epoch(start_dwa(), [(0.8, 0.4)])
-    part = dwa_update(memory, jnp.array([0.6, 0.0]), only_rv, jnp.array(False))
+    part = dwa_update(memory, jnp.array([0.6, 9.0]), only_rv, jnp.array(False))
     part = dwa_update(part, jnp.array([0.2, 0.3]), BOTH, jnp.array(True))
     np.testing.assert_allclose(part["last"], [0.4, 0.3], rtol=1e-6)
     without = epoch(memory, [(0.6, 0.0)], only_rv)

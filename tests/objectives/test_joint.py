@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from s2a_jax.objectives.dice import soft_dice_loss
+from s2a_jax.objectives.dice import binary_cross_entropy, masked_mean, soft_dice_loss
 from s2a_jax.objectives.joint import Objective
 
 RNG = np.random.default_rng(0)
@@ -22,10 +22,39 @@ def test_soft_dice_is_its_definition():
     np.testing.assert_allclose(soft_dice_loss(LOGITS["rv"], TARGET["rv"]), expected, atol=1e-6)
 
 
+def test_an_empty_mask_that_is_predicted_empty_has_no_loss():
+    nothing, everything = jnp.full((1, 8, 8, 1), -1e4), jnp.full((1, 8, 8, 1), 1e4)
+    empty = jnp.zeros((1, 8, 8, 1))
+    assert soft_dice_loss(nothing, empty)[0] == 0
+    assert soft_dice_loss(everything, empty)[0] == 1
+    assert soft_dice_loss(everything, empty + 1)[0] == 0
+
+
+def test_cross_entropy_and_its_weight_by_hand():
+    logits = jnp.array([[0.0, 1.0], [-2.0, 0.0]]).reshape(2, 1, 2, 1)
+    target = jnp.array([[1.0, 0.0], [0.0, 1.0]]).reshape(2, 1, 2, 1)
+    ln2 = np.log(2)
+    by_hand = [(ln2 + np.log1p(np.e)) / 2, (np.log1p(np.exp(-2)) + ln2) / 2]
+    np.testing.assert_allclose(binary_cross_entropy(logits, target), by_hand, rtol=1e-6)
+    both = {"rv": logits, "faz": logits}, {"rv": target, "faz": 1 - target}, BOTH, 0.0
+    plain, weighted = (Objective(bce_weight=weight)(*both)[1] for weight in (0.0, 0.5))
+    added = weighted["loss_rv"] - plain["loss_rv"]
+    np.testing.assert_allclose(added, 0.5 * np.mean(by_hand), rtol=1e-5)
+
+
+def test_means_leave_out_absent_cases():
+    values = jnp.array([1.0, 5.0, 9.0])
+    assert masked_mean(values, jnp.array([1.0, 0.0, 1.0])) == 5
+    assert masked_mean(values, jnp.array([1.0, 1.0, 0.0])) == 3
+    assert masked_mean(values, jnp.zeros(3)) == 0
+
+
 @pytest.mark.parametrize(
     ("balance", "progress", "scheduled"),
     [
         ("dwb", 0.0, 0.1),
+        ("dwb", 0.25, 0.1 + 0.8 * np.sin(np.pi / 8)),
+        ("dwb_half_sine", 0.25, 0.5 - 0.4 * np.sin(np.pi / 4)),
         ("dwb", 0.5, 0.1 + 0.8 * np.sin(np.pi / 4)),
         ("dwb_half_sine", 0.0, 0.1),
         ("dwb_half_sine", 0.5, 0.5),
@@ -39,8 +68,13 @@ def test_alpha(balance, progress, scheduled):
 
 
 def test_fixed_weights():
-    _, parts = Objective("fixed", fixed_rv_weight=0.7)(LOGITS, TARGET, BOTH, 0.5)
+    loss, parts = Objective("fixed", fixed_rv_weight=0.7)(LOGITS, TARGET, BOTH, 0.5)
     assert parts["alpha"] == pytest.approx(0.7)
+    assert parts["loss_rv"] == pytest.approx(soft_dice_loss(LOGITS["rv"], TARGET["rv"]).mean())
+    assert parts["loss_faz"] == pytest.approx(soft_dice_loss(LOGITS["faz"], TARGET["faz"]).mean())
+    assert loss == pytest.approx(0.7 * parts["loss_rv"] + 0.3 * parts["loss_faz"])
+    defaults = Objective()
+    assert (defaults.balance, defaults.fixed_rv_weight, defaults.bce_weight) == ("dwb", 0.8, 0)
 
 
 def test_the_gradient_flows_through_alpha_unless_stopped():

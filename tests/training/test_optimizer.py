@@ -1,8 +1,11 @@
-"""Learning rates by epoch and step, and of the encoder."""
+"""Learning rates by epoch and step, and of the encoder; updates against PyTorch's optimizers."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+import torch
 
 from s2a_jax.config.load import load_config
 from s2a_jax.config.recipes import resolve
@@ -86,3 +89,60 @@ def test_only_an_encoder_that_has_learned_can_be_frozen():
     check_encoder_rate(0.5, model, ("encoder",))
     model.start_from = "sim_to_real"
     check_encoder_rate(0.0, model, ("encoder",))
+
+
+def test_a_short_run_warms_up_for_one_step():
+    config = OptimizerConfig(schedule="cosine", learning_rate=1.0)
+    schedule = make_schedule(config, steps_per_epoch=2, epochs=2)
+    cosine = 0.5 * (1 + np.cos(np.pi * np.arange(4) / 3))
+    np.testing.assert_allclose([schedule(step) for step in range(5)], [0, *cosine], atol=1e-6)
+    config = OptimizerConfig(schedule="cosine", learning_rate=2.0, warmup_fraction=0.5)
+    schedule = make_schedule(config, steps_per_epoch=5, epochs=4)
+    np.testing.assert_allclose([schedule(step) for step in (5, 10, 20)], [1, 2, 0], atol=1e-6)
+
+
+TORCH = {
+    "adam": lambda p: torch.optim.Adam(p, lr=1.0, betas=(0.8, 0.95), eps=1e-3),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=1.0, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.2),
+    "sgd": lambda p: torch.optim.SGD(p, lr=1.0),
+}
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 0.5])
+@pytest.mark.parametrize("name", TORCH)
+def test_updates_are_those_of_pytorch(name, clip_norm):
+    """Three updates of two arrays, with a rate that changes; one gradient is below the clip."""
+    start = {"a": np.array([1.0, -2.0]), "b": np.array([[0.5]])}
+    gradients = [
+        {"a": np.array([3.0, 0.1]), "b": np.array([[-2.0]])},
+        {"a": np.array([0.1, -0.2]), "b": np.array([[0.1]])},
+        {"a": np.array([-1.0, 2.0]), "b": np.array([[4.0]])},
+    ]
+    rates = [0.1, 0.05, 0.02]
+    config = OptimizerConfig(
+        name=name, b1=0.8, b2=0.95, eps=1e-3, weight_decay=0.2, clip_norm=clip_norm
+    )
+    optimizer = make_optimizer(config, lambda step: jnp.array(rates)[step])
+    params = jax.tree.map(lambda of: jnp.asarray(of, jnp.float32), start)
+    memory, update = optimizer.init(params), jax.jit(optimizer.update)
+    tensors = {key: torch.tensor(of, requires_grad=True) for key, of in start.items()}
+    theirs = TORCH[name](list(tensors.values()))
+    for gradient, rate in zip(gradients, rates, strict=True):
+        of_floats = jax.tree.map(lambda of: jnp.asarray(of, jnp.float32), gradient)
+        updates, memory = update(of_floats, memory, params)
+        params = optax.apply_updates(params, updates)
+        norm = np.sqrt(sum((of**2).sum() for of in gradient.values()))
+        factor = min(1.0, clip_norm / norm) if clip_norm else 1.0
+        theirs.param_groups[0]["lr"] = rate
+        for key, tensor in tensors.items():
+            tensor.grad = torch.tensor(gradient[key] * factor)
+        theirs.step()
+        for key, tensor in tensors.items():
+            np.testing.assert_allclose(params[key], tensor.detach().numpy(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("field", ["name", "schedule"])
+def test_an_unknown_optimizer_or_schedule_is_refused(field):
+    config = OptimizerConfig(**{field: "lion"})
+    with pytest.raises(UserError, match=rf"config\.optimizer\.{field}='lion': expected 'ad|po"):
+        make_optimizer(config, make_schedule(config, 1, 1))

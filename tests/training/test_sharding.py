@@ -10,34 +10,39 @@ import optax
 import pytest
 from jax import export
 from jax.sharding import AxisType, Mesh
+from jax.sharding import PartitionSpec as P
 
 from s2a_jax.errors import UserError
-from s2a_jax.models.s2anet import S2ANet
+from s2a_jax.models.transunet import TransUNet
 from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.sharding import (
     batch_sharding,
     check_divisible,
+    gather,
     make_mesh,
+    own_rows,
+    parts_sharding,
     put_batch,
     replicated,
+    state_shardings,
 )
 from s2a_jax.training.state import abstract_state, create_state
 from s2a_jax.training.step import train_step
 
-SIZE, BATCH = 64, 8
-MODULE = S2ANet(
+SIZE, BATCH = 32, 8
+MODULE = TransUNet(
     width=8,
     units=(1, 1, 1),
     groups=4,
     hidden=32,
+    num_blocks=1,
     num_heads=4,
     mlp_width=64,
     dropout_rate=0.1,
     first_channels=16,
     decoder_channels=(8, 8, 4, 4),
-    gcem_layers=(1,),
-    grid=(4, 4),
+    grid=(2, 2),
 )
 
 
@@ -107,13 +112,13 @@ def collectives(compiled):
     return collections.Counter(found)
 
 
-@pytest.mark.parametrize("fsdp", [1, 4, 8])
+@pytest.mark.parametrize("fsdp", [1, 4])
 def test_eight_devices_compute_what_one_does(one_device, split, fsdp, capfd):
     step, init, abstract, batch = split if fsdp == 4 else make_step(make_mesh(fsdp=fsdp))
     step = step.lower(abstract, batch).compile()
     assert "Involuntary full rematerialization" not in capfd.readouterr().err
     splits = [leaf for leaf in jax.tree.leaves(abstract.params) if is_split(leaf)]
-    assert len(splits) == (0 if fsdp == 1 else 27)
+    assert len(splits) == (0 if fsdp == 1 else 18)
     counts = collectives(step)
     # Each split array is gathered for the forward pass and again for the backward pass.
     assert counts["all-gather"] == 2 * len(splits)
@@ -123,8 +128,9 @@ def test_eight_devices_compute_what_one_does(one_device, split, fsdp, capfd):
     expected, expected_history, _ = one_device
     for ours, theirs in zip(history, expected_history, strict=True):
         np.testing.assert_allclose(ours["loss"], theirs["loss"], atol=1e-5)
+    # Small maps: batch norm over few pixels amplifies rounding.
     for ours, theirs in zip(jax.tree.leaves(state), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+        np.testing.assert_allclose(ours, theirs, atol=5e-5)
 
 
 def test_fsdp_splits_large_arrays(split):
@@ -136,6 +142,43 @@ def test_fsdp_splits_large_arrays(split):
 
 def is_split(leaf):
     return leaf.sharding.shard_shape(leaf.shape) != leaf.shape
+
+
+@pytest.mark.parametrize(
+    ("shape", "fsdp", "spec"),
+    [
+        ((64, 32), 4, P("fsdp")),
+        ((32, 64), 4, P(None, "fsdp")),
+        ((3, 3, 64, 30), 4, P(None, None, "fsdp")),  # 30 is not divisible
+        ((3, 3, 30, 64), 4, P(None, None, None, "fsdp")),
+        ((32, 32), 4, P("fsdp")),  # 2**10 elements
+        ((4, 255), 4, P()),  # fewer
+        ((33, 35), 4, P()),  # nothing to divide
+        ((6, 1000), 2, P(None, "fsdp")),
+        ((4096,), 4, P()),  # statistics of norms
+        ((64, 32), 1, P()),
+    ],
+)
+def test_the_largest_divisible_dimension_is_split(shape, fsdp, spec):
+    mesh = make_mesh(fsdp=fsdp)
+    assert mesh.axis_names == ("data", "fsdp") and mesh.devices.shape == (8 // fsdp, fsdp)
+    (sharding,) = state_shardings([jax.ShapeDtypeStruct(shape, np.float32)], mesh)
+    assert sharding.mesh == mesh and sharding.spec == spec
+
+
+def test_a_batch_is_split_over_both_axes_in_order():
+    mesh, rows = make_mesh(fsdp=4), np.arange(16 * 3).reshape(16, 3)
+    array = put_batch({"image": rows}, mesh)["image"]
+    assert array.sharding == batch_sharding(mesh)
+    for number, device in enumerate(mesh.devices.ravel()):
+        (shard,) = (shard for shard in array.addressable_shards if shard.device == device)
+        np.testing.assert_array_equal(shard.data, rows[2 * number : 2 * number + 2])
+    np.testing.assert_array_equal(own_rows(array), rows)
+    assert parts_sharding(mesh).shard_shape((3, 16, 5)) == (3, 2, 5)
+    split = jax.device_put(np.arange(64 * 32).reshape(64, 32), batch_sharding(mesh))
+    whole = gather({"a": split}, mesh)["a"]
+    assert isinstance(whole, np.ndarray)
+    np.testing.assert_array_equal(whole, np.arange(64 * 32).reshape(64, 32))
 
 
 def test_nothing_is_compiled_again_from_epoch_to_epoch(one_device):
