@@ -43,7 +43,11 @@ class Rows:
     """Stands for the writer of metrics.jsonl."""
 
     def __init__(self, *_):
-        self.rows = []
+        self.rows, self.dropped, self.last_step = [], 0, 0
+
+    def at(self, step):
+        self.last_step = step
+        return self
 
     def write(self, step, values):
         self.rows.append((step, values))
@@ -80,7 +84,7 @@ def made(monkeypatch, tmp_path):
         "count_cases": count_cases,
         "draw_overlays": draw_overlays,
         "warn_if_slow": lambda *_: None,
-        "MetricWriter": lambda *_: done.rows,
+        "MetricWriter": lambda metrics, events, start: done.rows.at(start),
     }.items():
         monkeypatch.setattr(loop, name, stand_in)
     training = SimpleNamespace(
@@ -115,14 +119,14 @@ def test_a_run_validates_saves_and_logs_when_due(made):
     assert made.validated == [(6, "val"), (12, "val"), (15, "val")]
     # Those that are at least as good as the best so far.
     assert made.drawn == [("variables6", "val", 3, 0.25), ("variables15", "val", 3, 0.25)]
-    # Numbers come one interval late, and all of them before a validation.
-    assert [step for step, _ in made.rows.rows] == [6, 6, 8, 12, 12, 15, 15]
-    numbers, validation = made.rows.rows[0][1], made.rows.rows[1][1]
+    # Every fourth step and every validated one has a row, and each validation.
+    assert [step for step, _ in made.rows.rows] == [4, 6, 6, 8, 12, 12, 15, 15]
+    numbers, validation = made.rows.rows[1][1], made.rows.rows[2][1]
     assert validation == {"val_rv_dice": 0.5, "val_score": 0.5}
     assert numbers["loss"] == 105 and numbers["epoch"] == 1  # of step 6, the last of epoch 1
     assert numbers["learning_rate"] == pytest.approx(0.5)
     assert numbers["loss_rv"] == 1 and "loss_faz" not in numbers  # no case had a mask
-    assert made.rows.rows[2][1]["loss"] == 107
+    assert made.rows.rows[3][1]["loss"] == 107
 
 
 def test_a_resumed_run_goes_on_with_the_next_batch(made):
@@ -136,14 +140,14 @@ def test_a_resumed_run_goes_on_with_the_next_batch(made):
     [
         (7, [(6, 0.5), (7, None)], signal.SIGTERM),
         (6, [(6, 0.5)], signal.SIGTERM),  # validated and saved already
-        (15, [(6, 0.5), (12, 0.4), (15, 0.6)], None),  # finished
+        (15, [(6, 0.5), (12, 0.4), (15, 0.6)], signal.SIGTERM),
     ],
 )
 def test_a_signal_saves_once_and_stops(made, stop_at, saved, stopped_by):
     made.stop_at = stop_at
     assert train(made) == stopped_by
     assert [(step, score) for step, _, score in made.checkpoints.saved] == saved
-    assert made.rows.rows[-1][0] == stop_at
+    assert made.rows.rows[-1][0] == max(step for step in SCORES if step <= stop_at)
 
 
 def test_processes_agree_on_signals_at_tenth_steps_and_validations(monkeypatch):
