@@ -46,11 +46,12 @@ def get_config() -> ConfigDict:
             # The split folder of the training cases, where there are several, as train_manual and
             # train_sam.
             "train_split": "train",
-            # Training cases to draw by `seed`; 0: all. Fewer ones of a seed are among its more.
+            # Training cases to draw by `seed`; 0: all. With the same seed, a smaller draw is a
+            # subset of a larger one.
             "train_cases": 0,
-            # Cross-validation: with `folds` > 0, train and val cases together are divided into so
-            # many folds, whole patients in each, of which `fold` (from 0) validates and the others
-            # train; test cases stay apart. `compare --folds` sets both.
+            # Cross-validation: with `folds` > 0, train and val cases together are split into that
+            # many folds, each patient in one; fold number `fold` (from 0) validates and the others
+            # train. Test cases stay apart. `compare --folds` sets both.
             "folds": 0,
             "fold": 0,
             "fold_seed": 0,  # of the division, the same for all networks and seeds

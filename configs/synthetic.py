@@ -1,6 +1,6 @@
 """S2A-Net on synthetic eyes: needs no data, for a first look and for tests.
 
-    python main.py --config configs/synthetic.py --workdir runs/demo
+    python main.py --config configs/synthetic.py --workdir runs/synthetic
 
 makes seeded synthetic 3x3 mm eyes on first use, trains `tiny` on them and evaluates it on held-out
 eyes: RV Dice 0.788 and FAZ Dice 0.769 on the 24 test eyes after 4 minutes on two CPU cores.

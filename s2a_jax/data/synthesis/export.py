@@ -12,7 +12,7 @@ from s2a_jax.data.synthesis.parameters import EyeParameters
 def exported(
     rng: np.random.Generator, images: Iterable[np.ndarray], parameters: EyeParameters
 ) -> list[np.ndarray]:
-    """Images of one scan as they are handed on, all in the same way.
+    """Exports the images of one scan, all in the same way.
 
     Args:
         rng: random generator of the export.
@@ -26,7 +26,7 @@ def exported(
     share = rng.uniform(*parameters.resampling)
     is_jpeg = rng.uniform() < parameters.jpeg_probability
     quality = int(rng.integers(*parameters.jpeg_quality))
-    handed_on = []
+    results = []
     for pixels in images:
         image = Image.fromarray(pixels)
         if is_resampled:
@@ -37,5 +37,5 @@ def exported(
             file = io.BytesIO()
             image.save(file, "JPEG", quality=quality)
             image = Image.open(file)
-        handed_on.append(np.asarray(image))
-    return handed_on
+        results.append(np.asarray(image))
+    return results

@@ -128,10 +128,10 @@ class EyeParameters:
     dark_border_probability: float = 0.04  # that a side of the image ends without signal
     resolution_loss_probability: float = 0.1  # share of scans with twice the optical blur
 
-    # Export: images are often handed on in other pixels, or as JPEG.
-    resampling_probability: float = 0.2  # share of images that were smaller in between
-    resampling: Range = (0.6, 0.95)  # their side then, relative to the final one
-    jpeg_probability: float = 0.2  # share of images that were a JPEG in between
+    # Export: images often pass through fewer pixels or JPEG before they reach a data set.
+    resampling_probability: float = 0.2  # share of images that are downsampled and enlarged
+    resampling: Range = (0.6, 0.95)  # their smaller side, relative to the final one
+    jpeg_probability: float = 0.2  # share of images that pass through JPEG
     jpeg_quality: tuple[int, int] = (30, 90)  # as Pillow counts it
 
     @property
