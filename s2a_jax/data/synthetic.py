@@ -111,7 +111,7 @@ def make_set(section: Mapping[str, Any], size: int, slab: str | None = None) -> 
     sides = (np.format_float_positional(float(side), trim="-") for side in dict.fromkeys(field_mm))
     numbers = "-".join(f"{split}{count}" for split, count in counts.items())
     share = 0.0 if section["stream"] else section["deep_share"]
-    kind = "-slabs" if several else f"-deep{share:g}" if share else ""
+    kind = "-slabs" if several else f"-deep{np.format_float_positional(share)}" if share else ""
     name = f"v{VERSION}-{size}px-{'-'.join(sides)}mm-seed{seed}-{numbers}{kind}"
     folder = full_path(section["root"]) / name
     if folder.is_dir():
