@@ -72,7 +72,7 @@ class Child:
         try:
             if file_size is not None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
-            forks.become(["main.py", *arguments], self.streams)
+            forks.become(["main.py", *arguments], self.streams, forks.SECONDS)
         except SystemExit as done:
             code = done.code or 0
         except BaseException:

@@ -185,7 +185,13 @@ def test_stream_continues_with_any_number_of_processes():
 
 
 def test_a_set_can_be_read_by_all_whom_the_umask_allows(tmp_path):
-    section = {"root": tmp_path, "seed": 0, "field_mm": (3.0, 3.0), "stream": False}
+    section = {
+        "root": tmp_path,
+        "seed": 0,
+        "field_mm": (3.0, 3.0),
+        "stream": False,
+        "deep_share": 0.0,
+    }
     before = os.umask(0o022)
     try:
         folder = make_set(section | {"train": 1, "val": 1, "test": 0}, 64)

@@ -26,7 +26,7 @@ def test_a_missing_mask_is_named_in_every_column_of_masks(monkeypatch, tmp_path)
             sources={"all": (range(6), 1.0)},
             eyes=None,
         )
-        monkeypatch.setattr(preview, "load_run_data", lambda data: dataset)
+        monkeypatch.setattr(preview, "load_run_data", lambda data, seed: dataset)
         preview.write_preview(config, tmp_path / "preview.png")
         with Image.open(tmp_path / "preview.png") as picture:
             return np.asarray(picture).reshape(6, 68, 8, 68, 3)

@@ -108,6 +108,9 @@ def test_the_chosen_checkpoint_is_evaluated_and_shipped(monkeypatch, tmp_path, c
     class Checkpoints:
         best, latest_step, chosen = (4, 0.9), 6, checkpoint.Checkpoints.chosen
 
+        def set_damaged_aside(self):
+            restored.append("checked")
+
         def restore(self, step, abstract):
             restored.append((step, abstract))
             variables = {"params": {"scale": np.float32(step)}}
@@ -128,7 +131,7 @@ def test_the_chosen_checkpoint_is_evaluated_and_shipped(monkeypatch, tmp_path, c
     workdir, console = Workdir(tmp_path), make_console(quiet=True)
     workdir.results.mkdir()
     write_run_results(config, setup, Checkpoints(), workdir, console)
-    assert restored == [(chosen, "abstract")]
+    assert restored == ["checked", (chosen, "abstract")]
     assert written == [
         ((of.ids, chosen, "native", 7.0), split, chosen, "unet", workdir.results)
         for split, of in (("val", cases), ("test", test))

@@ -34,7 +34,7 @@ def arrays():
 def described(**changes):
     """The text in the metadata of a file, with some entries changed."""
     fields = FIELDS | {"widths": (1, 1, 1, 1, 1)}
-    return json.dumps(Description("unet", fields)._asdict() | changes)
+    return json.dumps(Description("unet", fields).stored() | changes)
 
 
 def field(network="unet", **changes):
