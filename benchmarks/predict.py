@@ -8,8 +8,6 @@ compiled (or found), and then on all images. Prints wall and CPU time of an imag
 resident memory in each quarter of the time, which stays the same unless memory leaks.
 """
 
-import itertools
-import os
 import resource
 import shutil
 import tempfile
@@ -18,16 +16,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from benchmarks.command_line import parser, positive
+from benchmarks.made_images import make_images
+from benchmarks.memory import resident
 from s2a_jax.cli import run_command
-from s2a_jax.data.synthesis import EyeParameters, synthesize_eye
 from s2a_jax.machine import cores, share_compiled_programs
 from s2a_jax.signals import leave, run_program
-
-_ANATOMIES = 4  # further images are links to these
-_ACROSS = 4  # sizes differ by 16 px: so many widths, and as many heights as it takes
 
 
 def main() -> None:
@@ -45,7 +40,7 @@ def main() -> None:
     share_compiled_programs()
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder) / "images"
-        paths = _make_images(images, options.images, options.size, options.sizes)
+        paths = make_images(images, options.images, options.size, options.sizes)
         command = ["predict", "--weights", options.weights, "--out", f"{folder}/out"]
         if options.batch_size:
             command.append(f"--batch-size={options.batch_size}")
@@ -73,27 +68,10 @@ def main() -> None:
     print(f"peak, MiB: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}")
 
 
-def _make_images(folder: Path, count: int, size: int, sizes: int) -> list[Path]:
-    """Writes the images; the first `sizes` of them differ in size."""
-    folder.mkdir()
-    sides = [(size + 16 * (k // _ACROSS), size + 16 * (k % _ACROSS)) for k in range(sizes)]
-    largest = max(64, max(map(max, sides)))
-    eyes = [synthesize_eye((5, n), EyeParameters(size=largest)).image for n in range(_ANATOMIES)]
-    originals = itertools.product(eyes, sides)
-    paths = [folder / f"{n:06}.png" for n in range(count)]
-    distinct = len(eyes) * sizes
-    for path, (eye, (height, width)) in zip(paths, originals, strict=False):
-        Image.fromarray(eye[:height, :width]).save(path)
-    for n in range(distinct, count):
-        os.link(paths[n % distinct], paths[n])
-    return paths
-
-
 def _watch(memory: list[int], stop: threading.Event) -> None:
     """Notes the resident memory, bytes, every tenth of a second."""
-    page = os.sysconf("SC_PAGE_SIZE")
     while not stop.wait(0.1):
-        memory.append(int(Path("/proc/self/statm").read_text().split()[1]) * page)
+        memory.append(resident())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """Help of the benchmarks, and mistakes refused in one sentence before any long work."""
 
 import importlib
+import json
+import math
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,12 +13,19 @@ from PIL import Image
 from benchmarks import (
     finetune_curve,
     forward,
+    load_predict,
+    load_web,
     sim_to_real,
     sim_to_real_ablation,
     synthesis_realism,
     tpu_compile,
 )
+from s2a_jax.analysis.pictures import png_bytes
 from s2a_jax.signals import run_program
+from s2a_jax.web.eyes import Choices, analyze_uploads
+from s2a_jax.web.results import message_html, results_html
+from s2a_jax.web.uploads import Upload
+from tests.web.fakes import KnownNetwork, eye_pixels
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if "def main(" in path.read_text())
@@ -105,3 +115,118 @@ def test_a_missing_or_other_compiler_for_tpus_is_refused(found, named, monkeypat
     error = capsys.readouterr().err
     assert named in error and "pip install -e '.[tpu-compile]'" in error
     assert error.startswith("error: ") and error.count("\n") == 1
+
+
+IDS = ["000000", "000001", "000002", "000003"]  # two images, twice
+KILLED, RESUMED = 10**18, 15 * 10**17  # ns since 1970: in 2001 and 2017
+
+
+def _write_results(out, ids, time_ns):
+    for image in ids:
+        for kind in ("rv", "faz", "overlay"):
+            path = out / f"{image}_{kind}.png"
+            path.write_text(f"{kind} of {int(image) % 2}")
+            os.utime(path, ns=(time_ns, time_ns))
+
+
+def _write_journal(out, ids):
+    lines = [{"version": "1"}, *({"id": image} for image in ids)]
+    (out / "predictions.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+HARM = {
+    "000003_rv.png is missing": lambda out: (out / "000003_rv.png").unlink(),
+    "000002: 2 lines in the journal": lambda out: _write_journal(out, [*IDS, "000002"]),
+    "000001: 0 lines in the journal": lambda out: _write_journal(out, [IDS[0], *IDS[2:]]),
+    "written again": lambda out: os.utime(out / "000000_faz.png", ns=(RESUMED, RESUMED)),
+    "nor written afterwards": lambda out: os.utime(out / "000002_faz.png", ns=(KILLED, KILLED)),
+    "000003_overlay.png has other bytes": lambda out: (out / "000003_overlay.png").write_text("x"),
+    ".partial-000001_rv.png is a result of nothing": lambda out: (
+        out / ".partial-000001_rv.png"
+    ).touch(),
+    "predictions.csv: 3 rows": lambda out: (out / "predictions.csv").write_text(
+        "image\n000000.png\n000001.png\n000003.png\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("found", HARM)
+def test_losses_of_a_killed_prediction(found, tmp_path):
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    for folder in (whole, out):
+        folder.mkdir()
+    _write_results(whole, IDS[:2], KILLED)
+    _write_results(out, IDS[:2], KILLED)
+    _write_journal(out, IDS[:2])
+    with (out / "predictions.jsonl").open("a") as journal:
+        journal.write('{"id": "0000')  # where the kill came
+    kept = load_predict.written(out, load_predict.journaled(out))
+    assert len(kept) == 6
+    _write_results(out, IDS[2:], RESUMED + 1)
+    _write_journal(out, IDS)
+    (out / "predictions.csv").write_text("image\n" + "".join(f"{image}.png\n" for image in IDS))
+    arguments = (out, IDS, kept, RESUMED, load_predict.written(whole, IDS[:2]))
+    assert load_predict.losses(*arguments) == []
+    HARM[found](out)
+    (sentence,) = load_predict.losses(*arguments)
+    assert found in sentence
+
+
+def test_speed_and_memory_of_a_prediction():
+    moments = [(1, 0, 5), (2, 1, 9), (3, 5, 99), (4, 9, 7), (5, 10, 8), (6, 10, 0)]
+    moments = [load_predict.Moment(s, n, mib * 2**20) for s, n, mib in moments]
+    assert load_predict.table({"killed": moments}).splitlines()[1].split() == [
+        "killed", "10", "6.0", "1.67", "9", "8"
+    ]  # fmt: skip
+
+
+def test_answers_of_the_page_are_compared_with_the_analysis(tmp_path):
+    network = KnownNetwork()
+
+    def case(side, eye):
+        pixels = eye_pixels(side)
+        right = network.analyze(pixels, field_mm=3, laterality=eye)
+        return load_web.Case("a", png_bytes(pixels), "3 mm", eye, right.masks, right.row())
+
+    sent = tmp_path / "a.png"
+    sent.write_bytes(case(12, "OD").content)
+    found = analyze_uploads(network, [Upload(sent, "a.png")], Choices(3.0, "OD"))
+    answer = results_html(found)
+    assert load_web.differences(case(12, "OD"), answer) == ()
+    of_another = load_web.differences(case(36, "OD"), answer)
+    assert "a: another mask of FAZ" in of_another
+    assert any(text.startswith("a: faz_area_mm2 is '0.140625'") for text in of_another)
+    assert "a: laterality is 'OD', expected 'OS'" in load_web.differences(case(12, "OS"), answer)
+    assert load_web.differences(case(12, "OD"), message_html("No room.")) == (
+        "a has no result: No room.",
+    )
+
+
+def test_times_and_memory_of_the_page():
+    times = [(100, 101), (100, 103), (112, 118), (119, 121)]  # start and end; 100 to 120 s
+    answers = [load_web.Answer(start, end, ()) for start, end in times]
+    answers[2] = answers[2]._replace(mistakes=("another mask", "another area"))
+    memory = [load_web.Memory(time, mib * 2**20) for time, mib in ((100, 7), (101, 9), (119, 8))]
+    rows = load_web.table(answers, memory, 100, 20)
+    assert len(rows) == 11
+    assert rows[0] == (2 / 60, 1, 30, 1, 1, 9, 0)
+    assert rows[1][:5] == (4 / 60, 1, 30, 3, 3)
+    assert rows[2].answers == 0 and math.isnan(rows[2].p50_s)
+    assert rows[8] == pytest.approx((18 / 60, 1, 30, 6, 6, 0, 1))
+    assert rows[9] == pytest.approx((21 / 60, 1, 20, 2, 2, 8, 0))
+    assert rows[10] == pytest.approx((21 / 60, 4, 4 / 21 * 60, 2.5, 5.55, 9, 1))
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf"])
+def test_a_load_of_no_time_is_refused(minutes, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["x", "--minutes", minutes])
+    with pytest.raises(SystemExit):
+        load_web.main()
+    assert "expected more than 0" in capsys.readouterr().err
+
+
+def test_a_table_in_no_folder_is_refused_before_the_load(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("sys.argv", ["x", "--csv", str(tmp_path / "none/load.csv")])
+    monkeypatch.setattr(load_web, "make_cases", None)  # must not be reached
+    assert run_program(load_web.main) == 2
+    assert "none/load.csv: its folder does not exist" in capsys.readouterr().err
