@@ -56,7 +56,8 @@ def main() -> int:
     """Train what is missing, and write the table and the chart of what is finished.
 
     Returns:
-        The exit code: 0, 1 if a run failed, or 128 + the number of a signal.
+        The exit code: 0, 1 if a run failed, that of the shipped network's evaluation if it failed,
+        or 128 + the number of a signal.
     """
     flags = parser("benchmarks.finetune_curve", __doc__)
     flags.add_argument("--octa500", required=True, type=Path, help="folder of OCTA-500")
@@ -76,7 +77,8 @@ def main() -> int:
     console = make_console(soft_wrap=True)
     runs = make_runs(options)
     if not (options.out / SHIPPED / "val.csv").is_file():
-        _evaluate_shipped(options)
+        if code := _evaluate_shipped(options):
+            return code  # the command has said why
     code, failed = train_all([run for run, _ in runs], options.out / "logs", console)
     shipped = read_result(SHIPPED, 0, options.out / SHIPPED).dice["val"]
     rows = [Row(SHIPPED, 0, 0, _means(shipped), None)]
@@ -154,9 +156,9 @@ def draw(path: Path, rows: Sequence[Row], title: str) -> None:
         figure.savefig(partial, dpi=150)
 
 
-def _evaluate_shipped(options: argparse.Namespace) -> None:
+def _evaluate_shipped(options: argparse.Namespace) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
-    run_command(
+    return run_command(
         ["evaluate", "--weights", SHIPPED, "--data", str(options.octa500), "--name", "octa500",
          "--subset", options.subset, "--split", "val", "--out", str(options.out / SHIPPED)]
     )  # fmt: skip

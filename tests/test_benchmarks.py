@@ -104,6 +104,15 @@ def test_the_curve_of_fine_tuning(monkeypatch, tmp_path):
         assert chart.width == 5.5 * 150  # one panel: no case has a FAZ mask
 
 
+def test_the_curve_stops_where_the_shipped_network_cannot_be_scored(monkeypatch, tmp_path):
+    monkeypatch.setattr(finetune_curve, "share_compiled_programs", lambda: None)
+    monkeypatch.setattr(finetune_curve, "make_runs", lambda options: [])
+    monkeypatch.setattr(finetune_curve, "train_all", lambda *_: pytest.fail("trains"))
+    monkeypatch.setattr(finetune_curve, "run_command", lambda arguments: 130)  # Ctrl-C
+    monkeypatch.setattr("sys.argv", ["x", "--octa500", "DIR", "--out", str(tmp_path)])
+    assert finetune_curve.main() == 130
+
+
 @pytest.mark.parametrize(
     ("found", "named"),
     [(None, "the compiler for TPUs, is missing"), ("0.0.1", "libtpu 0.0.1 does not fit jax")],
