@@ -14,6 +14,9 @@ from s2a_jax.errors import UserError
 _LEAST = 0.1
 """Share of a network's numbers below which another one is no start for it: chance fits that few."""
 
+_SHAPELESS = ("num_heads", "groups")
+"""Fields that no shape depends on, but what the arrays compute does."""
+
 Shape = tuple[int, ...]
 
 
@@ -53,7 +56,8 @@ def start_values(
         owner: what `theirs` is in messages: a field with its value.
 
     Raises:
-        UserError: `theirs` is another network, or nearly nothing of it fits.
+        UserError: `theirs` is another network, computes something else with the same arrays, or
+            nearly nothing of it fits.
     """
     if theirs.network != ours.network:
         raise UserError(
@@ -83,6 +87,13 @@ def start_values(
             "have the shape of those; set --config.model.variant, and fields such as "
             "--config.model.width, as that network has them."
         )
+    for field in _SHAPELESS:
+        old, new = (one.fields.get(field) for one in (theirs, ours))
+        if old != new:
+            raise UserError(
+                f"{owner} has {field}={old}, but config.model.{field}={new} here: its arrays would "
+                f"compute something else; set --config.model.{field}={old}."
+            )
     return start
 
 

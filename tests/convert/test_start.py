@@ -95,6 +95,17 @@ def test_what_another_depth_lacks_is_left(trained):
     assert all(np.array_equal(value, flat[name]) for name, value in start.values.items())
 
 
+@pytest.mark.parametrize("changes", [{"num_heads": 2}, {"groups": 2}])
+def test_fields_that_no_shape_shows_have_to_agree(trained, changes):
+    theirs, variables = trained
+    ours, shapes = network(64, **changes)
+    assert {name: array.shape for name, array in flatten_dict(variables, sep="/").items()} == shapes
+    ((field, value),) = changes.items()
+    words = rf"{OWNER} has {field}=4, but config\.model\.{field}={value} here.*\.{field}=4\.$"
+    with pytest.raises(UserError, match=words):
+        start_values(theirs, variables, ours, shapes, OWNER)
+
+
 def test_other_networks_and_sizes_are_refused(trained):
     theirs, variables = trained
     for changes, words in (
