@@ -175,7 +175,7 @@ def get_config() -> ConfigDict:
             # mean Dice over all masks of the validation cases) or last (the end of the schedule).
             "choose": "best",
             "postprocess": False,  # also score post-processed FAZ masks
-            # Pixel pitch of the main source's files, if the data set has none; weights keep it.
+            # Pixel pitch of the main source's files; overrides the data set's own. Weights keep it.
             "um_per_px": placeholder(float),
             "overlays": 4,  # number of validation cases to draw
         }

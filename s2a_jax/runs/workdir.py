@@ -17,6 +17,9 @@ _MAY_CHANGE = (
 )  # fmt: skip
 """Beginnings of the fields that may change when a run resumes: they do not change its weights."""
 
+_STATED_PITCH = "eval.um_per_px"
+"""The field below `eval.` that a resumed run keeps: the pitches that its weights name follow."""
+
 _VARIANT = "model.variant"
 
 
@@ -91,7 +94,7 @@ class Workdir:
                 results or weights are there, which another run would overwrite; or the folder
                 cannot be written to.
         """
-        if self._is_taken():
+        if self.is_taken():
             self.check(config)
             if not self.has_checkpoint():
                 raise UserError(
@@ -106,26 +109,31 @@ class Workdir:
                 partial.write_text(json.dumps(values, indent=2) + "\n")
         return False
 
-    def check(self, config: ConfigDict) -> None:
+    def check(self, config: ConfigDict, *, trains: bool = True) -> None:
         """Checks that `config` may continue the run here.
 
         A run that ended before it saved anything does not count: any configuration may start anew.
 
+        Args:
+            config: a resolved configuration.
+            trains: whether the run goes on; False: it is evaluated, perhaps with another pitch.
+
         Raises:
             UserError: the run was started with another configuration, or its own cannot be read.
         """
-        if not self._is_taken():
+        if not self.is_taken():
             return
         theirs, ours = flatten(to_json(self.load_config())), flatten(to_json(config))
         # The variant first: its recipe changes other fields.
         for field in sorted(theirs.keys() | ours.keys(), key=lambda one: (one != _VARIANT, one)):
-            if theirs.get(field) != ours.get(field) and not field.startswith(_MAY_CHANGE):
+            may_change = field.startswith(_MAY_CHANGE) and not (trains and field == _STATED_PITCH)
+            if theirs.get(field) != ours.get(field) and not may_change:
                 raise UserError(
                     f"{self.path} holds a run with config.{field}={theirs.get(field)!r}, not "
                     f"{ours.get(field)!r}; give another --workdir, or that run's configuration."
                 )
 
-    def _is_taken(self) -> bool:
+    def is_taken(self) -> bool:
         """Whether a run left a checkpoint, results or weights here.
 
         Users may delete the checkpoints of a finished run and keep its weights.

@@ -152,7 +152,7 @@ def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
                 weights = shlex.quote(str(workdir.weights))
                 remedy = f"python -m s2a_jax evaluate --weights {weights} --data DIR does"
             raise UserError(f"{workdir.path} has no checkpoint to evaluate: {remedy}.")
-        workdir.check(config)
+        workdir.check(config, trains=False)
         evaluation_settings(config.eval)
         setup = make_setup(config)
     with (

@@ -44,6 +44,21 @@ def test_a_changed_variant_is_named_and_not_its_recipe(tmp_path):
         workdir.check(resolve(config))
 
 
+def test_a_run_that_goes_on_keeps_its_stated_pitch(tmp_path):
+    workdir = Workdir(tmp_path)
+    config = load_config("default")
+    config.eval.um_per_px = 10.0
+    workdir.claim(config, config)
+    (workdir.checkpoints / "4").mkdir(parents=True)
+    config.eval.protocol = "otsu"
+    workdir.check(config)
+    for changed in (None, 12.0):
+        config.eval.um_per_px = changed
+        with pytest.raises(UserError, match=rf"config\.eval\.um_per_px=10\.0, not {changed}"):
+            workdir.claim(config, config)
+        workdir.check(config, trains=False)
+
+
 def test_accepted_changes_hold_for_one_command(tmp_path):
     workdir = Workdir(tmp_path)
     config = load_config("default")
