@@ -1,5 +1,6 @@
 """Initial values of a run's network from a file or a trained network, as its configuration says."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,26 +28,67 @@ class Initial(NamedTuple):
     note: str = ""
 
 
-def read_initial(config: Any, description: Description, abstract: TrainState) -> Initial:
-    """Reads what `config.model.pretrained` or `config.model.start_from` names.
+class Stored(NamedTuple):
+    """The trained network that `config.model.start_from` names.
+
+    Attributes:
+        description: of the network.
+        variables: {"params", "batch_stats"}.
+        path: the file or folder that holds them.
+    """
+
+    description: Description
+    variables: dict[str, Any]
+    path: Path
+
+
+def read_start(config: Any) -> Stored | None:
+    """Reads the network that `config.model.start_from` names; None if the field is empty.
 
     Args:
         config: the `model` section of a configuration.
-        description: the network.
-        abstract: shapes of the state.
 
     Raises:
-        UserError: both are set, or what is named cannot be read or does not fit the network.
+        UserError: `config.model.pretrained` is set as well, or there is no such network.
     """
+    if not config.start_from:
+        return None
     if config.pretrained and config.start_from:
         raise UserError(
             "config.model.pretrained and config.model.start_from are both set: a network starts "
             "from one of them; leave the other one out."
         )
+    try:
+        return Stored(*read_stored(config.start_from))
+    except UserError as error:
+        raise UserError(f"config.model.start_from={config.start_from}: {error}") from error
+
+
+def read_initial(
+    config: Any,
+    start: Stored | None,
+    description: Description,
+    abstract: TrainState,
+    frozen: Collection[str] = (),
+) -> Initial:
+    """Reads what `config.model.pretrained` names, or takes what fits of a trained network.
+
+    Args:
+        config: the `model` section of a configuration.
+        start: its `read_start`.
+        description: the network.
+        abstract: shapes of the state.
+        frozen: top-level modules whose parameters stay.
+
+    Raises:
+        UserError: what is named cannot be read or does not fit the network, or parameters that stay
+            would have random values.
+    """
     if config.pretrained:
         return _pretrained(Path(config.pretrained).expanduser(), description, abstract.params)
-    if config.start_from:
-        return _started(config.start_from, description, abstract)
+    if start is not None:
+        owner = f"config.model.start_from={config.start_from}"
+        return _started(owner, start, description, abstract, frozen)
     return Initial({})
 
 
@@ -68,16 +110,26 @@ def _pretrained(file: Path, description: Description, params: Any) -> Initial:
     return Initial({f"params/encoder/{path}": value for path, value in values.items()})
 
 
-def _started(name: str, description: Description, abstract: TrainState) -> Initial:
+def _started(
+    owner: str,
+    stored: Stored,
+    description: Description,
+    abstract: TrainState,
+    frozen: Collection[str],
+) -> Initial:
     """The values of a trained network, as far as they fit."""
-    owner = f"config.model.start_from={name}"
-    try:
-        theirs, variables, path = read_stored(name)
-    except UserError as error:
-        raise UserError(f"{owner}: {error}") from error
+    theirs, variables, path = stored
     ours = {"params": abstract.params, "batch_stats": abstract.batch_stats}
     shapes = {path: leaf.shape for path, leaf in flatten_dict(ours, sep="/").items()}
     start = start_values(theirs, variables, description, shapes, owner)
+    # The second part of a path is the module, after `params` or `batch_stats`.
+    if random := [name for name in start.left if name.split("/")[1] in frozen]:
+        names = [name.partition("/")[2] for name in random]
+        raise UserError(
+            f"{owner} has no values for {first_few(names)}, and config.optimizer.encoder_rate=0 "
+            "would keep the random initial ones; set a rate above 0, or build the encoder as that "
+            "network has it."
+        )
     return Initial(start.values, _sentence(start, theirs, description, path))
 
 

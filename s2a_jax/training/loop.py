@@ -37,10 +37,11 @@ from s2a_jax.training.checkpoint import Checkpoints
 from s2a_jax.training.data_record import check_record, write_record
 from s2a_jax.training.estimate import warn_if_slow
 from s2a_jax.training.evaluator import count_cases
-from s2a_jax.training.initial import Initial, read_initial
+from s2a_jax.training.initial import Initial, read_initial, read_start
+from s2a_jax.training.optimizer import OptimizerConfig
 from s2a_jax.training.profile import Traced
 from s2a_jax.training.results import draw_overlays, evaluation_settings, write_run_results
-from s2a_jax.training.setup import Setup, batches, check_batch, make_setup
+from s2a_jax.training.setup import Setup, batches, make_setup
 from s2a_jax.training.state import TrainState, create_state
 from s2a_jax.training.step_log import StepLog
 
@@ -67,12 +68,17 @@ def train(config: Any, workdir: Workdir, console: Console, *, profile: bool = Fa
     with processes.together():
         workdir.check(config)  # before the data set is read
         evaluation_settings(config.eval)  # a mistake there should not wait for the end of the run
+        resumes = workdir.has_checkpoint()
+        start = None if resumes else read_start(config.model)  # before the network is traced
         setup = make_setup(config)
-        check_batch(config.train.batch_size, setup.dataset)
         initial = None
-        if not workdir.has_checkpoint():
+        if not resumes:
             initial = read_initial(
-                config.model, setup.evaluator.description, setup.training.abstract
+                config.model,
+                start,
+                setup.evaluator.description,
+                setup.training.abstract,
+                OptimizerConfig(**config.optimizer).frozen,
             )
     with _alone(workdir):
         return _train(config, setup, initial, workdir, console, profile)
@@ -154,7 +160,7 @@ def evaluate_workdir(config: Any, workdir: Workdir, console: Console) -> int:
             raise UserError(f"{workdir.path} has no checkpoint to evaluate: {remedy}.")
         workdir.check(config, trains=False)
         evaluation_settings(config.eval)
-        setup = make_setup(config)
+        setup = make_setup(config, trains=False)
     with (
         _alone(workdir),
         contextlib.closing(Checkpoints(workdir.checkpoints, console.print)) as checkpoints,

@@ -86,11 +86,12 @@ class Setup:
     evaluator: Evaluator
 
 
-def make_setup(config: Any) -> Setup:
+def make_setup(config: Any, *, trains: bool = True) -> Setup:
     """Checks a configuration, reads the data set and makes all parts of the run.
 
     Args:
         config: a resolved configuration.
+        trains: whether there will be steps, which need a full batch of training cases.
 
     Raises:
         UserError: a field, folder or file that cannot be used.
@@ -120,6 +121,8 @@ def make_setup(config: Any) -> Setup:
     )
     if not len(dataset.val):
         raise UserError("The data set has no validation cases to choose the best network by.")
+    if trains:
+        check_batch(config.train.batch_size, dataset)  # before the network is traced
     training = _make_training(config, module, augmentation, objective, dataset, mesh)
     evaluator = make_evaluator(
         module,

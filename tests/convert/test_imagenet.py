@@ -80,7 +80,7 @@ def state_shapes(network):
 def test_the_encoder_starts_from_the_file(arrays, file, network):
     fields, abstract = state_shapes(network)
     section = SimpleNamespace(pretrained=str(file), start_from=None)
-    values = read_initial(section, Description(network, fields), abstract).values
+    values = read_initial(section, None, Description(network, fields), abstract).values
     shapes = encoder_shapes(abstract.params)
     params = {name: values[f"params/encoder/{name}"] for name in shapes}
     assert len(params) == len(values)

@@ -14,7 +14,7 @@ from s2a_jax.errors import UserError
 from s2a_jax.models.layers import BatchNorm, Conv
 from s2a_jax.runs.workdir import Workdir
 from s2a_jax.training import loop
-from s2a_jax.training.initial import read_initial
+from s2a_jax.training.initial import read_initial, read_start
 from s2a_jax.training.sharding import make_mesh
 from s2a_jax.training.state import abstract_state, create_state
 
@@ -58,7 +58,8 @@ def test_parameters_statistics_and_average_start_from_a_file(
     kept = {name: array for name, array in arrays.items() if name != head}
     save_weights(tmp_path / "start.safetensors", described, unflatten_dict(kept, sep="/"))
     monkeypatch.chdir(tmp_path)
-    initial = read_initial(model("start.safetensors"), described, abstract)
+    section = model("start.safetensors")
+    initial = read_initial(section, read_start(section), described, abstract)
     total = len(arrays)
     assert initial.note == (
         f"Started from start.safetensors: {total - 1} of {total} arrays; with random initial "
@@ -88,7 +89,27 @@ def test_mistakes_name_the_field(network):
         (model("nowhere"), "config.model.start_from=nowhere: No weights at nowhere"),
     ):
         with pytest.raises(UserError, match=words):
-            read_initial(section, described, abstract)
+            read_initial(section, read_start(section), described, abstract)
+
+
+def test_a_frozen_part_takes_every_value_from_its_start(network, arrays, tmp_path):
+    described, _, abstract = network
+    bias = "params/conv/bias"
+    kept = {name: array for name, array in arrays.items() if name != bias}
+    save_weights(tmp_path / "start.safetensors", described, unflatten_dict(kept, sep="/"))
+    section = model(str(tmp_path / "start.safetensors"))
+    start = read_start(section)
+    with pytest.raises(UserError, match=r"no values for conv/bias, and .*encoder_rate=0 would"):
+        read_initial(section, start, described, abstract, ("conv",))
+    assert bias not in read_initial(section, start, described, abstract, ("head",)).values
+
+
+def test_a_start_that_is_missing_ends_before_the_network_is_traced(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "make_setup", lambda config: pytest.fail("traces the network"))
+    monkeypatch.setattr(loop, "evaluation_settings", lambda config: None)
+    config = SimpleNamespace(model=model("nowhere"), eval=None)
+    with pytest.raises(UserError, match=r"start_from=nowhere: No weights at nowhere"):
+        loop.train(config, Workdir(tmp_path), None)
 
 
 def test_a_resumed_run_does_not_read_its_start(network, tmp_path, monkeypatch):
@@ -100,12 +121,9 @@ def test_a_resumed_run_does_not_read_its_start(network, tmp_path, monkeypatch):
     )
     monkeypatch.setattr(loop, "make_setup", lambda config: parts)
     monkeypatch.setattr(loop, "evaluation_settings", lambda config: None)
-    monkeypatch.setattr(loop, "check_batch", lambda batch_size, dataset: None)
     monkeypatch.setattr(loop, "_alone", lambda workdir: contextlib.nullcontext())
     monkeypatch.setattr(loop, "_train", lambda config, setup, initial, *rest: initial)
-    config = SimpleNamespace(
-        model=model("moved.safetensors"), eval=None, train=SimpleNamespace(batch_size=1)
-    )
+    config = SimpleNamespace(model=model("moved.safetensors"), eval=None)
     workdir = Workdir(tmp_path)
     with pytest.raises(UserError, match=r"start_from=moved\.safetensors"):
         loop.train(config, workdir, None)

@@ -115,6 +115,15 @@ def test_fields_that_do_not_fit_are_refused(monkeypatch, field, value, named):
         make_setup(config)
 
 
+def test_a_batch_of_too_many_cases_is_refused_before_the_network_is_traced(monkeypatch):
+    config = resolve(load_config("synthetic"))
+    config.update_from_flattened_dict(CHANGED | {"train.batch_size": 96})
+    monkeypatch.setattr(setup, "load_run_data", lambda *_: dataset())
+    monkeypatch.setattr(setup, "abstract_state", lambda *_, **__: pytest.fail("traces"))
+    with pytest.raises(UserError, match=r"train\.batch_size=96 is more than the 80"):
+        make_setup(config)
+
+
 def test_crops_and_batches():
     assert (check_crop(0, 64), check_crop(16, 64), check_crop(64, 64)) == (64, 16, 64)
     check_batch(80, dataset())
