@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
     processes.start(options.coordinator, options.processes, options.process)
     with processes.together():
         workdir = Workdir(options.workdir)
-        config, plan = planned(read_config(options, workdir))
+        config, plan = planned(read_config(options, workdir), workdir)
         config = resolve(config)
     # Tables need their width where the output goes to a file, too.
     console = make_console(

@@ -1,5 +1,7 @@
 """Fields that a run takes from its images."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,7 +12,9 @@ from s2a_jax.config.load import load_config
 from s2a_jax.config.recipes import resolve
 from s2a_jax.data.load import load_run_data
 from s2a_jax.errors import UserError
+from s2a_jax.runs.workdir import Workdir
 from s2a_jax.training.plan import planned
+from s2a_jax.training.stored import SHIPPED
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +73,54 @@ def test_the_start_knows_pitches_and_fields_keep_their_values(eyes):
     assert (config.augment.crop, config.train.batch_size) == (192, 3)
     assert (config.train.epochs, config.eval.every_epochs) == (60, 1)  # 4 / 3: one update
     assert "Planned from 4 training cases" in sentence and "32 um a pixel" in sentence
+    assert sentence.endswith(
+        "images at 208 px, crops of 192 px, batches of 3, 60 epochs of 1 update, a validation "
+        "every 1 epoch."
+    )
     dataset = load_run_data(config.data, um_per_px=config.eval.um_per_px)
     assert dataset.pitches_um == pytest.approx([32 * 100 / 208] * 2)
+
+
+@pytest.mark.parametrize("pitch", ["inf", "nan", "-3"])
+def test_an_impossible_pitch_is_refused_before_it_plans(eyes, pitch, tmp_path, capsys):
+    flags = [f"--config.data.root={eyes}", f"--config.eval.um_per_px={pitch}", "--mode=preview"]
+    assert main(["train", "--config", "finetune", *flags, "--workdir", str(tmp_path)]) == 2
+    assert f"config.eval.um_per_px={pitch}: expected 0.5 to 100 um" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fold", [0, 1, 2])
+def test_all_folds_have_the_plan_of_the_smallest(eyes, fold):
+    # Eyes 0 to 3 (0 in val as well) of one patient, 4 and 5 of two: folds train on 2, 6 and 6.
+    patient = "e(?=ye[0-3])|[45]"
+    fields = {"data.folds": 3, "data.fold": fold, "data.patient": patient}
+    config, sentence = planned(configured(eyes, **fields))
+    assert (config.train.batch_size, config.train.epochs) == (2, 60)
+    assert sentence.startswith("Planned from 2 training cases of the smallest fold with masks")
+
+
+def test_a_run_that_goes_on_keeps_its_plan_and_needs_no_start(eyes, tmp_path, monkeypatch, capsys):
+    root, start, seen = tmp_path / "eyes", tmp_path / "start.safetensors", []
+    shutil.copytree(eyes, root)
+    shutil.copy(SHIPPED["sim_to_real"], start)
+    workdir = Workdir(tmp_path / "run")
+    first = resolve(planned(configured(root, **{"model.start_from": str(start)}))[0])
+    workdir.claim(first, first)
+    (workdir.checkpoints / "4").mkdir(parents=True)
+    start.unlink()
+    for kind in ("images", "rv"):
+        shutil.copy(root / f"train/{kind}/eye0.png", root / f"train/{kind}/eye9.png")
+    monkeypatch.setattr(train, "train", lambda config, *_, **__: seen.append(config) or 130)
+
+    flags = ["train", "--config", "finetune", f"--config.data.root={root}",
+             "--config.train.updates=60", f"--config.model.start_from={start}"]  # fmt: skip
+    assert main([*flags, "--workdir", str(workdir.path)]) == 130
+    assert seen == [first] and "Planned" not in capsys.readouterr().out
+    assert main([*flags, "--workdir", str(workdir.path), "--config.train.epochs=7"]) == 130
+    with pytest.raises(UserError, match=r"config\.train\.epochs=60, not 7"):
+        workdir.check(seen[1])
+    assert main([*flags, "--workdir", str(tmp_path / "other")]) == 2
+    error = capsys.readouterr().err
+    assert f"config.model.start_from={start}: No weights at {start}" in error
 
 
 def test_only_images_in_a_folder_are_planned_from():
