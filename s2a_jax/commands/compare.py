@@ -12,9 +12,11 @@ from s2a_jax.comparison.run import train_all
 from s2a_jax.config.fields import set_fields
 from s2a_jax.config.load import load_config, shipped_names
 from s2a_jax.config.recipes import resolve
+from s2a_jax.config.values import flatten
 from s2a_jax.console import make_console
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import NETWORKS
+from s2a_jax.runs.workdir import Workdir
 from s2a_jax.training.plan import planned
 
 _ALL = ",".join(sorted(NETWORKS, key="s2anet".__eq__))  # S2A-Net last
@@ -85,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
     set_fields(config, options.fields)
     if options.folds is not None:
         config.data.folds = options.folds
-    config, plan = planned(config)
+    config, plan = planned(config, _first_run(options.workdir, config.data.folds))
     config = resolve(config)
     if options.folds is not None and options.add:
         raise UserError(
@@ -115,6 +117,15 @@ def run(options: argparse.Namespace) -> int:
     kept = [run for run in runs if run not in failed]
     write_comparison(options.workdir, kept, added, reference, config.data, console)
     return 1 if failed else 0
+
+
+def _first_run(folder: Path, folds: int) -> Workdir | None:
+    """A run that the comparison has begun with as many folds; the others share its plan."""
+    runs = (Workdir(path.parent) for path in sorted(folder.glob("*/config.json")))
+    begun = (run for run in runs if run.is_taken())
+    return next(
+        (run for run in begun if flatten(run.load_config()).get("data.folds") == folds), None
+    )
 
 
 def _added(text: str) -> tuple[str, Path]:

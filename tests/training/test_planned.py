@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from s2a_jax.cli import run as main
-from s2a_jax.commands import train
+from s2a_jax.commands import compare, train
 from s2a_jax.config.load import load_config
 from s2a_jax.config.recipes import resolve
 from s2a_jax.data.load import load_run_data
@@ -121,6 +121,26 @@ def test_a_run_that_goes_on_keeps_its_plan_and_needs_no_start(eyes, tmp_path, mo
     assert main([*flags, "--workdir", str(tmp_path / "other")]) == 2
     error = capsys.readouterr().err
     assert f"config.model.start_from={start}: No weights at {start}" in error
+
+
+def test_a_comparison_that_goes_on_keeps_its_plan(eyes, tmp_path, monkeypatch):
+    root, seen = tmp_path / "eyes", []
+    shutil.copytree(eyes, root)
+    monkeypatch.setattr(compare, "train_all", lambda runs, *_: seen.append(runs) or (130, []))
+    flags = ["compare", "--config", "finetune", f"--config.data.root={root}", "--networks", "unet",
+             "--seeds", "2", "--config.model.start_from=",
+             "--workdir", str(tmp_path / "all")]  # fmt: skip
+    assert main(flags) == 130
+    begun = seen[0][0]
+    begun.workdir.claim(begun.config, begun.config)
+    (begun.workdir.checkpoints / "4").mkdir(parents=True)
+    for kind in ("images", "rv"):
+        shutil.copy(root / f"train/{kind}/eye0.png", root / f"train/{kind}/eye9.png")
+    assert main(flags) == 130
+    assert [run.config for run in seen[1]] == [run.config for run in seen[0]]
+    assert seen[1][1].config.train.batch_size == 6  # not 7
+    assert main([*flags, "--folds", "2"]) == 130  # each has 4 of 8: three are alike
+    assert {run.config.train.batch_size for run in seen[2]} == {4}
 
 
 def test_only_images_in_a_folder_are_planned_from():
