@@ -98,18 +98,22 @@ class S2ANet(Analyst, Segmenter):
     """
 
     @staticmethod
-    def ensemble(paths: Sequence[str | Path], runtime: str | None = None) -> S2ANetEnsemble:
+    def ensemble(
+        paths: str | Path | Sequence[str | Path], runtime: str | None = None
+    ) -> S2ANetEnsemble:
         """Loads several networks; masks, numbers and `spread` are those of their mean.
 
             model = S2ANet.ensemble(["runs/one", "runs/two"])
             analysis = model.analyze(image, field_mm=3)
 
         Args:
-            paths: at least one, each as for `load_from_checkpoint`.
+            paths: one, or a sequence of at least one, each as for `load_from_checkpoint`.
             runtime: as for `load_from_checkpoint`.
 
         Raises:
             UserError: one of them cannot be loaded, they differ in what they take or give, or there
                 is none.
         """
+        if isinstance(paths, str | Path):  # a string is a sequence too, of its characters
+            paths = [paths]
         return S2ANetEnsemble(load_all([str(path) for path in paths], runtime))

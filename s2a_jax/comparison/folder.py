@@ -43,13 +43,18 @@ def runs_in(folder: Path) -> list[Path]:
         UserError: it holds several networks, or a run is not finished.
     """
     runs = {child: _LABEL.fullmatch(child.name) for child in sorted(folder.iterdir())}
-    runs = {path: match[1] for path, match in runs.items() if match and (path / RECORD).is_file()}
+    runs = {path: match[1] for path, match in runs.items() if match and path.is_dir()}
+    if not any((path / RECORD).is_file() for path in runs):
+        return []
     names = sorted(set(runs.values()))
     if len(names) > 1:
         raise UserError(
             f"{folder} holds runs of {', '.join(names)}; name those of one network, as "
             f"'{folder}/{names[0]}-*'."
         )
+    for path in runs:
+        if not (path / RECORD).is_file():  # under way, or stopped before its first record
+            raise _unfinished(path)
     check_finished(list(runs))
     return list(runs)
 
@@ -59,7 +64,11 @@ def check_finished(workdirs: list[Path]) -> None:
     recorded = [path for path in workdirs if (path / RECORD).is_file()]
     waiting = [path for path in recorded if not read_record(path)["finished"]]
     if waiting:
-        raise UserError(
-            f"{waiting[0]} is not finished; run the comparison again to finish it, or name the "
-            "other runs one by one."
-        )
+        raise _unfinished(waiting[0])
+
+
+def _unfinished(workdir: Path) -> UserError:
+    return UserError(
+        f"{workdir} is not finished; run the comparison again to finish it, or name the other runs "
+        "one by one."
+    )

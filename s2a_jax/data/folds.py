@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, NamedTuple, Self
@@ -15,6 +15,7 @@ from s2a_jax.inputs.names import counted, first_few
 
 _SIDES = frozenset(("od", "os", "r", "l", "re", "le", "right", "left"))
 _BETWEEN = re.compile(r"[ _.-]+")
+_ATTACHED = re.compile(r"(?<=[0-9])(?i:od|os|r|l)$|(?<=[a-z])O[DS]$")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Folds:
         fold: the one that validates, from 0; the others train.
         seed: of the draw. Not `config.seed`: the folds of all networks and seeds are the same.
         patient: regular expression that finds the patient in a case's name, its first group if it
-            has one; None: the name without OD, OS, R, L, left or right.
+            has one; None: the name without OD, OS, R, L, left or right, also where
+            OD, OS, R or L follow a digit directly, or OD or OS in capitals a small letter.
     """
 
     count: int
@@ -64,14 +66,16 @@ class Folds:
             ) from error
         return cls(count, fold, seed, pattern)
 
-    def divide(self, splits: Mapping[str, LazyCaseSet]) -> tuple[dict[str, LazyCaseSet], str]:
+    def divide(
+        self, splits: Mapping[str, LazyCaseSet]
+    ) -> tuple[dict[str, LazyCaseSet], str, set[str]]:
         """Divides train and val cases anew; other splits stay.
 
         Args:
             splits: "train", "val" and "test".
 
         Returns:
-            The splits, and a sentence for the log.
+            The splits, a sentence for the log, and the patients that validate.
 
         Raises:
             UserError: there are fewer patients than folds, or `patient` does not fit a name.
@@ -93,7 +97,21 @@ class Folds:
         )
         if shared := known & {self.patient_of(name) for name in splits["test"].ids}:
             note += f" Patients that test has cases of too: {first_few(sorted(shared))}."
-        return dict(splits) | divided, note
+        held_out = {patients[i] for i in np.flatnonzero(own)}
+        return dict(splits) | divided, note, held_out
+
+    def apart(self, cases: LazyCaseSet, patients: Set[str], digests: Set[str]) -> LazyCaseSet:
+        """The cases of another source that are of none of the patients and have other digests.
+
+        Raises:
+            UserError: `patient` does not fit a name.
+        """
+        kept = [
+            index
+            for index, (name, digest) in enumerate(zip(cases.ids, cases.digests, strict=True))
+            if self.patient_of(name) not in patients and digest not in digests
+        ]
+        return picked(cases, kept)
 
     def patient_of(self, name: str) -> str:
         """The patient of a case.
@@ -102,7 +120,11 @@ class Folds:
             UserError: `patient` does not match the name.
         """
         if self.patient is None:
-            parts = [part for part in _BETWEEN.split(name) if part.lower() not in _SIDES]
+            parts = [
+                _ATTACHED.sub("", part)
+                for part in _BETWEEN.split(name)
+                if part.lower() not in _SIDES
+            ]
             return "_".join(parts) or name
         match = self.patient.search(name)
         if match is None or match[match.re.groups and 1] is None:

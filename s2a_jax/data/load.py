@@ -65,7 +65,10 @@ class RunData:
     def trained_tasks(self) -> tuple[str, ...]:
         """The tasks that training cases have masks of: "rv", "faz" or both."""
         has = {"rv": self.train.has_rv, "faz": self.train.has_faz}
-        return tuple(task for task, each in has.items() if each.any() or self.eyes is not None)
+        streamed = {"rv": False, "faz": False}
+        if self.eyes is not None:  # deep eyes have no vessel masks
+            streamed = {"rv": self.eyes.deep_share < 1, "faz": True}
+        return tuple(task for task, each in has.items() if each.any() or streamed[task])
 
     def fingerprints(self) -> dict[str, str]:
         """A hash of each case's pixels and masks, as the run reads them, by the case's name.
@@ -161,7 +164,7 @@ def load_run_data(
     are_eyes_all = eyes is not None and config["name"] == "synthetic"
     splits, notes, pitch = reader.load(config, SPLITS[1:] if are_eyes_all else SPLITS)
     if folds is not None:
-        splits, note = folds.divide(splits)
+        splits, note, held_out = folds.divide(splits)
         notes.append(note)
     if um_per_px is not None:
         pitch = _stated(um_per_px)
@@ -188,6 +191,18 @@ def load_run_data(
         else:
             loaded, _, own_pitch = reader.load(source, ("train",))
             part = loaded["train"]
+            if folds is not None and name != "synthetic":
+                whole, part = part, folds.apart(part, held_out, {*splits["val"].digests})
+                if not len(part):
+                    raise UserError(
+                        f"config.data.mixture: fold {folds.fold} validates on the patients of all "
+                        f"{counted(len(whole), 'case')} of {name}; leave this source out."
+                    )
+                if left_out := len(whole) - len(part):
+                    notes.append(
+                        f"{counted(left_out, 'case')} of {name} left out of training: fold "
+                        f"{folds.fold} validates on the same patients or pixels."
+                    )
             _check_slabs(name, part, splits["train"])
             pitches += _pitches(part, own_pitch, size)
         parts[name] = part

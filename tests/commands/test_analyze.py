@@ -312,6 +312,7 @@ def test_several_networks_are_averaged(tmp_path, capsys, monkeypatch):
     assert main([*line_of_predict, str(tmp_path / "in/a.png")]) == 0
     assert (mask_at(tmp_path / "masks/a_rv.png") == (expected >= 0.5)).all()
     both = S2ANet.ensemble(weights[1::2])
+    assert len(S2ANet.ensemble(weights[1]).models) == 1  # a path, not its characters
     analysis = both.analyze(pixels, um_per_px=12.5)
     np.testing.assert_allclose(analysis.probability["rv"], expected, atol=1e-6)
     np.testing.assert_allclose(analysis.spread["rv"], spread, atol=1e-6)

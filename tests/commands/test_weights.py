@@ -14,7 +14,7 @@ def comparison(tmp_path):
     for name, finished in (("net-a-seed0-fold0", True), ("net-a-seed0-fold1", True)):
         (tmp_path / name / "checkpoints").mkdir(parents=True)
         record(tmp_path / name, finished)
-    for name in ("logs", "cases", "net-a-seed0-fold9"):  # the last one has trained nothing
+    for name in ("logs", "cases"):
         (tmp_path / name).mkdir()
     return tmp_path
 
@@ -36,6 +36,10 @@ def test_a_comparison_and_a_pattern_stand_for_their_runs(comparison):
 def test_what_is_no_ensemble_is_refused(comparison):
     with pytest.raises(UserError, match=r"--weights=.*/x-\*: no file or folder has such a name"):
         weights_of([f"{comparison}/x-*"])
+    (comparison / "net-a-seed0-fold9").mkdir()  # under way, without a record so far
+    with pytest.raises(UserError, match=r"net-a-seed0-fold9 is not finished"):
+        weights_of([str(comparison)])
+    (comparison / "net-a-seed0-fold9").rmdir()
     record(comparison / "net-a-seed1-fold0", False)
     for value in (str(comparison), f"{comparison}/*seed*"):
         with pytest.raises(UserError, match=r"net-a-seed1-fold0 is not finished"):

@@ -50,6 +50,10 @@ def test_what_belongs_together_is_not_divided():
         ("p12_OD", None, "p12"),
         ("p12_os", None, "p12"),
         ("Left-07", None, "07"),
+        ("p12OD", None, "p12"),
+        ("12L", None, "12"),
+        ("p12os_v2", None, "p12_v2"),
+        ("control", None, "control"),
         ("OD", None, "OD"),
         ("eye_1", None, "eye_1"),
         ("p12_v2_OD", r"(p\d+)_", "p12"),
@@ -122,3 +126,13 @@ def test_folds_that_cannot_be_made_are_refused(root, fields, words):
     data.update_from_flattened_dict(fields)
     with pytest.raises(UserError, match=r"config\.data\." + words):
         load_run_data(data)
+
+
+def test_other_sources_do_not_train_on_what_a_fold_validates_on(root):
+    data = section(name="folder", root=str(root), folds=3)
+    data.mixture.others = (f"name=folder,root={root},weight=0.5",)
+    run = load_run_data(data)
+    patients = [{name.removeprefix("train-").removeprefix("val-").split("_")[0] for name in ids}
+                for ids in (run.train.ids, run.val.ids)]  # fmt: skip
+    assert len(run.sources) == 2 and patients[1] and not patients[0] & patients[1]
+    assert any("left out of training: fold 0 validates on" in note for note in run.notes)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,6 +61,8 @@ def test_every_pass_has_new_eyes_and_the_first_those_of_the_fixed_set(tmp_path):
     assert not len(dataset.train)
     assert dataset.steps_per_epoch(3) == 1
     assert dataset.trained_tasks() == fixed.trained_tasks() == ("rv", "faz")
+    deep = replace(dataset, eyes=replace(dataset.eyes, deep_share=1.0))
+    assert deep.trained_tasks() == ("faz",)  # deep eyes have no vessel masks
     pitch = 1000 * config.synthetic.field_mm[0] / 64
     assert dataset.pitches_um == fixed.pitches_um == pytest.approx((pitch, pitch))
     for name in ("val", "test"):
