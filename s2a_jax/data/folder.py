@@ -19,6 +19,7 @@ from s2a_jax.data.layouts import (
 )
 from s2a_jax.data.octa500_ids import official_pitch, subset_of_name
 from s2a_jax.data.pairing import Listing, pair_splits
+from s2a_jax.data.patients import without_side
 from s2a_jax.data.splits import ALL, SPLITS, TRAINING, Wanted, split_folders
 from s2a_jax.data.synthetic import set_pitch
 from s2a_jax.errors import UserError
@@ -33,9 +34,10 @@ def list_user_folder(
 ) -> Listing:
     """Lists split folders in any known layout, or a folder without splits.
 
-    Without splits, a hash of a case's name decides its split, about 70 % train, 10 % val and 20 %
-    test: it stays the same when other images are added or removed. Images of one eye with different
-    names may fall into different splits; make split folders to keep them together. A folder that
+    Without splits, a hash of a case's name without the side of the eye decides its split, about
+    70 % train, 10 % val and 20 % test: it stays the same when other images are added or removed,
+    and both eyes of a patient fall into one split. Images of one patient whose names differ in more
+    may fall into different splits; make split folders to keep them together. A folder that
     is itself one of several split folders is that split in an evaluation, and nothing to train on.
 
     Args:
@@ -77,7 +79,7 @@ def list_user_folder(
     else:
         groups = {split: replace(files, images={}) for split in SPLITS}
         for stem, path in files.images.items():
-            groups[_split_of(stem)].images[stem] = path
+            groups[_split_of(without_side(stem))].images[stem] = path
         how = "cases were split by a hash of their names"
         if wanted.split == ALL:
             how = "all of its cases are taken"
@@ -154,8 +156,8 @@ def _split_layouts(folder: Path, slabs: Sequence[str], wanted: Wanted) -> list[S
     return [with_slab for with_slab, layout in layouts.items() if layout is layouts.get(found)]
 
 
-def _split_of(stem: str) -> str:
-    share = int.from_bytes(blake2b(stem.encode(), digest_size=8).digest()) / 2**64
+def _split_of(patient: str) -> str:
+    share = int.from_bytes(blake2b(patient.encode(), digest_size=8).digest()) / 2**64
     if share < _VAL:
         return "val"
     return "test" if share < _VAL + _TEST else "train"

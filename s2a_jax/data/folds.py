@@ -9,13 +9,10 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from s2a_jax.data.patients import without_side
 from s2a_jax.data.rows import LazyCaseSet, join, picked
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.names import counted, first_few
-
-_SIDES = frozenset(("od", "os", "r", "l", "re", "le", "right", "left"))
-_BETWEEN = re.compile(r"[ _.-]+")
-_ATTACHED = re.compile(r"(?<=[0-9])(?i:od|os|r|l)$|(?<=[a-z])O[DS]$")
 
 
 @dataclass(frozen=True)
@@ -120,12 +117,7 @@ class Folds:
             UserError: `patient` does not match the name.
         """
         if self.patient is None:
-            parts = [
-                _ATTACHED.sub("", part)
-                for part in _BETWEEN.split(name)
-                if part.lower() not in _SIDES
-            ]
-            return "_".join(parts) or name
+            return without_side(name)
         match = self.patient.search(name)
         if match is None or match[match.re.groups and 1] is None:
             raise UserError(

@@ -345,3 +345,22 @@ def test_rose_below_its_root(tmp_path, home):
     if "a/" in home:
         with pytest.raises(UserError, match="several folders for ROSE-Z"):
             list_rose(tmp_path, "Z", None)
+
+
+def test_both_eyes_of_a_patient_fall_into_one_split(tmp_path):
+    pixels = Image.fromarray(np.zeros((64, 64), np.uint8))
+    masks = np.zeros((64, 64), np.uint8)
+    masks[10:12], masks[30:40, 30:40] = 255, 100
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for patient in range(30):
+        for eye in (f"p{patient}_OD", f"p{patient}_OS"):
+            pixels.save(tmp_path / "images" / f"{eye}.png")
+            Image.fromarray(masks).save(tmp_path / "masks" / f"{eye}.png")
+    cases = list_user_folder(tmp_path).cases
+    splits = {}
+    for case in cases:
+        splits.setdefault(case.id[:-3], set()).add(case.split)
+    assert len(cases) == 60
+    assert {len(of) for of in splits.values()} == {1}
+    assert set.union(*splits.values()) == {"train", "val", "test"}
