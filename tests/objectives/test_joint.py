@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from s2a_jax.objectives.balancing import loss_ratio
 from s2a_jax.objectives.dice import binary_cross_entropy, masked_mean, soft_dice_loss
 from s2a_jax.objectives.joint import Objective
 
@@ -107,3 +108,15 @@ def test_batches_without_masks_stay_finite(missing):
         assert jnp.isfinite(grads[task]).all()
         assert bool((grads[task] == 0).all()) == (task in missing)
         assert bool(parts[f"loss_{task}"] == 0) == (task in missing)
+
+
+@pytest.mark.parametrize(
+    ("rv", "faz", "both", "expected"),
+    [(0.3, 0.1, True, 0.5), (0.3, 0.1, False, 0.0), (0.0, 0.0, True, 0.0), (0.0, 0.2, True, -1.0)],
+)
+def test_the_ratio_of_losses_is_0_where_it_is_undefined(rv, faz, both, expected):
+    ratio, slope = jax.value_and_grad(loss_ratio)(
+        jnp.float32(rv), jnp.float32(faz), jnp.asarray(both)
+    )
+    assert float(ratio) == pytest.approx(expected)
+    assert np.isfinite(float(slope))
