@@ -176,6 +176,8 @@ def analyze(
     """
     probability = computed.probability
     masks, left_out = masks_of(probability, threshold)
+    # Pieces that are left out of a mask are taken for no FAZ at all, not for a part that is missed.
+    kept = {t: np.where((p >= threshold) & ~masks[t], 0, p) for t, p in probability.items()}
     biomarkers = {}
     if computed.um_per_px is not None:
         measured = masks_of(computed.at_network, threshold).masks
@@ -200,7 +202,7 @@ def analyze(
         spread=computed.spread,
         masks=masks,
         biomarkers=biomarkers,
-        expected_dice={task: expected_dice(p, masks[task]) for task, p in probability.items()},
+        expected_dice={task: expected_dice(p, masks[task]) for task, p in kept.items()},
         # As the network saw it: resampled maps look blurred, and pixels may not be square.
         quality=assess(seen, computed.at_network, computed.um_per_px, trained_um),
         eye=eye,

@@ -31,6 +31,18 @@ def computed(um_per_px=10.0, own=SIZE, seen=SIZE, tasks=("rv", "faz")):
     return Computed(keep[own], keep[seen], scale.network_um_per_px, None, scale)
 
 
+def test_a_dark_area_beside_the_faz_does_not_lower_what_is_expected_of_its_mask():
+    found = computed()
+    alone = analyze(np.full((SIZE, SIZE), 0.5), found, EyeFacts(10.0, "field-mm"))
+    for probability in (found.probability, found.at_network):
+        probability["faz"][:20, :20] = 0.8
+    beside = analyze(np.full((SIZE, SIZE), 0.5), found, EyeFacts(10.0, "field-mm"))
+    np.testing.assert_array_equal(beside.faz, alone.faz)
+    # Of the disc alone: 2 * 0.9 n / (0.9 n + n).
+    assert alone.expected_dice["faz"] == pytest.approx(1.8 / 1.9, rel=1e-6)
+    assert beside.expected_dice["faz"] == pytest.approx(1.8 / 1.9, rel=1e-6)
+
+
 def test_masks_numbers_and_confidence_by_hand():
     analysis = analyze(np.full((SIZE, SIZE), 0.5), computed(), EyeFacts(10.0, "field-mm"))
     assert analysis.rv.sum() == 12 * SIZE  # 10 % of the width
