@@ -13,7 +13,7 @@ from s2a_jax.inference.masks import LEFT_OUT, masks_of
 from s2a_jax.inference.pieces import Computed
 from s2a_jax.inputs.images import resize_image
 from s2a_jax.quality.assess import Quality, assess
-from s2a_jax.quality.confidence import entropy, expected_dice
+from s2a_jax.quality.confidence import entropy, expected_dice, without
 
 TASKS = ("rv", "faz")
 
@@ -176,8 +176,7 @@ def analyze(
     """
     probability = computed.probability
     masks, left_out = masks_of(probability, threshold)
-    # Pieces that are left out of a mask are taken for no FAZ at all, not for a part that is missed.
-    kept = {t: np.where((p >= threshold) & ~masks[t], 0, p) for t, p in probability.items()}
+    kept = {t: without(p, (p >= threshold) & ~masks[t]) for t, p in probability.items()}
     biomarkers = {}
     if computed.um_per_px is not None:
         measured = masks_of(computed.at_network, threshold).masks

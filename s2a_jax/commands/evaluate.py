@@ -35,6 +35,7 @@ from s2a_jax.inputs.names import counted, first_few
 from s2a_jax.inputs.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
 from s2a_jax.inputs.slabs import SlabError, first_slab, slab_names
 from s2a_jax.quality.confidence import expected_dice
+from s2a_jax.runs.workdir import Workdir
 
 _FLAGS = {name: f"--{name}" for name in ("name", "slab", "subset", "incomplete")} | {
     "root": "--data"
@@ -136,7 +137,8 @@ def run(options: argparse.Namespace) -> None:
         Window.parse(options.window, "--window"),
         options.postprocess,
     )
-    models = load_all(weights_of(options.weights))
+    weights = weights_of(options.weights)
+    models = load_all(weights)
     model = models[0]
     slab = _slab(options, model)
     selection = _select(options, slab)
@@ -155,6 +157,7 @@ def run(options: argparse.Namespace) -> None:
         notes = (*notes, "Probabilities are means over the eight symmetries of each image.")
     if len(models) > 1:
         notes = (*notes, f"Probabilities are means over {len(models)} networks.")
+    notes += _fold_notes(weights, options.split)
     if not model.slabs and model.slab and layer_of(model.slab) != layer_of(slab or ""):
         other = slab or "the slab that --slab default chose"
         notes = (*notes, f"The network was trained on the slab {model.slab}, not on {other}.")
@@ -286,6 +289,18 @@ def _foreseen(
         columns |= dict(zip((f"{task}_expected_dice", f"{task}_dice"), both, strict=True))
         found[task] = foresight(*both)
     return columns, found
+
+
+def _fold_notes(weights: list[str], split: str) -> tuple[str, ...]:
+    """A sentence about folds of a cross-validation, which train on this split; () without any."""
+    workdirs = (Workdir(path) for path in weights if Path(path, "config.json").is_file())
+    if split == "test" or not any(one.load_config().data.folds for one in workdirs):
+        return ()
+    return (
+        "Folds of a cross-validation train on most train and val cases of their data set: if the "
+        f"{split} cases here are of the same eyes, the networks know them. The table of compare has "
+        "the numbers of held-out cases.",
+    )
 
 
 def _scale_notes(scales: list[Scale], model: Segmenter) -> tuple[str, ...]:

@@ -56,7 +56,21 @@ def runs_in(folder: Path) -> list[Path]:
         if not (path / RECORD).is_file():  # under way, or stopped before its first record
             raise _unfinished(path)
     check_finished(list(runs))
+    for path in runs:
+        if missing := [one for one in _fellow_folds(path) if one not in runs]:
+            raise _unfinished(missing[0])
     return list(runs)
+
+
+def _fellow_folds(workdir: Path) -> list[Path]:
+    """The workdirs of all folds that a comparison trains beside a run; [] without folds."""
+    path = workdir / "config.json"
+    data = readable(read_object, path).get("data") if path.is_file() else None
+    count = data.get("folds") if isinstance(data, dict) else None
+    stem, fold, _ = workdir.name.rpartition("-fold")
+    if not fold or not isinstance(count, int):
+        return []
+    return [workdir.with_name(f"{stem}-fold{number}") for number in range(count)]
 
 
 def check_finished(workdirs: list[Path]) -> None:

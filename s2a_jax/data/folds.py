@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from s2a_jax.data.fingerprint import of_pixels
 from s2a_jax.data.patients import without_side
 from s2a_jax.data.rows import LazyCaseSet, join, picked
 from s2a_jax.errors import UserError
@@ -98,15 +99,21 @@ class Folds:
         return dict(splits) | divided, note, held_out
 
     def apart(self, cases: LazyCaseSet, patients: Set[str], digests: Set[str]) -> LazyCaseSet:
-        """The cases of another source that are of none of the patients and have other digests.
+        """The cases of another source that are of none of the patients and have other pixels.
+
+        Args:
+            cases: of the other source.
+            patients: who validates.
+            digests: fingerprints of the cases that validate.
 
         Raises:
             UserError: `patient` does not fit a name.
         """
+        pixels = {of_pixels(digest) for digest in digests}
         kept = [
             index
             for index, (name, digest) in enumerate(zip(cases.ids, cases.digests, strict=True))
-            if self.patient_of(name) not in patients and digest not in digests
+            if self.patient_of(name) not in patients and of_pixels(digest) not in pixels
         ]
         return picked(cases, kept)
 
@@ -140,7 +147,7 @@ class _Case(NamedTuple):
 def assign(cases: Sequence[_Case], count: int, seed: int) -> np.ndarray:
     """The fold of each case: int [N] in [0, count).
 
-    Cases of one patient, and those with the same pixels and masks, fall into one fold. Each group
+    Cases of one patient, and those with the same pixels, fall into one fold. Each group
     goes to the fold that has the fewest cases with masks of the same tasks, or, of these, the
     fewest cases. Rare masks come first, then large groups, then the order of a hash of seed and
     name, so that masks of a task which few cases have spread over all folds. The order of the cases
@@ -185,7 +192,7 @@ def assign(cases: Sequence[_Case], count: int, seed: int) -> np.ndarray:
 
 
 def _groups(cases: Sequence[_Case]) -> list[list[int]]:
-    """Indices of the cases that have a patient or a digest in common, directly or by others."""
+    """Indices of the cases that have a patient or pixels in common, directly or by others."""
     parent = list(range(len(cases)))
 
     def root(i: int) -> int:
@@ -195,7 +202,7 @@ def _groups(cases: Sequence[_Case]) -> list[list[int]]:
 
     first: dict[Hashable, int] = {}
     for i, case in enumerate(cases):
-        for key in (("patient", case.patient), ("digest", case.digest)):
+        for key in (("patient", case.patient), ("pixels", of_pixels(case.digest))):
             parent[root(i)] = root(first.setdefault(key, i))
     groups = defaultdict(list)
     for i in range(len(cases)):

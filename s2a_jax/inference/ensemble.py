@@ -71,27 +71,49 @@ class Others:
 def load_all(paths: Sequence[str], runtime: str | None = None) -> list[Segmenter]:
     """Loads the networks of an ensemble.
 
+    Networks that were trained on different ranges of pitches, as folds may be, all get the pitches
+    that every one of them knows, so that they see an image at the same scale.
+
     Args:
         paths: as for `Segmenter.load_from_checkpoint`; at least one.
         runtime: what computes exported networks, as there.
 
     Raises:
-        UserError: one of them cannot be loaded, or they differ in what they take or give, or there
-            is none.
+        UserError: one of them cannot be loaded, or they differ in what they take or give, or know
+            no common pitch, or there is none.
     """
     if not paths:
         raise UserError("An ensemble has at least one network; give the paths of their weights.")
     models = [Segmenter.load_from_checkpoint(path, runtime) for path in paths]
     first = models[0]
     for path, other in zip(paths[1:], models[1:], strict=True):
-        for what in ("slabs", "tasks", "pitches_um"):
-            mine, theirs = getattr(first, what), getattr(other, what)
-            if mine != theirs:
-                raise UserError(
-                    f"The weights {path} and {paths[0]} differ in {what}, {theirs} and "
-                    f"{mine}; average networks that were trained on the same kind of images."
-                )
+        for what in ("slabs", "tasks"):
+            if getattr(first, what) != getattr(other, what):
+                raise _unlike(path, paths[0], what, getattr(other, what), getattr(first, what))
+        common = _common(first.pitches_um, other.pitches_um)
+        if common is None and (first.pitches_um, other.pitches_um) != (None, None):
+            raise _unlike(path, paths[0], "pitches_um", other.pitches_um, first.pitches_um)
+        first.pitches_um = common
+    for other in models[1:]:
+        other.pitches_um = first.pitches_um
     return models
+
+
+def _common(
+    one: tuple[float, float] | None, other: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    """The pitches in both ranges, um; None if there are none, or a range is unknown."""
+    if one is None or other is None:
+        return None
+    low, high = max(one[0], other[0]), min(one[1], other[1])
+    return (low, high) if low <= high else None
+
+
+def _unlike(path: str, first: str, what: str, theirs: object, mine: object) -> UserError:
+    return UserError(
+        f"The weights {path} and {first} differ in {what}, {theirs} and {mine}; average networks "
+        "that were trained on the same kind of images."
+    )
 
 
 def pooled(results: Sequence[Computed]) -> Computed:

@@ -27,3 +27,15 @@ def expected_dice(probability: np.ndarray, mask: np.ndarray) -> float:
     if total == 0:
         return 1.0
     return float(2 * probability[mask].sum(dtype=np.float64) / total)
+
+
+def without(probability: np.ndarray, dropped: np.ndarray) -> np.ndarray:
+    """The probabilities with 0 where a mask leaves out what reached its threshold.
+
+    Pieces that are left out are taken for no FAZ at all, not for a part that is missed.
+
+    Args:
+        probability: float [H, W] in [0, 1].
+        dropped: bool [H, W].
+    """
+    return np.where(dropped, 0, probability)

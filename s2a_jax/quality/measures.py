@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from s2a_jax.inputs.fovea import central_label
+from s2a_jax.inputs.fovea import central_label, central_piece
 from s2a_jax.inputs.images import resize_image
-from s2a_jax.quality.confidence import expected_dice
+from s2a_jax.quality.confidence import expected_dice, without
 
 _SIDE = 304  # px, shorter side of the reduced picture that texture is measured on
 _LOCAL = 25  # px of it, window of the local normalisation
@@ -73,7 +73,7 @@ class FazCertainty:
             keep (see `inputs.fovea`); 0 for one piece.
         offset: distance of the most central piece's centre from the picture's, over the shorter
             side.
-        dice: expected Dice of the mask.
+        dice: expected Dice of that piece, which is the mask; other pieces count as no FAZ.
     """
 
     second: float
@@ -125,7 +125,8 @@ def measure_faz(probability: np.ndarray) -> FazCertainty | None:
     second = float(np.delete(areas, kept - 1).max() / areas[kept - 1]) if count > 1 else 0.0
     centre = np.array(ndimage.center_of_mass(labels == kept)) + 0.5
     offset = float(np.hypot(*(centre - np.array(mask.shape) / 2)) / min(mask.shape))
-    return FazCertainty(second, offset, expected_dice(probability, mask))
+    piece = central_piece(mask).mask
+    return FazCertainty(second, offset, expected_dice(without(probability, mask & ~piece), piece))
 
 
 def _reduced(picture: np.ndarray) -> np.ndarray:

@@ -8,6 +8,9 @@ import pytest
 from PIL import Image
 
 from s2a_jax.cli import run as main
+from s2a_jax.commands.evaluate import _fold_notes
+from s2a_jax.config.load import load_config
+from s2a_jax.config.values import to_json
 from s2a_jax.convert.weights import Description, save_weights
 from s2a_jax.data.selection import select_cases
 from s2a_jax.inference.segmenter import Segmenter
@@ -238,3 +241,16 @@ def test_octa500_is_recognised_with_its_pitch(weights, tmp_path):
     assert selection.ids == ("10201",) and selection.um_per_px == (15.0,)
     assert selection.cases[0].faz.sum() == 100 * 400
     assert select_cases(home, "all", "octa500", limit=3).ids == ("10001", "10002", "10181")
+
+
+def test_a_fold_is_not_scored_in_silence_on_what_it_trained_on(tmp_path):
+    paths = []
+    for folds in (0, 3):
+        config = load_config("default")
+        config.data.folds = folds
+        (tmp_path / str(folds)).mkdir()
+        (tmp_path / str(folds) / "config.json").write_text(json.dumps(to_json(config)))
+        paths.append(str(tmp_path / str(folds)))
+    assert _fold_notes(paths, "test") == _fold_notes(["sim_to_real", paths[0]], "val") == ()
+    (note,) = _fold_notes(paths, "val")
+    assert note.startswith("Folds of a cross-validation train on most train and val cases")

@@ -47,3 +47,12 @@ def test_what_is_no_ensemble_is_refused(comparison):
     record(comparison / "unet-seed0", True)
     with pytest.raises(UserError, match=r"holds runs of net-a, unet; name those of one network"):
         weights_of([str(comparison)])
+
+
+def test_folds_that_were_not_begun_are_missed(comparison):
+    folds = {"data": {"folds": 3}}
+    (comparison / "net-a-seed0-fold0/config.json").write_text(json.dumps(folds))
+    with pytest.raises(UserError, match=r"net-a-seed0-fold2 is not finished"):
+        weights_of([str(comparison)])
+    record(comparison / "net-a-seed0-fold2", True)
+    assert len(weights_of([str(comparison)])) == 3

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from s2a_jax.data.cases import load_cases
-from s2a_jax.data.fingerprint import fingerprint
+from s2a_jax.data.fingerprint import fingerprint, of_pixels
 from s2a_jax.data.pairing import CaseFiles
 from s2a_jax.errors import UserError
 
@@ -121,3 +121,5 @@ def test_a_fingerprint_tells_every_change_apart():
     assert len({fingerprint(*one) for one in every}) == len(every)
     same = (image / np.float32(255), rv.astype(np.uint8), faz.astype(np.uint8))
     assert fingerprint(*same) == fingerprint(*every[0])
+    pixels = [of_pixels(fingerprint(*one)) for one in every]
+    assert pixels[0] == pixels[1] == pixels[3] == pixels[5] != pixels[2] and len({*pixels}) == 4

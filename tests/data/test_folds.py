@@ -14,7 +14,7 @@ from s2a_jax.errors import UserError
 
 def cases(*rows):
     """(patient, name, has_faz) -> cases with vessel masks."""
-    return [_Case(patient, name, name, True, has_faz) for patient, name, has_faz in rows]
+    return [_Case(patient, name, f"{name}-masks", True, has_faz) for patient, name, has_faz in rows]
 
 
 def test_rare_masks_spread_over_the_folds_and_the_folds_are_even():
@@ -31,7 +31,7 @@ def test_rare_masks_spread_over_the_folds_and_the_folds_are_even():
 def test_what_belongs_together_is_not_divided():
     rows = [
         *cases(*((f"p{i % 12}", f"p{i % 12}_{i}", False) for i in range(40))),
-        _Case("other", "copy", "p0_0", True, False),  # the pixels and masks of another case
+        _Case("other", "copy", "p0_0-others", True, False),  # the pixels of another case
     ]
     which = assign(rows, 4, seed=3)
     folds_of = {}

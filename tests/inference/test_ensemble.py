@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from s2a_jax.inference.ensemble import pooled
+from s2a_jax.errors import UserError
+from s2a_jax.inference.ensemble import load_all, pooled
 from s2a_jax.inference.pieces import Computed
 from s2a_jax.inference.scale import scale_for
+from s2a_jax.inference.segmenter import Segmenter
 
 
 def result(value, spread=None):
@@ -27,3 +29,14 @@ def test_mean_and_spread(spread, expected):
 def test_one_network_alone():
     alone = result(0.2)
     assert pooled([alone]) is alone
+
+
+def test_networks_share_the_pitches_that_all_of_them_know(tmp_path):
+    model, paths = Segmenter.pretrained(), []
+    for low, high in ((5.0, 12.0), (6.0, 14.0), (4.0, 11.0), (11.5, 20.0)):
+        model.pitches_um = (low, high)
+        paths.append(str(tmp_path / f"{low}.safetensors"))
+        model.save(paths[-1])
+    assert [one.pitches_um for one in load_all(paths[:3])] == [(6.0, 11.0)] * 3
+    with pytest.raises(UserError, match=r"differ in pitches_um, \(11.5, 20.0\) and \(6.0, 11.0\)"):
+        load_all(paths)

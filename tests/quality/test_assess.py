@@ -182,9 +182,10 @@ def test_measures_by_hand():
     assert (found.contrast, found.saturated) == (1, 0.5)
     assert found.no_signal == pytest.approx(0.47) and found.flat == 0  # 3 columns see the edge
     faz = np.zeros((60, 100))
-    faz[10:20, 40:60] = faz[50:54, :10] = 1
+    faz[10:20, 40:60], faz[50:54, :10], faz[59] = 0.5, 0.75, 0.25
     found = measure_faz(faz)
-    assert (found.second, found.dice) == (0.2, 1)
+    # 200 px of the mask, 40 of a piece that it leaves out, 100 below the threshold.
+    assert (found.second, found.dice) == (0.2, 2 * 100 / (100 + 25 + 200))
     assert found.offset == pytest.approx(15 / 60)
     rv = np.zeros((60, 100))
     rv[5, 10:20] = rv[30, 10:18] = 1  # more than 9 px, and less
