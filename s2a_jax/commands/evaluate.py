@@ -298,8 +298,8 @@ def _fold_notes(weights: list[str], split: str) -> tuple[str, ...]:
         return ()
     return (
         "Folds of a cross-validation train on most train and val cases of their data set: if the "
-        f"{split} cases here are of the same eyes, the networks know them. The table of compare has "
-        "the numbers of held-out cases.",
+        f"{split} cases here are of the same eyes, the networks know them. The table of compare "
+        "has the numbers of held-out cases.",
     )
 
 
