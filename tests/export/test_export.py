@@ -138,7 +138,7 @@ def test_a_file_that_computes_something_else_is_not_written(folder, tmp_path, mo
     def write_wrong(path, description, variables):
         flat = flatten_dict(variables)
         head = "params", "heads", "gcem", "head", "bias"
-        flat[head] = flat[head] + np.float32(0.001)
+        flat[head] = flat[head] - np.float32(0.001)
         write_stablehlo(path, description, unflatten_dict(flat))
 
     monkeypatch.setattr(command, "WRITERS", {".stablehlo": write_wrong})

@@ -5,8 +5,8 @@ python -m tests.mutants --all --jobs 2         # all, which takes long
 python -m tests.mutants --room training --match "ema" --sample 5
 python -m tests.mutants --all --resume         # all that --csv does not show as noticed
 
-Prints every mutant, and a table by room; writes a CSV file. Exit code 1: a mutant survived, cannot
-be planted, or its tests fail without it.
+Prints every mutant, and a table by room; writes a CSV file, line by line. Exit code 1: a mutant
+survived, cannot be planted, or its tests fail without it.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import queue
 import random
 import sys
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,12 +34,10 @@ def main(arguments: list[str] | None = None, root: Path = ROOT, lists: Path = FO
         mutants = read_lists(lists)
         check_mutants(mutants, root)
         chosen, verdicts = _choose(mutants, options)
-        verdicts += _plant_all(chosen, root, options)
+        verdicts += _plant_all(chosen, root, options, _Record(options.csv, verdicts))
     except (DoesNotApply, TestsFail) as error:
         print(error, file=sys.stderr)
         return 1
-    if options.csv:
-        _write(verdicts, options.csv)
     print(_table(verdicts))
     return int(any(verdict.outcome == "survived" for verdict in verdicts))
 
@@ -88,7 +87,9 @@ def _choose(
     return rest, known
 
 
-def _plant_all(mutants: list[Mutant], root: Path, options: argparse.Namespace) -> list[Verdict]:
+def _plant_all(
+    mutants: list[Mutant], root: Path, options: argparse.Namespace, record: "_Record"
+) -> list[Verdict]:
     """Plants each mutant in one of as many copies as there are jobs.
 
     Raises:
@@ -107,6 +108,7 @@ def _plant_all(mutants: list[Mutant], root: Path, options: argparse.Namespace) -
             finally:
                 free.put(copy)
             print(f"{verdict.outcome:10} {verdict.seconds:5.1f} s  {mutant}", flush=True)
+            record.add(verdict)
             return verdict
 
         try:
@@ -118,14 +120,26 @@ def _plant_all(mutants: list[Mutant], root: Path, options: argparse.Namespace) -
                 copy.close()
 
 
-def _write(verdicts: list[Verdict], path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for verdict in verdicts:
-            mutant = verdict.mutant
-            texts = (mutant.room, mutant.file, mutant.old, mutant.new)
-            writer.writerow((*texts, verdict.outcome, f"{verdict.seconds:.1f}", verdict.noticed_by))
+class _Record:
+    """The CSV file, which has every verdict as soon as it is reached, so that a stop keeps them."""
+
+    def __init__(self, path: Path | None, known: list[Verdict]):
+        self._path, self._writing = path, threading.Lock()
+        if path is not None:
+            with path.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerow(COLUMNS)
+        for verdict in known:
+            self.add(verdict)
+
+    def add(self, verdict: Verdict) -> None:
+        """Adds one line; nothing without a file."""
+        if self._path is None:
+            return
+        mutant = verdict.mutant
+        texts = (mutant.room, mutant.file, mutant.old, mutant.new)
+        row = (*texts, verdict.outcome, f"{verdict.seconds:.1f}", verdict.noticed_by)
+        with self._writing, self._path.open("a", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerow(row)
 
 
 def _table(verdicts: list[Verdict]) -> str:
