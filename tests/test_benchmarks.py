@@ -1,5 +1,6 @@
 """Help of the benchmarks, and mistakes refused in one sentence before any long work."""
 
+import functools
 import importlib
 import json
 import math
@@ -7,12 +8,15 @@ import os
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
+import numpy as np
 import pytest
 from PIL import Image
 
 from benchmarks import (
     finetune_curve,
     forward,
+    interpolate,
     load_predict,
     load_web,
     sim_to_real,
@@ -21,7 +25,9 @@ from benchmarks import (
     tpu_compile,
 )
 from s2a_jax.analysis.pictures import png_bytes
+from s2a_jax.convert.weights import save_weights
 from s2a_jax.signals import run_program
+from s2a_jax.training.stored import read_stored
 from s2a_jax.web.eyes import Choices, analyze_uploads
 from s2a_jax.web.results import message_html, results_html
 from s2a_jax.web.uploads import Upload
@@ -50,6 +56,23 @@ def test_both_sides_are_timed_in_one_run(monkeypatch, capsys):
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     sides = [(row[0], row[1]) for row in rows if row[:1] in (["1"], ["2"])]
     assert sides == [("1", "ours"), ("1", "torch"), ("2", "ours"), ("2", "torch")]
+
+
+def test_weights_between_two_networks(monkeypatch, tmp_path):
+    description, variables, _ = read_stored("sim_to_real")
+    for name, shift in (("a", 0.0), ("b", 2.0)):
+        moved = jax.tree.map(lambda array, shift=shift: array + np.float32(shift), variables)
+        save_weights(tmp_path / f"{name}.safetensors", description, moved)
+    flags = ["--before", "a.safetensors", "--after", "b.safetensors", "--share", "0.25"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["x", *flags, "--out", "c.safetensors"])
+    assert run_program(interpolate.main) == 0
+    _, found, _ = read_stored("c.safetensors")
+    compare = functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-3)  # half precision
+    jax.tree.map(lambda array, old: compare(array, old + 0.5), found, variables)
+    monkeypatch.setattr("sys.argv", ["x", *flags, "--share", "1.5", "--out", "d.safetensors"])
+    with pytest.raises(SystemExit):
+        interpolate.main()
 
 
 @pytest.mark.parametrize("program", [sim_to_real, sim_to_real_ablation, synthesis_realism])
