@@ -87,8 +87,9 @@ def install(folder: Path, environment: Environment) -> None:
     python = str(venv / "bin/python")
     lines = (
         ["uv", "venv", "--quiet", "--python", environment.python, str(venv)],
-        ["uv", "pip", "install", "--quiet", "--python", python, "--resolution",
-         environment.resolution, "--editable", f"{ROOT}[dev]"],
+        # Compiled here, since warnings of old packages' syntax would be errors in the suite.
+        ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", python,
+         "--resolution", environment.resolution, "--editable", f"{ROOT}[dev]"],
     )  # fmt: skip
     for line in lines:
         if subprocess.run(line, cwd=folder).returncode:
