@@ -27,7 +27,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # workers have it of the firs
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / "parity"))
 
-from forks import Forks  # noqa: E402
+from forks import Forks, collect_seldom  # noqa: E402
+
+collect_seldom()
 
 
 @pytest.fixture(scope="session")
@@ -47,8 +49,14 @@ def run_environment():
 
 
 @pytest.fixture(scope="session")
-def forked(run_environment):
-    """A function that runs `python ARGUMENTS` in a fork -> `subprocess.CompletedProcess`."""
+def forks(run_environment):
+    """Runs command lines in forks of one process."""
     forks = Forks(run_environment)
-    yield forks.run
+    yield forks
     forks.close()
+
+
+@pytest.fixture(scope="session")
+def forked(forks):
+    """A function that runs `python ARGUMENTS` in a fork -> `subprocess.CompletedProcess`."""
+    return forks.run

@@ -5,8 +5,9 @@ that a flag is refused. A fork has its own memory, streams and exit code like an
 not show whether a command imports all it needs; so tests of successful runs also start a few new
 processes.
 
-This file is also the program of the server: it forks for each line of JSON on its standard input
-and answers with the exit code.
+This file is also the program of the server: for each line of JSON on its standard input, it forks
+for each of the command lines there, and answers with the processes' numbers, then with the exit
+codes of all.
 """
 
 import gc
@@ -14,6 +15,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
 import subprocess
 import sys
@@ -50,25 +52,16 @@ class Forks:
 
     def run(self, *arguments, seconds=SECONDS):
         """Run `python ARGUMENTS` in the root of the repository, `seconds` at most."""
+        return self.start(arguments, seconds=seconds).wait()[0]
+
+    def start(self, *commands, seconds=SECONDS, environment=None):
+        """Start a `python ARGUMENTS` for each list of arguments; `wait` for them before others."""
         if self.server is None:
             self.server = subprocess.Popen(
                 [sys.executable, __file__, str(self.root), *self.imported], cwd=self.root,
                 env=self.environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             )  # fmt: skip
-        arguments = [str(argument) for argument in arguments]
-        with tempfile.TemporaryDirectory() as folder:
-            streams = [Path(folder) / name for name in ("stdout", "stderr")]
-            job = {
-                "arguments": arguments,
-                "streams": [str(path) for path in streams],
-                "seconds": seconds,
-            }
-            self.server.stdin.write(json.dumps(job) + "\n")
-            self.server.stdin.flush()
-            code = int(self.server.stdout.readline())
-            return subprocess.CompletedProcess(
-                arguments, code, *(path.read_text() for path in streams)
-            )
+        return Forked(self.server, commands, seconds, environment or {})
 
     def close(self):
         """End the server."""
@@ -77,17 +70,61 @@ class Forks:
             self.server.communicate()
 
 
+class Forked:
+    """Programs that run at once; `pids` are their processes, for signals."""
+
+    def __init__(self, server, commands, seconds, environment):
+        self.server, self.folder = server, tempfile.TemporaryDirectory()
+        self.commands = [[str(argument) for argument in command] for command in commands]
+        self.streams = [
+            [str(Path(self.folder.name) / f"{name}{i}") for name in ("stdout", "stderr")]
+            for i in range(len(commands))
+        ]
+        jobs = [
+            {"arguments": command, "streams": streams, "seconds": seconds}
+            for command, streams in zip(self.commands, self.streams, strict=True)
+        ]
+        server.stdin.write(json.dumps({"jobs": jobs, "environment": environment}) + "\n")
+        server.stdin.flush()
+        self.pids = json.loads(server.stdout.readline())
+
+    def have_ended(self):
+        """Whether all have."""
+        return bool(select.select([self.server.stdout], [], [], 0)[0])
+
+    def wait(self):
+        """Wait until all have ended -> a `subprocess.CompletedProcess` of each."""
+        codes = json.loads(self.server.stdout.readline())
+        with self.folder:
+            return [
+                subprocess.CompletedProcess(command, code, *(Path(p).read_text() for p in streams))
+                for command, code, streams in zip(self.commands, codes, self.streams, strict=True)
+            ]
+
+
 def serve():
-    """Fork for each line of standard input; in a fork, return or raise as its program does."""
+    """Fork for each job that standard input names; in a fork, return or raise as its program."""
     sys.path[0], *imported = sys.argv[1:]
+    collect_seldom()
     for name in imported:
         importlib.import_module(name)
     gc.freeze()  # keeps the forks' garbage collectors from copying all this memory
     for line in sys.stdin:
-        child = os.fork()
-        if not child:
-            return become(**json.loads(line))
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        group = json.loads(line)
+        children = []
+        for job in group["jobs"]:
+            children.append(os.fork())
+            if not children[-1]:
+                os.environ.update(group["environment"])
+                return become(**job)
+        print(json.dumps(children), flush=True)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        print(json.dumps(codes), flush=True)
+
+
+def collect_seldom():
+    """Collect garbage seldom: tracing makes many objects, nearly none of which is garbage."""
+    gc.set_threshold(100_000, 20, 50)
 
 
 def become(arguments, streams, seconds):

@@ -13,6 +13,7 @@ from s2a_jax.errors import UserError
 from s2a_jax.models.build import build_network
 from s2a_jax.training.forward import forward
 from s2a_jax.training.sharding import batch_sharding, make_mesh, state_shardings
+from tests.networks import drawn_variables
 
 SIZE, BATCH = 32, 8
 HYBRID = {
@@ -43,9 +44,8 @@ SMALLEST = {
 def start(network, **fields):
     """A network, its variables and images."""
     module = build_network(network, SMALLEST[network] | fields)
-    images = jax.random.uniform(jax.random.key(1), (BATCH, SIZE, SIZE, 1))
-    init = jax.jit(module.init, static_argnames="train")
-    return module, init(jax.random.key(0), images, train=False), images
+    images = np.random.default_rng(1).uniform(size=(BATCH, SIZE, SIZE, 1))
+    return module, drawn_variables(module, images.shape), images
 
 
 def mean_square(module, params, batch_stats, images, **options):

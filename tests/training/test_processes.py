@@ -5,13 +5,11 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -25,8 +23,7 @@ from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.scoring import Settings
 from s2a_jax.training import evaluator, results
 from tests.meeting import Meeting
-
-ROOT = Path(__file__).parents[2]
+from tests.training import worker
 
 
 def free_port():
@@ -35,56 +32,58 @@ def free_port():
         return sock.getsockname()[1]
 
 
-def start(program, number, devices, *, flags=True, last=()):
-    """Starts `number` processes, each with its share of the devices; `last` is for the last one."""
-    address = f"localhost:{free_port()}"
-    environment = os.environ | {
-        "XLA_FLAGS": re.sub(
-            r"(device_count=)\d+", rf"\g<1>{devices // number}", os.environ["XLA_FLAGS"]
-        ),
-        "PYTHONPATH": str(ROOT),
-    }
-    started = []
-    for index in range(number):
-        which = []
-        if number > 1:
-            which = [address, str(number), str(index)]
+@pytest.fixture(scope="module")
+def start(forks):
+    """Starts two processes with a share of the devices each; `last` is for the second one."""
+
+    def start(program, devices=2, *, flags=True, last=()):
+        names = ("--coordinator", "--processes", "--process") if flags else ()
+        commands = []
+        address = f"localhost:{free_port()}"
+        for index in range(2):
+            which = [address, "2", str(index)]
             if flags:
-                names = ("--coordinator", "--processes", "--process")
                 which = [part for pair in zip(names, which, strict=True) for part in pair]
-        started.append(
-            subprocess.Popen(
-                [sys.executable, *program, *which, *(last if index == number - 1 else ())],
-                cwd=ROOT, env=environment, text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            )
-        )  # fmt: skip
-    return started
+            commands.append([*program, *which, *(last if index else ())])
+        count = rf"\g<1>{devices // 2}"
+        flags_ = re.sub(r"(device_count=)\d+", count, os.environ["XLA_FLAGS"])
+        return forks.start(*commands, environment={"XLA_FLAGS": flags_})
+
+    return start
 
 
-def outputs(started, timeout=240):
-    return [process.communicate(timeout=timeout)[0] for process in started]
-
-
-def steps(folder, number, devices=4, *, fsdp=1, updates=6):
-    """Runs the worker; the losses, counts and arrays that it leaves."""
-    folder.mkdir(exist_ok=True)
-    program = ["-m", "tests.training.worker", str(folder), str(updates), str(fsdp)]
-    started = start(program, number, devices, flags=False)
-    printed = outputs(started)
-    assert [process.returncode for process in started] == [0] * number, printed
-    with np.load(folder / "state.npz") as arrays:
-        state = {name: arrays[name] for name in arrays.files}
-    return json.loads((folder / "result.json").read_text()), state
+def outputs(started):
+    """What each process has printed."""
+    return [done.stdout + done.stderr for done in started.wait()]
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """Six updates by one process with four devices."""
-    return steps(tmp_path_factory.mktemp("alone"), 1)
+def steps(start):
+    """Runs the worker in two processes, or here; the losses, counts and arrays that it leaves."""
+
+    def steps(folder, number, devices, *, fsdp=1, updates=6):
+        folder.mkdir(exist_ok=True)
+        if number == 1:
+            assert len(jax.devices()) == devices
+            worker.main(folder, updates, fsdp)
+        else:
+            program = ["-m", "tests.training.worker", folder, updates, fsdp]
+            for done in start(program, devices, flags=False).wait():
+                assert done.returncode == 0, done.stdout + done.stderr
+        with np.load(folder / "state.npz") as arrays:
+            state = {name: arrays[name] for name in arrays.files}
+        return json.loads((folder / "result.json").read_text()), state
+
+    return steps
 
 
-def test_any_processes_and_devices_compute_what_one_does_and_hand_over(tmp_path, alone):
+@pytest.fixture(scope="module")
+def alone(steps, tmp_path_factory):
+    """Six updates by one process with eight devices."""
+    return steps(tmp_path_factory.mktemp("alone"), 1, 8)
+
+
+def test_any_processes_and_devices_compute_what_one_does_and_hand_over(steps, tmp_path, alone):
     """Each part of the run resumes from the checkpoint of another number of devices."""
     expected, state = alone[0]["losses"], alone[1]
     assert len(set(expected)) == 6  # the learning rate is not 0
@@ -92,8 +91,7 @@ def test_any_processes_and_devices_compute_what_one_does_and_hand_over(tmp_path,
     for processes_, devices, fsdp, updates in (
         (2, 4, 1, 2),
         (1, 8, 8, 2),
-        (1, 1, 1, 1),
-        (2, 4, 4, 1),
+        (2, 4, 4, 2),
     ):
         result, arrays = steps(tmp_path, processes_, devices, fsdp=fsdp, updates=updates)
         losses += result["losses"]
@@ -111,11 +109,15 @@ def test_any_processes_and_devices_compute_what_one_does_and_hand_over(tmp_path,
         np.testing.assert_allclose(array, state[name], atol=1e-6, err_msg=name)
 
 
-def training(tmp_path, epochs, *further):
+def training(shared, tmp_path, epochs, *further):
+    """The smallest network and images, and no evaluation while it trains."""
     return [
         "main.py", "--config", "configs/synthetic.py:smoke", "--workdir", str(tmp_path / "run"),
-        "--config.model.name=unet", f"--config.data.synthetic.root={tmp_path / 'eyes'}",
-        f"--config.train.epochs={epochs}", "--config.eval.every_epochs=2", *further,
+        "--config.model.name=unet", f"--config.data.synthetic.root={shared / 'eyes'}",
+        "--config.model.widths=(2,2,2,2,4)", "--config.model.first_channels=4",
+        "--config.model.decoder_channels=(2,2,2,2)", "--config.augment.crop=32",
+        f"--config.train.epochs={epochs}", f"--config.eval.every_epochs={epochs}",
+        "--config.log.every_steps=1", *further,
     ]  # fmt: skip
 
 
@@ -125,38 +127,39 @@ def wait_for_step(tmp_path, step, started):
         rows = file.read_text().splitlines() if file.exists() else []
         if any(json.loads(row)["step"] >= step for row in rows):
             return
-        assert all(process.poll() is None for process in started), outputs(started)
+        assert not started.have_ended(), outputs(started)
         time.sleep(0.2)
     raise AssertionError("no step within 200 s")
 
 
-def test_a_signal_to_one_process_stops_all_and_a_death_ends_all(tmp_path):
-    started = start(training(tmp_path, 500), 2, 2)
+def test_a_signal_to_one_process_stops_all_and_a_death_ends_all(start, shared, tmp_path):
+    started = start(training(shared, tmp_path, 5000))
     wait_for_step(tmp_path, 4, started)
-    started[1].send_signal(signal.SIGTERM)
-    first, second = outputs(started)
-    assert [process.returncode for process in started] == [143, 143], first + second
-    assert "Stopped by SIGTERM after step" in first and "everything is saved" in first
-    assert "epoch" not in second  # only the first process prints
-    started = start(training(tmp_path, 500), 2, 2)
+    os.kill(started.pids[1], signal.SIGTERM)
+    first, second = started.wait()
+    assert (first.returncode, second.returncode) == (143, 143), first.stderr + second.stderr
+    assert "Stopped by SIGTERM after step" in first.stdout
+    assert "everything is saved" in first.stdout
+    assert "Compiling" in first.stdout and "Compiling" not in second.stdout  # one alone prints
+    started = start(training(shared, tmp_path, 5000))
     stopped_at = max(int(p.name) for p in (tmp_path / "run/checkpoints").iterdir())
     wait_for_step(tmp_path, stopped_at + 2, started)
-    started[1].kill()
+    os.kill(started.pids[1], signal.SIGKILL)
     killed_at = time.monotonic()
-    first, _ = outputs(started)
+    first, _ = started.wait()
     assert time.monotonic() - killed_at < 60
-    assert f"Resuming from step {stopped_at}" in first
-    assert started[0].returncode == 1
-    assert "this process ends too. Start all processes again" in first
-    assert "Traceback" not in first
+    assert f"Resuming from step {stopped_at}" in first.stdout
+    assert first.returncode == 1
+    assert "this process ends too. Start all processes again" in first.stderr
+    assert "Traceback" not in first.stderr
 
 
-def test_a_mistake_of_one_process_ends_all_with_its_sentence(tmp_path):
-    started = start(training(tmp_path, 1), 2, 2, last=["--config.train.batch_size=3"])
-    first, second = outputs(started)
-    assert [process.returncode for process in started] == [2, 2], first + second
-    assert "error: Process 1: config.train.batch_size=3 cannot be split" in first
-    assert "error: config.train.batch_size=3 cannot be split" in second
+def test_a_mistake_of_one_process_ends_all_with_its_sentence(start, shared, tmp_path):
+    started = start(training(shared, tmp_path, 1), last=["--config.train.batch_size=3"])
+    first, second = started.wait()
+    assert (first.returncode, second.returncode) == (2, 2), first.stderr + second.stderr
+    assert "error: Process 1: config.train.batch_size=3 cannot be split" in first.stderr
+    assert "error: config.train.batch_size=3 cannot be split" in second.stderr
     assert not (tmp_path / "run").exists()
 
 
@@ -297,14 +300,16 @@ sys.exit(code)
 """
 
 
-def test_a_process_that_waits_on_a_device_ends_with_the_mistake_of_another():
-    started = start(["-c", WAITING], 2, 2, flags=False)
-    first, second = outputs(started, timeout=60)
-    assert (first, second) == (
+def test_a_process_that_waits_on_a_device_ends_with_the_mistake_of_another(start, tmp_path):
+    (tmp_path / "waiting.py").write_text(WAITING)
+    begun = time.monotonic()
+    first, second = start([tmp_path / "waiting.py"], flags=False).wait()
+    assert time.monotonic() - begun < 60
+    assert (first.stdout + first.stderr, second.stdout + second.stderr) == (
         "error: Process 1: eye7 cannot be read\n",
         "error: eye7 cannot be read\n",
     )
-    assert [process.returncode for process in started] == [2, 2]
+    assert (first.returncode, second.returncode) == (2, 2)
 
 
 def test_lines_of_any_length_are_exchanged(monkeypatch):

@@ -19,7 +19,6 @@ from s2a_jax.data.pipeline import TrainStream
 from s2a_jax.evaluation.protocols import PROTOCOLS
 from s2a_jax.evaluation.regions import Window
 from s2a_jax.evaluation.scoring import Settings
-from s2a_jax.models.build import build_network, network_fields
 from s2a_jax.objectives.joint import Objective
 from s2a_jax.training.augmentation import Augmentation
 from s2a_jax.training.checkpoint import Checkpoints
@@ -28,6 +27,7 @@ from s2a_jax.training.results import score_set
 from s2a_jax.training.sharding import batch_sharding, gather, make_mesh, put_batch, replicated
 from s2a_jax.training.state import abstract_state, create_state
 from s2a_jax.training.step import train_step
+from tests.networks import Small
 
 SIZE, BATCH, CASES = 32, 8, 20
 UPDATES = 6  # in all; then the state is evaluated
@@ -49,8 +49,7 @@ def random_cases():
 
 def main(folder, steps, fsdp):
     """Makes `steps` updates after the newest checkpoint in `folder`, saves, and evaluates."""
-    fields = network_fields({"name": "unet", "variant": "tiny", "dtype": "float32"}, SIZE)
-    module, mesh = build_network("unet", fields), make_mesh(fsdp=fsdp)
+    module, mesh = Small(), make_mesh(fsdp=fsdp)
     optimizer, objective = optax.sgd(0.02), Objective(bce_weight=1.0)
     init, abstract = abstract_state(
         module, optimizer, SIZE, mesh, seed=0, ema=True, objective=objective
@@ -78,11 +77,10 @@ def main(folder, steps, fsdp):
     for _, batch in zip(range(steps), stream.starting_at(first), strict=False):
         state, metrics = step(state, put_batch(batch, mesh))
         losses.append(float(metrics["loss"]))
-    checkpoints.save(first + steps, state, {"network": "unet"}, score=1.0)
+    checkpoints.save(first + steps, state, {"network": "small"}, score=1.0)
     checkpoints.close()
-    evaluator = make_evaluator(
-        module, Description("unet", fields), (), mesh, batch_size=BATCH, threshold=0.5
-    )
+    description = Description("small", {})
+    evaluator = make_evaluator(module, description, (), mesh, batch_size=BATCH, threshold=0.5)
     arrays = gather(state, mesh)
     result = {"losses": losses}
     if first + steps == UPDATES:
