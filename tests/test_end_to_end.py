@@ -1,12 +1,12 @@
-"""Whole runs of the public commands, with the shortest trainings."""
+"""Whole runs of the public commands, with the shortest trainings of the smallest network.
+
+Those of S2A-Net are in `test_wheel.py` and `test_notebooks.py`, in processes of their own.
+"""
 
 import csv
 import functools
-import gzip
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -21,29 +21,11 @@ from s2a_jax.models.build import build_network, network_fields
 
 ROOT = Path(__file__).parent.parent
 TRAIN = ["main.py", "--config", "configs/synthetic.py:smoke", "--config.log.every_steps=1",
-         "--config.data.synthetic.stream=True"]  # fmt: skip
+         "--config.model.name=unet", "--config.data.synthetic.stream=True"]  # fmt: skip
 OCTA = ["main.py", "--config", "configs/octa500.py:smoke"]
 PREDICT = ["-m", "s2a_jax", "predict"]
 ODD = Path("[small] :eye: x[/bold]")
 """A folder in a folder; rich would take the names for markup and an emoji."""
-
-
-@pytest.fixture(scope="session")
-def start(run_environment, shared):
-    """Start a training in a new process."""
-
-    def start(*arguments):
-        arguments = (*TRAIN, f"--config.data.synthetic.root={shared / 'eyes'}", *arguments)
-        return subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
-            cwd=ROOT,
-            env=run_environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-
-    return start
 
 
 @pytest.fixture(scope="session")
@@ -60,14 +42,17 @@ def run(forked, shared):
 
 
 @pytest.fixture(scope="session")
-def trained(start, shared):
+def trained(run, shared):
     """Workdir of a finished run."""
     workdir = shared / ODD / "trained"
-    process = start("--workdir", shared / "other" / ".." / ODD / "trained")
-    output, _ = process.communicate(timeout=280)
-    assert process.returncode == 0, output
+    same = shared / "other" / ".." / ODD / "trained"
+    code, output = run(*TRAIN, "--profile", "--workdir", same)
+    assert code == 0, output
     for line in (f"Weights: {workdir}/weights.safetensors", f"Report: {workdir}/report.html"):
         assert line in output.splitlines()
+    (trace,) = (workdir / "profile").rglob("*.trace.json.gz")
+    assert f"Trace of steps 2 to 4: {trace}" in output.replace("\n", "")
+    assert "unet tiny" in output
     return workdir
 
 
@@ -149,32 +134,16 @@ def test_a_changed_data_set_is_refused_unless_it_is_accepted(forked, trained, sh
     assert forked(*evaluate).returncode == 0
 
 
-def test_another_network_trains_and_predicts(run, tmp_path):
-    workdir = tmp_path / "unet"
-    flags = ("--config.model.name=unet", "--config.data.synthetic.stream=False",
-             "--config.data.slab=superficial", "--profile")  # fmt: skip
-    code, output = run(*TRAIN, *flags, "--workdir", workdir)
-    assert code == 0, output
-    assert "unet tiny" in output
-    (trace,) = (workdir / "profile").rglob("*.trace.json.gz")
-    assert f"Trace of steps 2 to 4: {trace}" in output.replace("\n", "")
-    events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
-    steps = [event["args"]["step_num"] for event in events if event.get("name") == "train"]
-    assert steps == ["2", "3", "4"]
+def test_checkpoints_and_weights_describe_the_network(trained):
     described = [
-        json.loads(meta.read_text()) for meta in (workdir / "checkpoints").glob("*/meta/metadata")
+        json.loads(meta.read_text()) for meta in (trained / "checkpoints").glob("*/meta/metadata")
     ]
-    with safe_open(workdir / "weights.safetensors", framework="np") as file:
+    with safe_open(trained / "weights.safetensors", framework="np") as file:
         described.append(json.loads(file.metadata()["s2a_jax"]))
     assert len(described) >= 2
     for one in described:
-        assert (one["slab"], one["tasks"]) == ("superficial", ["rv", "faz"])
+        assert (one["network"], one["slab"], one["tasks"]) == ("unet", None, ["rv", "faz"])
         assert one["pitches_um"] == pytest.approx([3000 / 96] * 2)  # 3 mm, 96 px
-    Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "eye.png")
-    code, output = run(
-        *PREDICT, "--weights", workdir, "--out", tmp_path / "out", tmp_path / "eye.png"
-    )
-    assert code == 0, output
 
 
 def test_preview_draws_what_the_network_sees(run, tmp_path):
@@ -287,8 +256,8 @@ def test_rose_from_a_trained_network(run, tmp_path):
 
 def test_a_workdir_of_another_run_is_refused(run, trained):
     before = (trained / "config.json").read_text()
-    code, output = run(*TRAIN, "--config.model.hidden=96", "--workdir", trained)
-    assert_refused(code, output, "config.model.hidden")
+    code, output = run(*TRAIN, "--config.model.widths=(4,4,4,4,4)", "--workdir", trained)
+    assert_refused(code, output, "config.model.widths")
     assert (trained / "config.json").read_text() == before
 
 
@@ -301,9 +270,8 @@ def test_predicting_a_text_file_is_refused(run, trained, tmp_path):
 
 
 def test_a_diverged_run_says_where(run, tmp_path):
-    # The rate is part of the compiled program, which only this test uses: so a small network.
     code, output = run(
-        *TRAIN, "--config.model.name=unet", "--config.optimizer.name=sgd",
+        *TRAIN, "--config.optimizer.name=sgd",
         "--config.optimizer.schedule=poly_epoch", "--config.optimizer.learning_rate=1e38",
         "--config.optimizer.clip_norm=0", "--workdir", tmp_path / "run",
     )  # fmt: skip

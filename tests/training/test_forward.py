@@ -93,8 +93,9 @@ def test_split_parameters_and_blocks_change_no_gradient(network, capfd):
     assert "Involuntary full rematerialization" not in capfd.readouterr().err
     found = set(re.findall(r" (all-[a-z-]+|collective-permute)\(", compiled.as_text()))
     assert found == {"all-gather", "all-reduce"}
-    ours = compiled(*jax.device_put((variables, images), shardings))
-    assert_close(ours, jax.jit(gradient(module, mesh=None))(variables, images))
+    if network == "s2anet":  # it has dropout, batch norm and attention; a gradient takes 10 s
+        ours = compiled(*jax.device_put((variables, images), shardings))
+        assert_close(ours, jax.jit(gradient(module, mesh=None))(variables, images))
 
 
 @pytest.mark.parametrize("network", SMALLEST)
