@@ -2,11 +2,9 @@
 
 import csv
 import json
+import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -21,8 +19,6 @@ from s2a_jax.inference import journal
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.fovea import central_piece
 from tests.inputs.files import write_dicom
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 def _command(tmp_path, *more):
@@ -305,25 +301,24 @@ def test_flags_are_refused(tmp_path, capsys, flag):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_signal_leaves_complete_files_only(tmp_path, run_environment):
+def test_a_signal_leaves_complete_files_only(tmp_path, forks):
     _write_images(tmp_path / "in", 150, side=32)
-    command = [sys.executable, "-m", "s2a_jax", *_command(tmp_path, tmp_path / "in")]
+    command = ["-m", "s2a_jax", *_command(tmp_path, tmp_path / "in")]
     out = tmp_path / "out"
-    options = {"cwd": ROOT, "env": run_environment, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, **options)
-    while process.poll() is None and len(list(out.glob("*_rv.png"))) < 20:
+    started = forks.start(command)
+    while not started.have_ended() and len(list(out.glob("*_rv.png"))) < 20:
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    error = process.communicate(timeout=120)[1]
-    assert process.returncode == 143, error
-    assert error.splitlines()[-1].startswith("Stopped; the same command resumes")
+    os.kill(started.pids[0], signal.SIGTERM)
+    (stopped,) = started.wait()
+    assert stopped.returncode == 143, stopped.stderr
+    assert stopped.stderr.splitlines()[-1].startswith("Stopped; the same command resumes")
     rows = [*map(json.loads, (out / "predictions.jsonl").read_text().splitlines()[1:])]
     assert 10 < len(rows) < 150
     assert not list(out.glob(".partial*")) and not (out / "predictions.csv").exists()
     for row in rows:
         for name in ("rv", "faz", "overlay"):
             Image.open(out / f"{row['id']}_{name}.png").load()
-    done = subprocess.run(command, **options | {"stdout": subprocess.PIPE}, timeout=280)
+    done = forks.run(*command)
     assert done.returncode == 0, done.stderr
     assert f"({len(rows)} of them by an earlier run)" in done.stdout
     assert len((out / "predictions.csv").read_text().splitlines()) == 151

@@ -1,6 +1,5 @@
 """Exported networks: what runtimes compute of them, and what is refused."""
 
-import functools
 import json
 import sys
 import zipfile
@@ -22,6 +21,7 @@ from s2a_jax.export import onnx as onnx_writer
 from s2a_jax.export.stablehlo import write_stablehlo
 from s2a_jax.inference.runtimes import open_exported
 from s2a_jax.models.build import build_network
+from tests.networks import drawn_variables
 
 FIELDS = {
     "width": 8,
@@ -47,16 +47,9 @@ RUNTIMES = {
 @pytest.fixture(scope="module")
 def model():
     """A network in which no weight has a trivial value."""
-    module = build_network("s2anet", FIELDS)
-    image = np.zeros((1, 32, 48, 1), np.float32)
-    variables = jax.jit(functools.partial(module.init, train=False))(jax.random.key(0), image)
-    rng = np.random.default_rng(0)
-    changed = {
-        path: (leaf + rng.uniform(0 if path[-1] == "var" else -0.3, 0.3, leaf.shape)).astype("f")
-        for path, leaf in flatten_dict(jax.device_get(variables)).items()
-    }
+    variables = drawn_variables(build_network("s2anet", FIELDS), (1, 32, 48, 1))
     fields = json.loads(json.dumps(FIELDS))
-    return S2ANet("s2anet", fields, unflatten_dict(changed), "FULL", (6.5, 10.0))
+    return S2ANet("s2anet", fields, variables, "FULL", (6.5, 10.0))
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from s2a_jax.cli import run as main
 from s2a_jax.commands import train
+from s2a_jax.report import figures, training
 from s2a_jax.report import results as report_results
-from s2a_jax.report import training
 from s2a_jax.report.figures import curve
 from s2a_jax.report.labels import number, split_unit
 from s2a_jax.report.write import write_report
@@ -57,6 +57,12 @@ class Page(HTMLParser):
 def report(folder, *flags):
     assert main(["report", "--workdir", str(folder), *flags]) == 0
     return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """For tests of texts: figures are plotted, but not drawn, which takes most of a report."""
+    monkeypatch.setattr(figures.Chart, "svg", lambda *_: "<svg></svg>")
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +220,7 @@ DAMAGE = [
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.usefixtures("undrawn")
 def test_a_field_of_a_wrong_type_is_left_out(tmp_path, damage):
     write_run(tmp_path, epochs=5)
     for file, path, value, _ in damage:
@@ -231,6 +238,7 @@ def test_a_field_of_a_wrong_type_is_left_out(tmp_path, damage):
     assert "Results on test" in page.text and "Environment" in page.text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_other_kinds_of_damage(tmp_path, capsys):
     write_run(tmp_path, epochs=5)
     (tmp_path / "results/val.csv").write_text(f"id,rv_dice\na,{'1' * 131_073}\n")
@@ -254,6 +262,7 @@ def test_other_kinds_of_damage(tmp_path, capsys):
         assert words in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_sample_cases_state_the_settings_they_are_drawn_with(tmp_path):
     result = write_run(tmp_path)
     for protocol, threshold, stated in (
@@ -267,6 +276,7 @@ def test_sample_cases_state_the_settings_they_are_drawn_with(tmp_path):
         assert ("have other settings (protocol otsu, Otsu's" in samples) == (protocol == "otsu")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_that_chooses_its_last_network(tmp_path):
     write_run(tmp_path)
     config = CONFIG | {"eval": {"threshold": 0.5, "choose": "last"}}
@@ -277,6 +287,7 @@ def test_a_run_that_chooses_its_last_network(tmp_path):
     assert "network of the last step · checkpoint of step 900" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_runs_that_failed_or_are_in_progress_or_were_stopped(tmp_path):
     write_run(tmp_path, epochs=5)
     path, tail = tmp_path / "environment.json", "The same command resumes it from"
@@ -295,6 +306,7 @@ def test_runs_that_failed_or_are_in_progress_or_were_stopped(tmp_path):
     assert f"5 of 50. {tail} the checkpoint of step 90." in report(tmp_path).text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_case_has_no_interval(tmp_path):
     result = write_run(tmp_path, epochs=5)
     result["metrics"]["faz"]["dice"] = {"mean": 0.9, "cases": 1, "pooled": 0.901}
@@ -306,6 +318,7 @@ def test_one_case_has_no_interval(tmp_path):
     assert f"FAZ area (mm²) – – {number(area['bias'])} – 1 " in page.text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_folder_of_an_evaluation(tmp_path):
     write_run(tmp_path / "run")
     folder = (tmp_path / "run/results").rename(tmp_path / "results")
@@ -319,6 +332,7 @@ def test_the_folder_of_an_evaluation(tmp_path):
     assert set(links) <= set(page.values("id"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_loss_that_some_rows_lack_is_a_gap(tmp_path):
     write_run(tmp_path)
     path = tmp_path / "metrics.jsonl"
