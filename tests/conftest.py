@@ -31,6 +31,24 @@ from forks import Forks, collect_seldom  # noqa: E402
 
 collect_seldom()
 
+LONGEST = (
+    "test_end_to_end.py",
+    "training/test_processes.py",
+    "training/test_forward.py",
+    "test_notebooks.py",
+    "comparison/test_compare.py",
+    "export/test_export.py",
+    "test_wheel.py",
+)
+"""Files that take more than half a minute."""
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, so that no worker is left with one at the end."""
+    folder = Path(__file__).parent
+    place = {folder / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory):
