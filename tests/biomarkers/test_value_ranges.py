@@ -143,5 +143,5 @@ def test_checkerboard():
 
 
 def test_noise():
-    mask = degenerate_masks(1024, 1024)["noise, 80 %"]
+    mask = degenerate_masks(512, 512)["noise, 80 %"]
     check(mask, mask)

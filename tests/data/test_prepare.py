@@ -1,10 +1,9 @@
 """`python -m s2a_jax prepare` and reading back what it wrote."""
 
 import json
+import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import fields
 
@@ -198,29 +197,30 @@ def test_synthetic_eyes(tmp_path):
         (signal.SIGKILL, "to/folder/.partial-default/*/eye30.example"),  # while cases are read
     ],
 )
-def test_a_stopped_run_is_resumed(tmp_path, capsys, stop, where):
-    for i in range(600):
+def test_a_stopped_run_is_resumed(tmp_path, capsys, forks, stop, where):
+    for i in range(400):
         put(tmp_path / "raw/images", f"eye{i}", picture(i))
         put_mask(tmp_path / "raw/faz", f"eye{i}", i)
-    command = [sys.executable, "-m", "s2a_jax", "prepare", "folder", "--from", tmp_path / "raw",
+    command = ["-m", "s2a_jax", "prepare", "folder", "--from", tmp_path / "raw",
                "--to", tmp_path / "to"]  # fmt: skip
     for _ in range(5):  # on a busy machine it may finish before the signal
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        while process.poll() is None and not list(tmp_path.glob(where)):
+        started = forks.start(command)
+        while not started.have_ended() and not list(tmp_path.glob(where)):
             time.sleep(0.002)
-        process.send_signal(stop)
-        process.communicate(timeout=60)
-        if process.returncode:
+        if not started.have_ended():
+            os.kill(started.pids[0], stop)
+        (stopped,) = started.wait()
+        if stopped.returncode:
             break
         shutil.rmtree(tmp_path / "to")
-    assert process.returncode == (128 + stop if stop == signal.SIGTERM else -stop)
+    assert stopped.returncode == (128 + stop if stop == signal.SIGTERM else -stop)
     assert not list(tmp_path.glob("to/folder/default/*"))
     kept = list(tmp_path.glob("to/folder/.partial-default/*/[!.]*.example"))
     kept[0].write_bytes(b"damaged")
     changed = tmp_path / "raw/images" / f"{kept[1].stem}.png"
     put(changed.parent, changed.stem, 255 - picture(1000))
     assert prepare("folder", "--from", tmp_path / "raw", "--to", tmp_path / "to") == 0
-    assert f"had read {len(kept) - 2} of 600 cases" in capsys.readouterr().err
+    assert f"had read {len(kept) - 2} of 400 cases" in capsys.readouterr().err
     assert {path.name for path in tmp_path.glob("to/folder/*")} == {"default", ".config"}
     direct = load_run_data(section(name="folder", root=tmp_path / "raw"))
     assert_same(direct, load_run_data(section(name="prepared", root=tmp_path / "to")))

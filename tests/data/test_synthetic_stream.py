@@ -39,6 +39,12 @@ def real_cases():
     )
 
 
+@pytest.fixture
+def one_core(monkeypatch):
+    """One process makes eyes, since each imports much."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3}, raising=False)
+
+
 def mixed(process=0, processes=1):
     sources = {"real": (range(2), 0.5), "synthetic": (range(2, 5), 0.5)}
     return TrainStream(real_cases(), sources, 4, 7, process, processes, EYES)
@@ -51,7 +57,7 @@ def take(stream, first, last):
     return taken
 
 
-def test_every_pass_has_new_eyes_and_the_first_those_of_the_fixed_set(tmp_path):
+def test_every_pass_has_new_eyes_and_the_first_those_of_the_fixed_set(tmp_path, one_core):
     config = load_config("default").data
     config.name, config.size = "synthetic", 64
     config.synthetic.update({"root": str(tmp_path), "train": 3, "val": 1, "test": 1})
@@ -82,7 +88,7 @@ def test_every_pass_has_new_eyes_and_the_first_those_of_the_fixed_set(tmp_path):
         np.testing.assert_array_equal(batches[0]["faz"][i], fixed.train.faz[number])
 
 
-def test_batch_k_depends_only_on_the_seed_and_k():
+def test_batch_k_depends_only_on_the_seed_and_k(one_core):
     whole = take(mixed(), 0, 2)
     assert sum(name.startswith("pass1-") for name in mixed().ids(1)) == 1
     resumed = take(mixed(), 1, 2)[0]
@@ -111,8 +117,7 @@ def test_an_eye_or_process_that_fails_raises():
     assert all(process.returncode is not None for process in eyes.processes)
 
 
-def test_one_process_for_each_usable_core(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3}, raising=False)
+def test_one_process_for_each_usable_core(one_core):
     with EyesAhead([]) as eyes:
         assert len(eyes.processes) == cores() == 1
 
