@@ -1,6 +1,6 @@
 """Whole runs of the public commands, with the shortest trainings of the smallest network.
 
-Those of S2A-Net are in `test_wheel.py` and `test_notebooks.py`, in processes of their own.
+S2A-Net is trained in `test_wheel.py`, in a process of its own.
 """
 
 import csv

@@ -83,9 +83,8 @@ def test_from_an_empty_folder_to_numbers(program, run_environment, shared, tmp_p
 
     assert run("--version") == f"s2a-jax {__version__}\n"
     eyes = f"--config.data.synthetic.root={shared / 'eyes'}"
-    output = run("train", "--config", "synthetic:smoke", "--config.model.name=unet",
-                 "--workdir", "run", eyes)  # fmt: skip
-    assert "test: unet" in output and (tmp_path / "run/report.html").is_file()
+    output = run("train", "--config", "synthetic:smoke", "--workdir", "run", eyes)
+    assert "test: s2anet" in output and (tmp_path / "run/report.html").is_file()
     pixels = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "eye.png")
     run("predict", "--weights", "run", "--out", "masks", "eye.png")
