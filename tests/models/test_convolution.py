@@ -23,8 +23,12 @@ def _close(found, expected):
 
 
 def _with_gradients(function, arrays, gradient):
-    value, transpose = jax.vjp(function, *arrays)
-    return value, transpose(gradient)
+    @jax.jit  # one program in place of one for each operation
+    def compute(arrays, gradient):
+        value, transpose = jax.vjp(function, *arrays)
+        return value, transpose(gradient)
+
+    return compute(arrays, gradient)
 
 
 def _torch_doubled(x, skip, kernel, gradient):

@@ -8,6 +8,7 @@ import pytest
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import build_network, network_fields
 from s2a_jax.models.vaffnet import VAFFNet
+from tests.networks import drawn_variables
 
 MILLIONS = {
     "s2anet": 99.812,
@@ -113,7 +114,7 @@ def test_values_that_cannot_be_used_are_refused(network, field, value):
 def test_a_single_slab_is_fed_three_times():
     module = VAFFNet(**VAFFNet.variants["tiny"], junctions=True)
     slab = jax.random.uniform(jax.random.key(0), (1, 32, 32, 1))
-    variables = jax.jit(lambda: module.init(jax.random.key(1), slab, train=False))()
+    variables = drawn_variables(module, slab.shape)
     apply = jax.jit(lambda x: module.apply(variables, x, train=False))
     named = module.clone(slabs=("whole", "deep", "superficial"))
     apply_named = jax.jit(lambda x: named.apply(variables, x, train=False))

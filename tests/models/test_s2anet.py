@@ -9,15 +9,14 @@ from s2a_jax.models.context import GCEM, LCEM
 from s2a_jax.models.doubling import upsample2x_align_corners
 from s2a_jax.models.layers import BatchNorm
 from s2a_jax.models.s2anet import S2ANet
+from tests.networks import drawn_variables
 
 TINY = S2ANet.variants["tiny"] | {"grid": (2, 2)}
 
 
 @pytest.fixture(scope="module")
 def variables():
-    module = S2ANet(**TINY)
-    init = jax.jit(lambda key: module.init(key, jnp.zeros((1, 32, 32, 1)), train=False))
-    return init(jax.random.key(0))
+    return drawn_variables(S2ANet(**TINY), (1, 32, 32, 1))
 
 
 def test_blocks_that_are_not_decoded_are_not_built(variables):
