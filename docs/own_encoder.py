@@ -29,7 +29,7 @@ eyes = [synthesize_eye(seed, EyeParameters(size=96)) for seed in range(4)]
 batch = {name: np.stack([getattr(eye, name) for eye in eyes]) for name in ("image", "rv", "faz")}
 batch |= {"has_rv": np.ones(4), "has_faz": np.ones(4)}
 module, optimizer, key = MyNetwork(), optax.adam(1e-2), jax.random.key(0)
-weights = module.init(key, batch["image"][..., None] / 255, train=False)
+weights = jax.jit(partial(module.init, train=False))(key, batch["image"][..., None] / 255)
 params, key = weights["params"], jax.random.key_data(key)
 state = TrainState(np.int32(0), params, weights["batch_stats"], optimizer.init(params), {}, key)
 parts = {"module": module, "optimizer": optimizer, "objective": Objective(balance="dwb")}

@@ -43,8 +43,9 @@ def make_batch(every_mask):
     return {"image": images.astype(np.uint8)} | arrays | present
 
 
-def update(batch, balance, accumulate, mesh=None):
-    """The state after one step, and its metrics."""
+@functools.cache  # as the masks that a batch has are no part of the program
+def make_step(balance, accumulate, mesh=None):
+    """The jitted step, and the first state."""
     module, optimizer, objective = WithoutNorm(), optax.sgd(1.0), Objective(balance)
     place = mesh or make_mesh()
     init, abstract = abstract_state(
@@ -54,8 +55,13 @@ def update(batch, balance, accumulate, mesh=None):
         train_step, module=module, optimizer=optimizer, objective=objective, augmentation=None,
         steps_per_epoch=1, epochs=3, mesh=mesh, accumulate=accumulate,
     )  # fmt: skip
-    placed = put_batch(batch, mesh) if mesh else batch
-    return jax.device_get(jax.jit(step)(create_state(init, abstract, {}), placed))
+    return jax.jit(step), create_state(init, abstract, {})
+
+
+def update(batch, balance, accumulate, mesh=None):
+    """The state after one step, and its metrics."""
+    step, state = make_step(balance, accumulate, mesh)
+    return jax.device_get(step(state, put_batch(batch, mesh) if mesh else batch))
 
 
 def assert_close(ours, theirs):
