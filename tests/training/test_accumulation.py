@@ -14,7 +14,7 @@ from s2a_jax.training.sharding import make_mesh, put_batch
 from s2a_jax.training.state import abstract_state, create_state
 from s2a_jax.training.step import train_step
 
-SIZE, BATCH, PARTS = 16, 32, 4
+SIZE, BATCH, PARTS = 8, 32, 4
 
 
 class WithoutNorm(nn.Module):

@@ -196,7 +196,7 @@ def test_interpolation_is_bilinear_and_zero_outside():
         (-1, -1),
     ]
     expected = [1, 5, 2, 1.25, 2.75, 0.5, 2.5, 0, 0]
-    found = sample_bilinear(image, jnp.array(points, jnp.float32))
+    found = jax.jit(sample_bilinear)(image, jnp.array(points, jnp.float32))
     np.testing.assert_allclose(found[:, 0], expected, atol=1e-6)
 
 
