@@ -53,7 +53,7 @@ def test_nothing_but_the_package_is_installed(wheel):
     for path in (ROOT / "configs").glob("*.py"):
         assert f"s2a_jax/configs/{path.name}" in names
     for name in ("py.typed", "report/templates/report.html", "web/templates/page.js",
-                 "inference/weights/sim_to_real.safetensors"):  # fmt: skip
+                 "training/weights/sim_to_real.safetensors"):  # fmt: skip
         assert f"s2a_jax/{name}" in names
 
 

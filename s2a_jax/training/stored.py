@@ -10,7 +10,7 @@ from s2a_jax.runs.workdir import Workdir
 from s2a_jax.training.checkpoint import restore_variables
 from s2a_jax.training.sealed import best_in, steps_in
 
-_WEIGHTS = Path(__file__).parents[1] / "inference/weights"
+_WEIGHTS = Path(__file__).parent / "weights"
 
 SHIPPED = {"sim_to_real": _WEIGHTS / "sim_to_real.safetensors"}
 """Name -> weights that come with the package; docs/data.md describes their training data."""
