@@ -4,8 +4,7 @@
 
 Every parameter and running statistic is (1 - share) of A's plus share of B's. A network and its
 continuation lie in one basin of the loss, so what lies between them works, often on more kinds of
-images than either end (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022). The
-shipped network was made in this way.
+images than either end (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
 """
 
 import argparse
@@ -32,8 +31,12 @@ def main() -> None:
     flags.add_argument("--share", required=True, type=_share, help="of --after, 0 to 1")
     flags.add_argument("--out", required=True, type=Path, help=".safetensors file to write")
     options = flags.parse_args()
-    _, before, _ = read_stored(options.before)
+    old, before, _ = read_stored(options.before)
     description, after, _ = read_stored(options.after)
+    if old.network != description.network:
+        raise UserError(
+            f"--before is {old.network}, --after {description.network}; give one network."
+        )
     save_weights(options.out, description, between(before, after, options.share), half=True)
     print(f"{options.share:g} of the way from {options.before} to {options.after} -> {options.out}")
 
@@ -51,12 +54,17 @@ def between(before: Mapping[str, Any], after: Mapping[str, Any], share: float) -
     """
     shapes = [jax.tree.map(np.shape, tree) for tree in (before, after)]
     if shapes[0] != shapes[1]:
-        raise UserError("--before and --after are networks of other sizes; give two of the same.")
+        raise UserError(
+            "--before and --after differ in size; give a network and its continued training."
+        )
     return jax.tree.map(lambda a, b: np.float32((1 - share) * a + share * b), before, after)
 
 
 def _share(text: str) -> float:
-    share = float(text)
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1
     if not 0 <= share <= 1:
         raise argparse.ArgumentTypeError(f"{text}: expected a share from 0 to 1")
     return share

@@ -2,14 +2,15 @@
 
 Imports take about three seconds of `python main.py`, and most tests of command lines only check
 that a flag is refused. A fork has its own memory, streams and exit code like any process, but does
-not show whether a command imports all it needs; so tests of successful runs also start a few new
-processes.
+not show whether a command imports all it needs; tests/test_wheel.py (train, predict, measure,
+report), test_notebooks.py and those of the page start new processes.
 
 This file is also the program of the server: for each line of JSON on its standard input, it forks
 for each of the command lines there, and answers with the processes' numbers, then with the exit
 codes of all.
 """
 
+import contextlib
 import gc
 import importlib
 import json
@@ -48,20 +49,24 @@ class Forks:
         # Only a process with a single thread forks safely; OpenBLAS would start more.
         self.environment = environment | {"OPENBLAS_NUM_THREADS": "1"}
         self.root, self.imported = root, imported
-        self.server = None
+        self.server = self.started = None
 
     def run(self, *arguments, seconds=SECONDS):
         """Run `python ARGUMENTS` in the root of the repository, `seconds` at most."""
         return self.start(arguments, seconds=seconds).wait()[0]
 
     def start(self, *commands, seconds=SECONDS, environment=None):
-        """Start a `python ARGUMENTS` for each list of arguments; `wait` for them before others."""
+        """Start a `python ARGUMENTS` for each list of arguments; what still runs is killed."""
         if self.server is None:
             self.server = subprocess.Popen(
                 [sys.executable, __file__, str(self.root), *self.imported], cwd=self.root,
-                env=self.environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                bufsize=0,  # `have_ended` sees every line that nobody has read
             )  # fmt: skip
-        return Forked(self.server, commands, seconds, environment or {})
+        if self.started is not None:
+            self.started.end()  # a test that failed has not waited
+        self.started = Forked(self.server, commands, seconds, environment or {})
+        return self.started
 
     def close(self):
         """End the server."""
@@ -84,9 +89,21 @@ class Forked:
             {"arguments": command, "streams": streams, "seconds": seconds}
             for command, streams in zip(self.commands, self.streams, strict=True)
         ]
-        server.stdin.write(json.dumps({"jobs": jobs, "environment": environment}) + "\n")
-        server.stdin.flush()
-        self.pids = json.loads(server.stdout.readline())
+        server.stdin.write(json.dumps({"jobs": jobs, "environment": environment}).encode() + b"\n")
+        self.pids, self.codes = json.loads(server.stdout.readline()), None
+
+    def signal(self, number, index=0):
+        """Send a signal to one of the processes, unless it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pids[index], number)
+
+    def end(self):
+        """Kill what still runs; nothing after `wait`."""
+        if self.codes is None:
+            for index in range(len(self.pids)):
+                self.signal(signal.SIGKILL, index)
+            self.codes = json.loads(self.server.stdout.readline())
+            self.folder.cleanup()
 
     def have_ended(self):
         """Whether all have."""
@@ -94,11 +111,13 @@ class Forked:
 
     def wait(self):
         """Wait until all have ended -> a `subprocess.CompletedProcess` of each."""
-        codes = json.loads(self.server.stdout.readline())
+        self.codes = json.loads(self.server.stdout.readline())
         with self.folder:
             return [
                 subprocess.CompletedProcess(command, code, *(Path(p).read_text() for p in streams))
-                for command, code, streams in zip(self.commands, codes, self.streams, strict=True)
+                for command, code, streams in zip(
+                    self.commands, self.codes, self.streams, strict=True
+                )
             ]
 
 
@@ -124,7 +143,7 @@ def serve():
 
 def collect_seldom():
     """Collect garbage seldom: tracing makes many objects, nearly none of which is garbage."""
-    gc.set_threshold(100_000, 20, 50)
+    gc.set_threshold(100_000, 20, 10)
 
 
 def become(arguments, streams, seconds):

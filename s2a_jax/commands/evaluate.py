@@ -17,6 +17,7 @@ from s2a_jax.commands.flags import (
     with_flags,
 )
 from s2a_jax.commands.weights import ENSEMBLE_HELP, weights_of
+from s2a_jax.config.values import flatten
 from s2a_jax.console import make_console
 from s2a_jax.data.cases import resized
 from s2a_jax.data.selection import Selection, select_cases
@@ -293,14 +294,24 @@ def _foreseen(
 
 def _fold_notes(weights: list[str], split: str) -> tuple[str, ...]:
     """A sentence about folds of a cross-validation, which train on this split; () without any."""
-    workdirs = (Workdir(path) for path in weights if Path(path, "config.json").is_file())
-    if split == "test" or not any(one.load_config().data.folds for one in workdirs):
+    if split == "test" or not any(map(_is_fold, weights)):
         return ()
+    cases = "cases" if split == "all" else f"{split} cases"
     return (
         "Folds of a cross-validation train on most train and val cases of their data set: if the "
-        f"{split} cases here are of the same eyes, the networks know them. The table of compare "
-        "has the numbers of held-out cases.",
+        f"{cases} here are of the same eyes, the networks know them. The table of compare has the "
+        "numbers of held-out cases.",
     )
+
+
+def _is_fold(weights: str) -> bool:
+    """Whether a workdir, one of its checkpoints, or its exported weights are those of a fold."""
+    path = Path(weights).expanduser()
+    if not path.exists():
+        return False  # of the package
+    near = (Workdir(folder) for folder in (path, *path.absolute().parents[:2]) if folder.is_dir())
+    workdir = next((one for one in near if one.config.is_file()), None)
+    return workdir is not None and bool(flatten(workdir.load_config()).get("data.folds"))
 
 
 def _scale_notes(scales: list[Scale], model: Segmenter) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ RECORD = "compare.json"
 configuration that the results were made under (None: unknown)."""
 
 _LABEL = re.compile(r"(.+)-seed\d+(?:-fold\d+)?")
+_FOLD = re.compile(r"(.+-seed\d+)-fold\d+")
 
 
 def read_record(workdir: Path) -> dict[str, Any]:
@@ -67,10 +68,10 @@ def _fellow_folds(workdir: Path) -> list[Path]:
     path = workdir / "config.json"
     data = readable(read_object, path).get("data") if path.is_file() else None
     count = data.get("folds") if isinstance(data, dict) else None
-    stem, fold, _ = workdir.name.rpartition("-fold")
-    if not fold or not isinstance(count, int):
+    label = _FOLD.fullmatch(workdir.name)
+    if label is None or not isinstance(count, int):
         return []
-    return [workdir.with_name(f"{stem}-fold{number}") for number in range(count)]
+    return [workdir.with_name(f"{label[1]}-fold{number}") for number in range(count)]
 
 
 def check_finished(workdirs: list[Path]) -> None:

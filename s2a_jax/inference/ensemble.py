@@ -85,17 +85,25 @@ def load_all(paths: Sequence[str], runtime: str | None = None) -> list[Segmenter
     if not paths:
         raise UserError("An ensemble has at least one network; give the paths of their weights.")
     models = [Segmenter.load_from_checkpoint(path, runtime) for path in paths]
-    first = models[0]
-    for path, other in zip(paths[1:], models[1:], strict=True):
+    first, *others = models
+    known = first.pitches_um
+    for path, other in zip(paths[1:], others, strict=True):
         for what in ("slabs", "tasks"):
-            if getattr(first, what) != getattr(other, what):
-                raise _unlike(path, paths[0], what, getattr(other, what), getattr(first, what))
-        common = _common(first.pitches_um, other.pitches_um)
-        if common is None and (first.pitches_um, other.pitches_um) != (None, None):
-            raise _unlike(path, paths[0], "pitches_um", other.pitches_um, first.pitches_um)
-        first.pitches_um = common
-    for other in models[1:]:
-        other.pitches_um = first.pitches_um
+            mine, theirs = getattr(first, what), getattr(other, what)
+            if mine != theirs:
+                raise UserError(
+                    f"The weights {path} and {paths[0]} differ in {what}, {theirs} and {mine}; "
+                    "average networks that were trained on the same kind of images."
+                )
+        common = _common(known, other.pitches_um)
+        if common is None and (known, other.pitches_um) != (None, None):
+            raise UserError(
+                f"The weights {path} were trained on pitches of {_range(other.pitches_um)}, those "
+                f"before on {_range(known)}; average networks that know a common pitch."
+            )
+        known = common
+    for model in models:
+        model.pitches_um = known
     return models
 
 
@@ -109,11 +117,8 @@ def _common(
     return (low, high) if low <= high else None
 
 
-def _unlike(path: str, first: str, what: str, theirs: object, mine: object) -> UserError:
-    return UserError(
-        f"The weights {path} and {first} differ in {what}, {theirs} and {mine}; average networks "
-        "that were trained on the same kind of images."
-    )
+def _range(pitches_um: tuple[float, float] | None) -> str:
+    return "an unknown range" if pitches_um is None else "{:g} to {:g} um".format(*pitches_um)
 
 
 def pooled(results: Sequence[Computed]) -> Computed:

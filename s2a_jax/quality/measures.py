@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from s2a_jax.inputs.fovea import central_label, central_piece
+from s2a_jax.inputs.fovea import central_label
 from s2a_jax.inputs.images import resize_image
 from s2a_jax.quality.confidence import expected_dice, without
 
@@ -125,7 +125,7 @@ def measure_faz(probability: np.ndarray) -> FazCertainty | None:
     second = float(np.delete(areas, kept - 1).max() / areas[kept - 1]) if count > 1 else 0.0
     centre = np.array(ndimage.center_of_mass(labels == kept)) + 0.5
     offset = float(np.hypot(*(centre - np.array(mask.shape) / 2)) / min(mask.shape))
-    piece = central_piece(mask).mask
+    piece = ndimage.binary_fill_holes(labels == kept)
     return FazCertainty(second, offset, expected_dice(without(probability, mask & ~piece), piece))
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -243,14 +244,21 @@ def test_octa500_is_recognised_with_its_pitch(weights, tmp_path):
     assert select_cases(home, "all", "octa500", limit=3).ids == ("10001", "10002", "10181")
 
 
-def test_a_fold_is_not_scored_in_silence_on_what_it_trained_on(tmp_path):
-    paths = []
-    for folds in (0, 3):
-        config = load_config("default")
-        config.data.folds = folds
-        (tmp_path / str(folds)).mkdir()
-        (tmp_path / str(folds) / "config.json").write_text(json.dumps(to_json(config)))
-        paths.append(str(tmp_path / str(folds)))
-    assert _fold_notes(paths, "test") == _fold_notes(["sim_to_real", paths[0]], "val") == ()
-    (note,) = _fold_notes(paths, "val")
-    assert note.startswith("Folds of a cross-validation train on most train and val cases")
+def test_a_fold_is_not_scored_in_silence_on_what_it_trained_on(weights, tmp_path, capsys):
+    config = to_json(load_config("default"))
+    for name, folds in (("whole", 0), ("fold", 3), ("old", None)):
+        config["data"]["folds"] = folds
+        if folds is None:
+            del config["data"]["folds"]
+        (tmp_path / name / "checkpoints/7").mkdir(parents=True)
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    whole, old, fold = (str(tmp_path / name) for name in ("whole", "old", "fold"))
+    assert _fold_notes([fold], "test") == _fold_notes(["sim_to_real", whole, old], "val") == ()
+    exported = shutil.copy(weights, tmp_path / "fold/weights.safetensors")
+    for path in (fold, f"{fold}/checkpoints/7", exported):
+        (note,) = _fold_notes([whole, str(path)], "all")
+        assert "if the cases here are of the same eyes" in note
+    draw(tmp_path / "eyes/train", "train0", (40, 56))
+    arguments = ["evaluate", "--weights", str(exported), "--data", str(tmp_path / "eyes")]
+    assert main([*arguments, "--split", "train"]) == 0
+    assert "if the train cases here are of the same" in " ".join(capsys.readouterr().out.split())

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import signal
 import time
 
@@ -308,7 +307,7 @@ def test_a_signal_leaves_complete_files_only(tmp_path, forks):
     started = forks.start(command)
     while not started.have_ended() and len(list(out.glob("*_rv.png"))) < 20:
         time.sleep(0.01)
-    os.kill(started.pids[0], signal.SIGTERM)
+    started.signal(signal.SIGTERM)
     (stopped,) = started.wait()
     assert stopped.returncode == 143, stopped.stderr
     assert stopped.stderr.splitlines()[-1].startswith("Stopped; the same command resumes")

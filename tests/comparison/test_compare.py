@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import signal
 import time
 
@@ -23,7 +22,7 @@ def test_a_stopped_comparison_resumes(forks, shared, tmp_path):
     deadline = time.monotonic() + 200
     while not metrics.exists() and not started.have_ended() and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.kill(started.pids[0], signal.SIGTERM)
+    started.signal(signal.SIGTERM)
     (done,) = started.wait()
     assert done.returncode == 128 + signal.SIGTERM, done.stdout + done.stderr
     assert "run the same command again to resume" in done.stdout

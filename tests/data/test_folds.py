@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from test_splits import put, section
 
 from s2a_jax.data.folds import Folds, _Case, assign
 from s2a_jax.data.load import load_run_data
+from s2a_jax.data.rows import no_cases
 from s2a_jax.errors import UserError
 
 
@@ -136,3 +138,11 @@ def test_other_sources_do_not_train_on_what_a_fold_validates_on(root):
                 for ids in (run.train.ids, run.val.ids)]  # fmt: skip
     assert len(run.sources) == 2 and patients[1] and not patients[0] & patients[1]
     assert any("left out of training: fold 0 validates on" in note for note in run.notes)
+
+
+def test_copies_with_other_masks_in_other_sources_do_not_train_either():
+    some = replace(
+        no_cases(32, 0), ids=("a", "b"), digests=("1-2", "3-4"), has_rv=np.ones(2, bool),
+        has_faz=np.ones(2, bool), native_sizes=np.full((2, 2), 32), masks=(None, None),
+    )  # fmt: skip
+    assert Folds(3, 0).apart(some, {"c"}, {"1-5", "6-4"}).ids == ("b",)

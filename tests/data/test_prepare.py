@@ -1,7 +1,6 @@
 """`python -m s2a_jax prepare` and reading back what it wrote."""
 
 import json
-import os
 import shutil
 import signal
 import time
@@ -208,7 +207,7 @@ def test_a_stopped_run_is_resumed(tmp_path, capsys, forks, stop, where):
         while not started.have_ended() and not list(tmp_path.glob(where)):
             time.sleep(0.002)
         if not started.have_ended():
-            os.kill(started.pids[0], stop)
+            started.signal(stop)
         (stopped,) = started.wait()
         if stopped.returncode:
             break

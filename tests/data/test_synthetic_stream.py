@@ -88,7 +88,7 @@ def test_every_pass_has_new_eyes_and_the_first_those_of_the_fixed_set(tmp_path, 
         np.testing.assert_array_equal(batches[0]["faz"][i], fixed.train.faz[number])
 
 
-def test_batch_k_depends_only_on_the_seed_and_k(one_core):
+def test_batch_k_depends_only_on_the_seed_and_k():
     whole = take(mixed(), 0, 2)
     assert sum(name.startswith("pass1-") for name in mixed().ids(1)) == 1
     resumed = take(mixed(), 1, 2)[0]

@@ -38,5 +38,16 @@ def test_networks_share_the_pitches_that_all_of_them_know(tmp_path):
         paths.append(str(tmp_path / f"{low}.safetensors"))
         model.save(paths[-1])
     assert [one.pitches_um for one in load_all(paths[:3])] == [(6.0, 11.0)] * 3
-    with pytest.raises(UserError, match=r"differ in pitches_um, \(11.5, 20.0\) and \(6.0, 11.0\)"):
+    with pytest.raises(UserError, match=r"pitches of 11.5 to 20 um, those before on 6 to 11 um"):
         load_all(paths)
+
+
+def test_a_known_and_an_unknown_range_of_pitches_are_not_averaged(tmp_path):
+    model, paths = Segmenter.pretrained(), []
+    for number, pitches in enumerate(((5.0, 12.0), None)):
+        model.pitches_um = pitches
+        paths.append(str(tmp_path / f"{number}.safetensors"))
+        model.save(paths[-1])
+    for given in (paths, paths[::-1]):
+        with pytest.raises(UserError, match="an unknown range"):
+            load_all(given)

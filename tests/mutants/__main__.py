@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT, lists: Path = FO
         mutants = read_lists(lists)
         check_mutants(mutants, root)
         chosen, verdicts = _choose(mutants, options)
-        verdicts += _plant_all(chosen, root, options, _Record(options.csv, verdicts))
+        verdicts += _plant_all(chosen, root, options, verdicts)
     except (DoesNotApply, TestsFail) as error:
         print(error, file=sys.stderr)
         return 1
@@ -88,7 +88,7 @@ def _choose(
 
 
 def _plant_all(
-    mutants: list[Mutant], root: Path, options: argparse.Namespace, record: "_Record"
+    mutants: list[Mutant], root: Path, options: argparse.Namespace, known: list[Verdict]
 ) -> list[Verdict]:
     """Plants each mutant in one of as many copies as there are jobs.
 
@@ -113,6 +113,7 @@ def _plant_all(
 
         try:
             copies[0].check({test for mutant in mutants for test in mutant.tests})
+            record = _Record(options.csv, known)
             with ThreadPoolExecutor(options.jobs) as pool:
                 return list(pool.map(plant, mutants))
         finally:

@@ -234,13 +234,20 @@ def small_files(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_full_disk_is_one_sentence(state, folder, monkeypatch, capfd):
+@pytest.fixture
+def little_garbage():
+    """Collecting garbage leaves out what other tests left, which would take seconds."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def test_a_full_disk_is_one_sentence(state, folder, little_garbage, monkeypatch, capfd):
     """The two checkpoints stay, and a later run saves what this one could not."""
 
     def fail(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    gc.freeze()  # what other tests left would take seconds
     for size, seal in ((5000, sealed.seal), (2**30, fail)):  # no room for arrays, for checksums
         monkeypatch.setattr(sealed, "seal", seal)
         before = set(threading.enumerate())
@@ -255,7 +262,6 @@ def test_a_full_disk_is_one_sentence(state, folder, monkeypatch, capfd):
         gc.collect()  # here asyncio prints what nobody awaited
         assert capfd.readouterr() == ("", "")
         assert sealed.steps_in(folder) == [2, 3]
-    gc.unfreeze()
     monkeypatch.undo()
     again = Checkpoints(folder, pytest.fail)
     assert sorted(path.name for path in folder.iterdir()) == ["2", "3"]

@@ -93,7 +93,8 @@ def test_split_parameters_and_blocks_change_no_gradient(network, capfd):
     assert "Involuntary full rematerialization" not in capfd.readouterr().err
     found = set(re.findall(r" (all-[a-z-]+|collective-permute)\(", compiled.as_text()))
     assert found == {"all-gather", "all-reduce"}
-    if network == "s2anet":  # it has dropout, batch norm and attention; a gradient takes 10 s
+    # Dropout, batch norm, attention; deformable convolutions. A gradient takes 10 s to compile.
+    if network in ("s2anet", "vaffnet"):
         ours = compiled(*jax.device_put((variables, images), shardings))
         assert_close(ours, jax.jit(gradient(module, mesh=None))(variables, images))
 
