@@ -19,5 +19,7 @@ USER s2a
 WORKDIR /work
 # Compiled programs, for whichever user runs the container.
 ENV HOME=/tmp
+# Large pages for the temporary arrays of a step: docs/performance.md.
+ENV GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 ENTRYPOINT ["s2a-jax"]
 CMD ["--help"]
