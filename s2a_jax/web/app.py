@@ -25,21 +25,23 @@ from s2a_jax.web.eyes import (
 from s2a_jax.web.results import message_html, results_html
 from s2a_jax.web.uploads import (
     ACCEPTED,
+    CLAIMED,
     MOST_FILES,
     MOST_MB,
     MOST_SIDE,
     check_uploads,
     claimed,
     remove,
-    remove_broken,
+    remove_left,
     uploads_in,
 )
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _TITLE = "S2A-Net: vessels and FAZ in OCTA"
 _WAITING = 32  # requests in the queue; one is computed at a time
-_SWEEP_S = (60, 3600)  # how often, and how old: uploads whose request never came
-_BROKEN_S = (60.0, 600.0)  # the same of uploads that broke off, which Gradio forgets
+_SWEEP_S = 60.0  # how often uploads are looked for that nobody reads
+_BROKEN_S = 600.0  # how old: uploads that broke off
+_ABANDONED_S = 3600.0  # how old: uploads whose request never came
 _FONTS = (
     "system-ui",
     "-apple-system",
@@ -123,13 +125,12 @@ def _quiet_ends() -> dict[type[Exception], Any]:
 
 @contextlib.contextmanager
 def _swept(folder: Path) -> Iterator[None]:
-    """Deletes uploads that broke off, from time to time, while the context is open."""
+    """Deletes uploads that nobody reads, from time to time, while the context is open."""
     closed = threading.Event()
 
     def work() -> None:
-        often, old = _BROKEN_S
-        while not closed.wait(often):
-            remove_broken(folder, old)
+        while not closed.wait(_SWEEP_S):
+            remove_left(folder, _BROKEN_S, _ABANDONED_S)
 
     thread = threading.Thread(target=work, name="sweep", daemon=True)
     thread.start()
@@ -179,7 +180,7 @@ def _page(gradio: Any, model: S2ANet, folder: Path) -> Any:
         def advance(done: int) -> None:
             progress((done, len(uploads)), desc=f"{count}; the first of a size takes longer")
 
-        with tempfile.TemporaryDirectory(dir=folder) as own:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=CLAIMED) as own:
             uploads = claimed(uploads, Path(own))
             with contextlib.closing(analyze_uploads(model, uploads, choices, advance)) as found:
                 return results_html(found)
@@ -191,7 +192,7 @@ def _page(gradio: Any, model: S2ANet, folder: Path) -> Any:
 
         return run
 
-    with gradio.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=_SWEEP_S) as page:
+    with gradio.Blocks(title=_TITLE, analytics_enabled=False) as page:
         gradio.HTML(f"<h1>{_TITLE}</h1><p>Not a medical device.</p>")
         gradio.HTML(_DROP)
         files = gradio.JSON(visible=False)

@@ -18,6 +18,8 @@ MOST_MB = 50  # of one file
 MOST_SIDE = 8192  # pixels
 ACCEPTED = (*EXTENSIONS, ".dcm", ".dicom", "application/dicom")
 """What the browser's file dialog offers; files are told apart by their content."""
+CLAIMED = "request-"
+"""How the name of a folder begins that holds the uploads of a request at work."""
 
 
 class Upload(NamedTuple):
@@ -121,17 +123,30 @@ def remove(uploads: Sequence[Upload]) -> None:
             upload.path.parent.rmdir()
 
 
-def remove_broken(folder: Path, idle_s: float) -> None:
-    """Deletes the files of uploads that broke off.
+def remove_left(folder: Path, broken_s: float, complete_s: float) -> None:
+    """Deletes the files of uploads that broke off, and of those whose request never came.
+
+    Gradio's own deletion (`delete_cache`) ends for good when a file arrives while it looks for old
+    ones (seen with Gradio 6 under load).
 
     Args:
-        folder: where uploads arrive; those that are complete lie in folders below it.
-        idle_s: seconds for which nothing has been written to such a file.
+        folder: where uploads arrive; those that are complete lie in folders below it, and those of
+            a request at work in one whose name begins with `CLAIMED`.
+        broken_s: seconds for which nothing has been written to a file that broke off.
+        complete_s: the same of one that is complete.
     """
     for path in folder.iterdir():
-        with suppress(OSError):  # it has just been completed and moved
-            if path.is_file() and time.time() - path.stat().st_mtime > idle_s:
-                path.unlink()
+        if path.is_dir() and not path.name.startswith(CLAIMED):
+            with suppress(FileNotFoundError):  # the folder went with its only upload
+                for upload in path.iterdir():
+                    _remove_old(upload, complete_s)
+        _remove_old(path, broken_s)
+
+
+def _remove_old(path: Path, idle_s: float) -> None:
+    with suppress(OSError):  # it has just been moved
+        if path.is_file() and time.time() - path.stat().st_mtime > idle_s:
+            path.unlink()
 
 
 def ids_of(names: Sequence[str]) -> list[str]:

@@ -1,5 +1,8 @@
 """What the page accepts, reads and deletes; without Gradio."""
 
+import os
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,7 +11,15 @@ from s2a_jax.errors import UserError
 from s2a_jax.web import uploads
 from s2a_jax.web.examples import EXAMPLES
 from s2a_jax.web.eyes import Choices, Failure, analyze_example, analyze_uploads, parse_choices
-from s2a_jax.web.uploads import Upload, check_uploads, claimed, ids_of, read_upload
+from s2a_jax.web.uploads import (
+    CLAIMED,
+    Upload,
+    check_uploads,
+    claimed,
+    ids_of,
+    read_upload,
+    remove_left,
+)
 from tests.inputs.files import write_dicom
 from tests.web.fakes import SIDE, KnownNetwork, eye_pixels
 
@@ -191,3 +202,18 @@ def test_the_examples_are_eyes():
     assert eye.analysis.eye.um_per_px == pytest.approx(3000 / 304)
     assert eye.analysis.eye.laterality == "OD"
     assert eye.analysis.picture.shape == (304, 304)
+
+
+def test_uploads_that_nobody_reads_are_deleted_by_their_age(tmp_path):
+    ages = {
+        "broken": 700, "arriving": 500, "abc/abandoned.png": 4000, "abc/waiting.png": 3000,
+        f"{CLAIMED}x/at_work.png": 9000,
+    }  # fmt: skip
+    for name, age in ages.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+        os.utime(path, (time.time() - age,) * 2)
+    remove_left(tmp_path, 600.0, 3600.0)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"arriving", "abc/waiting.png", f"{CLAIMED}x/at_work.png"}
