@@ -33,9 +33,10 @@ def main() -> None:
     options = flags.parse_args()
     old, before, _ = read_stored(options.before)
     description, after, _ = read_stored(options.after)
-    if old.network != description.network:
+    if (old.network, old.fields) != (description.network, description.fields):
         raise UserError(
-            f"--before is {old.network}, --after {description.network}; give one network."
+            "--before and --after are other networks, or of other sizes; give a network and its "
+            "continued training."
         )
     save_weights(options.out, description, between(before, after, options.share), half=True)
     print(f"{options.share:g} of the way from {options.before} to {options.after} -> {options.out}")
@@ -48,15 +49,7 @@ def between(before: Mapping[str, Any], after: Mapping[str, Any], share: float) -
         before: variables of one network.
         after: those of the other.
         share: of `after`, in [0, 1].
-
-    Raises:
-        UserError: they are not of the same network.
     """
-    shapes = [jax.tree.map(np.shape, tree) for tree in (before, after)]
-    if shapes[0] != shapes[1]:
-        raise UserError(
-            "--before and --after differ in size; give a network and its continued training."
-        )
     return jax.tree.map(lambda a, b: np.float32((1 - share) * a + share * b), before, after)
 
 

@@ -70,6 +70,10 @@ def test_weights_between_two_networks(monkeypatch, tmp_path):
     _, found, _ = read_stored("c.safetensors")
     compare = functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-3)  # half precision
     jax.tree.map(lambda array, old: compare(array, old + 0.5), found, variables)
+    other = description._replace(fields=description.fields | {"groups": 2})
+    save_weights(tmp_path / "b.safetensors", other, variables)
+    monkeypatch.setattr("sys.argv", ["x", *flags, "--out", "d.safetensors"])
+    assert run_program(interpolate.main) == 2 and not (tmp_path / "d.safetensors").exists()
     monkeypatch.setattr("sys.argv", ["x", *flags, "--share", "1.5", "--out", "d.safetensors"])
     with pytest.raises(SystemExit):
         interpolate.main()

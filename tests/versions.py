@@ -7,8 +7,8 @@ Makes an environment for every row of `ENVIRONMENTS` in a folder of its own belo
 package there with the extra dev, editable, and runs the suite, one environment after the other.
 `lowest` takes the lower bounds of requirements.txt and pyproject.toml, `newest` the newest releases
 within the ranges. OUT gets versions.csv and versions.md, and each environment's folder the printed
-output. An environment whose suite ended is not run again; delete its folder for that. The exit code
-is 1 if a test failed in one of them. Arguments after `--` go to pytest.
+output. An environment whose suite ended is not run again unless pytest gets other arguments, which
+stand after `--`; delete its folder for that. The exit code is 1 if a test failed in one of them.
 """
 
 import argparse
@@ -67,15 +67,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in options.only or ENVIRONMENTS:
         folder = options.out.resolve() / name
         finished = folder / "row.json"
-        if not finished.is_file():
+        known = json.loads(finished.read_text()) if finished.is_file() else {}
+        if known.get("arguments") != options.pytest:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             print(f"{name}: installing ...", flush=True)
             install(folder, ENVIRONMENTS[name])
             print(f"{name}: running; {folder / 'suite.log'}", flush=True)
             row = {"environment": name} | run_suite(folder, options.pytest)
-            finished.write_text(json.dumps(row))
-        rows.append(json.loads(finished.read_text()))
+            known = {"arguments": options.pytest, "row": row}
+            finished.write_text(json.dumps(known))
+        rows.append(known["row"])
         print(", ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
     write_table(options.out, rows)
     return int(any(row["failed"] or not row["passed"] for row in rows))

@@ -12,7 +12,6 @@ from s2a_jax.comparison.run import train_all
 from s2a_jax.config.fields import set_fields
 from s2a_jax.config.load import load_config, shipped_names
 from s2a_jax.config.recipes import resolve
-from s2a_jax.config.values import flatten
 from s2a_jax.console import make_console
 from s2a_jax.errors import UserError
 from s2a_jax.models.build import NETWORKS
@@ -123,9 +122,7 @@ def _first_run(folder: Path, folds: int) -> Workdir | None:
     """A run that the comparison has begun with as many folds; the others share its plan."""
     runs = (Workdir(path.parent) for path in sorted(folder.glob("*/config.json")))
     begun = (run for run in runs if run.is_taken())
-    return next(
-        (run for run in begun if flatten(run.load_config()).get("data.folds") == folds), None
-    )
+    return next((run for run in begun if run.value("data.folds") == folds), None)
 
 
 def _added(text: str) -> tuple[str, Path]:

@@ -17,7 +17,6 @@ from s2a_jax.commands.flags import (
     with_flags,
 )
 from s2a_jax.commands.weights import ENSEMBLE_HELP, weights_of
-from s2a_jax.config.values import flatten
 from s2a_jax.console import make_console
 from s2a_jax.data.cases import resized
 from s2a_jax.data.selection import Selection, select_cases
@@ -311,7 +310,7 @@ def _is_fold(weights: str) -> bool:
         return False  # of the package
     near = (Workdir(folder) for folder in (path, *path.absolute().parents[:2]) if folder.is_dir())
     workdir = next((one for one in near if one.config.is_file()), None)
-    return workdir is not None and bool(flatten(workdir.load_config()).get("data.folds"))
+    return workdir is not None and bool(workdir.value("data.folds"))
 
 
 def _scale_notes(scales: list[Scale], model: Segmenter) -> tuple[str, ...]:

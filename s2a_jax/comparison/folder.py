@@ -7,6 +7,7 @@ from typing import Any
 from s2a_jax.comparison.results import readable
 from s2a_jax.errors import UserError
 from s2a_jax.runs.files import read_object
+from s2a_jax.runs.workdir import Workdir
 
 RECORD = "compare.json"
 """File in a run's workdir: `seconds` of training so far, `finished`, and `eval`, the section of the
@@ -65,12 +66,10 @@ def runs_in(folder: Path) -> list[Path]:
 
 def _fellow_folds(workdir: Path) -> list[Path]:
     """The workdirs of all folds that a comparison trains beside a run; [] without folds."""
-    path = workdir / "config.json"
-    data = readable(read_object, path).get("data") if path.is_file() else None
-    count = data.get("folds") if isinstance(data, dict) else None
-    label = _FOLD.fullmatch(workdir.name)
-    if label is None or not isinstance(count, int):
+    label, run = _FOLD.fullmatch(workdir.name), Workdir(workdir)
+    if label is None or not run.config.is_file():
         return []
+    count = run.value("data.folds", 0)
     return [workdir.with_name(f"{label[1]}-fold{number}") for number in range(count)]
 
 

@@ -147,11 +147,11 @@ class _Case(NamedTuple):
 def assign(cases: Sequence[_Case], count: int, seed: int) -> np.ndarray:
     """The fold of each case: int [N] in [0, count).
 
-    Cases of one patient, and those with the same pixels, fall into one fold. Each group
-    goes to the fold that has the fewest cases with masks of the same tasks, or, of these, the
-    fewest cases. Rare masks come first, then large groups, then the order of a hash of seed and
-    name, so that masks of a task which few cases have spread over all folds. The order of the cases
-    does not matter.
+    Cases of one patient, and those with the same pixels, fall into one fold. Each group goes to the
+    fold that has the fewest cases with masks of the same tasks, or, of these, the fewest cases.
+    Rare masks come first, then large groups, then the order of a hash of seed and name, so that
+    masks of a task which few cases have spread over all folds. The order of the cases does not
+    matter.
 
     Args:
         cases: patient, name, digest, and whether there are masks of each task.

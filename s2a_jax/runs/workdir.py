@@ -3,6 +3,7 @@
 import json
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -64,6 +65,18 @@ class Workdir:
                 f"The run's configuration {self.config} cannot be used: it {error}; put back a "
                 "copy of it, or train in another --workdir."
             ) from error
+
+    def value(self, field: str, default: Any = None) -> Any:
+        """The value of a field of the run's configuration; `default` if it has no such field.
+
+        Args:
+            field: such as `data.folds`.
+            default: what stands for a field that the configuration lacks.
+
+        Raises:
+            UserError: as `load_config`.
+        """
+        return flatten(self.load_config()).get(field, default)
 
     def has_checkpoint(self) -> bool:
         """Whether there is a checkpoint to resume from."""

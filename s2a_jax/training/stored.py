@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from s2a_jax.config.values import flatten
 from s2a_jax.convert.weights import Description, parse_description, read_weights
 from s2a_jax.errors import UserError
 from s2a_jax.runs.workdir import Workdir
@@ -49,7 +48,7 @@ def _chosen_step(path: Path) -> int:
     workdir = Workdir(path)
     choose = "best"
     if workdir.config.is_file():
-        choose = flatten(workdir.load_config()).get("eval.choose", choose)
+        choose = workdir.value("eval.choose", choose)
     steps = steps_in(workdir.checkpoints)
     if not steps:
         remedy = f"pass {workdir.weights}" if workdir.weights.is_file() else "train first"
