@@ -2,7 +2,8 @@
 
     python -m benchmarks.interpolate --before A --after B --share 0.4 --out weights.safetensors
 
-Every parameter and running statistic is (1 - share) of A's plus share of B's. A network and its
+Every parameter and running statistic is (1 - share) of A's plus share of B's; the pitches that the
+file states are those that both were trained on. A network and its
 continuation lie in one basin of the loss, so what lies between them works, often on more kinds of
 images than either end (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
 """
@@ -18,6 +19,7 @@ import numpy as np
 from benchmarks.command_line import parser
 from s2a_jax.convert.weights import save_weights
 from s2a_jax.errors import UserError
+from s2a_jax.inference.ensemble import common_pitches
 from s2a_jax.signals import leave, run_program
 from s2a_jax.training.stored import read_stored
 
@@ -38,6 +40,8 @@ def main() -> None:
             "--before and --after are other networks, or of other sizes; give a network and its "
             "continued training."
         )
+    pitches = common_pitches(old.pitches_um, description.pitches_um)
+    description = description._replace(pitches_um=pitches)
     save_weights(options.out, description, between(before, after, options.share), half=True)
     print(f"{options.share:g} of the way from {options.before} to {options.after} -> {options.out}")
 

@@ -4,14 +4,15 @@
 
 Prints the mean Dice over images: vessels on the val splits of OCTA-500 (at native size), FAZ on all
 cases of OCTA-500 with a FAZ mask, and FAZ on OCTA-25K ({image,faz}/{superficial,deep}_<n>.png).
-Masks are those of `predict`: of the FAZ the most central piece. Sets without cases are left out.
+Masks are those of `predict`: of the FAZ the most central piece, with --raw all of it. Sets without
+cases are left out.
 Images of OCTA-25K are resampled to `--octa25k-size` pixels before they are segmented, since their
 pixels are smaller than any that the networks are trained on.
 """
 
 import argparse
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,7 @@ def add_real_eyes(flags: argparse.ArgumentParser) -> None:
     flags.add_argument(
         "--octa25k-size", type=positive, default=304, help="side in pixels; default 304"
     )
+    flags.add_argument("--raw", action="store_true", help="keep all pieces of the FAZ")
 
 
 def check_real_eyes(options: argparse.Namespace) -> None:
@@ -110,35 +112,39 @@ def measure(model: Segmenter, options: argparse.Namespace) -> dict[str, Rows]:
     sets = {}
     for subset, files in cases.items():
         val = [file for file in files if file.split == "val" and file.rv is not None]
-        sets[f"OCTA-500 {subset} val, RV"] = _octa500(model, val, "rv")
+        sets[f"OCTA-500 {subset} val, RV"] = _octa500(model, val, "rv", options.raw)
     labelled = [file for files in cases.values() for file in files if file.faz is not None]
-    sets["OCTA-500, FAZ"] = _octa500(model, labelled, "faz")
+    sets["OCTA-500, FAZ"] = _octa500(model, labelled, "faz", options.raw)
     if options.octa25k:
         for half in ("superficial", "deep"):
             sets[f"OCTA-25K {half}, FAZ"] = _octa25k(
-                model, options.octa25k, half, options.octa25k_size
+                model, options.octa25k, half, options.octa25k_size, options.raw
             )
     return {name: rows for name, rows in sets.items() if rows}
 
 
-def _octa500(model: Segmenter, files: Iterable[CaseFiles], task: str) -> Rows:
+def _octa500(model: Segmenter, files: Iterable[CaseFiles], task: str, raw: bool) -> Rows:
     rows = []
     for file in files:
         case = read_case(file)
-        masks = masks_of(model.predict_proba(case.image), 0.5).masks
-        rows.append((file.id, _dice(masks[task], getattr(case, task))))
+        mask = _mask(model.predict_proba(case.image), task, raw)
+        rows.append((file.id, _dice(mask, getattr(case, task))))
     return rows
 
 
-def _octa25k(model: Segmenter, root: Path, half: str, size: int) -> Rows:
+def _octa25k(model: Segmenter, root: Path, half: str, size: int, raw: bool) -> Rows:
     masks, rows = images_in(root / "faz"), []
     for name, path in images_in(root / "image").items():
         if name.startswith(half):
             image, truth = read_image(path), binary_mask(read_picture(masks[name]), 128)
             probability = model.predict_proba(resize_image(image, (size, size)))["faz"]
             back = {"faz": resize_image(probability, image.shape)}
-            rows.append((name, _dice(masks_of(back, 0.5).masks["faz"], truth)))
+            rows.append((name, _dice(_mask(back, "faz", raw), truth)))
     return rows
+
+
+def _mask(probabilities: Mapping[str, np.ndarray], task: str, raw: bool) -> np.ndarray:
+    return probabilities[task] >= 0.5 if raw else masks_of(probabilities, 0.5).masks[task]
 
 
 def _dice(predicted: np.ndarray, truth: np.ndarray) -> float:

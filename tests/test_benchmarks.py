@@ -60,14 +60,16 @@ def test_both_sides_are_timed_in_one_run(monkeypatch, capsys):
 
 def test_weights_between_two_networks(monkeypatch, tmp_path):
     description, variables, _ = read_stored("sim_to_real")
-    for name, shift in (("a", 0.0), ("b", 2.0)):
+    for name, shift, pitches in (("a", 0.0, (4.0, 12.0)), ("b", 2.0, (6.0, 15.0))):
         moved = jax.tree.map(lambda array, shift=shift: array + np.float32(shift), variables)
-        save_weights(tmp_path / f"{name}.safetensors", description, moved)
+        stated = description._replace(pitches_um=pitches)
+        save_weights(tmp_path / f"{name}.safetensors", stated, moved)
     flags = ["--before", "a.safetensors", "--after", "b.safetensors", "--share", "0.25"]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["x", *flags, "--out", "c.safetensors"])
     assert run_program(interpolate.main) == 0
-    _, found, _ = read_stored("c.safetensors")
+    stated, found, _ = read_stored("c.safetensors")
+    assert stated.pitches_um == (6.0, 12.0)
     compare = functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-3)  # half precision
     jax.tree.map(lambda array, old: compare(array, old + 0.5), found, variables)
     other = description._replace(fields=description.fields | {"groups": 2})

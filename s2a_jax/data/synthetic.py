@@ -26,7 +26,7 @@ from s2a_jax.files import full_path, writing
 from s2a_jax.inputs.masks import FAZ_VALUE, RV_VALUE
 from s2a_jax.inputs.slabs import slab_names
 
-VERSION = 6
+VERSION = 7
 """Version of the generator; it changes with the eyes of a seed, so that no older set is read."""
 
 FIELD_MM = (2.0, 6.5)

@@ -95,7 +95,7 @@ def load_all(paths: Sequence[str], runtime: str | None = None) -> list[Segmenter
                     f"The weights {path} and {paths[0]} differ in {what}, {theirs} and {mine}; "
                     "average networks that were trained on the same kind of images."
                 )
-        common = _common(known, other.pitches_um)
+        common = common_pitches(known, other.pitches_um)
         if common is None and (known, other.pitches_um) != (None, None):
             raise UserError(
                 f"The weights {path} were trained on pitches of {_range(other.pitches_um)}, those "
@@ -107,7 +107,7 @@ def load_all(paths: Sequence[str], runtime: str | None = None) -> list[Segmenter
     return models
 
 
-def _common(
+def common_pitches(
     one: tuple[float, float] | None, other: tuple[float, float] | None
 ) -> tuple[float, float] | None:
     """The pitches in both ranges, um; None if there are none, or a range is unknown."""

@@ -82,11 +82,11 @@ class EyeParameters:
     vein_to_artery: float = 1.15  # ratio of calibres; veins are wider; by eye
     # Thinner vessels are drawn but not labelled, so that RV covers about what graders mark: 6.9 %
     # of 3 mm scans and 9.0 % of 6 mm scans, in which they mark fewer of the thin ones.
-    label_radius_um: float = 7.0  # um, in a field of view of 3 mm
+    label_radius_um: float = 8.0  # um, in a field of view of 3 mm
     label_field_power: float = 0.15  # exponent of its growth with the field of view
     # Graders draw vessels wider in coarse pixels: added to the radius of a label, by the areas and
     # edges of the masks of OCTA-500 train and val.
-    label_widening_um: float = 1.95  # um for each mm of the field of view beyond the next
+    label_widening_um: float = 1.6  # um for each mm of the field of view beyond the next
     label_widening_from_mm: float = 3.4  # mm
 
     # Capillary bed: drawn, never labelled.
