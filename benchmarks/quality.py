@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks import quality_images
 from benchmarks.command_line import parser, positive
 from s2a_jax.errors import UserError
+from s2a_jax.inference.masks import masks_of
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.contents import read_contents
 from s2a_jax.inputs.images import read_image
@@ -161,7 +162,7 @@ def _print_faz(model: Segmenter, images: Path, masks: Path) -> None:
         quality = assess(contents.image, probability, None)
         has_reason = bool(_FAZ_REASONS & {reason.name for reason in quality.reasons})
         is_doubted = has_reason or quality.level == "unusable"
-        mask = probability["faz"] >= 0.5
+        mask = masks_of(probability, 0.5).masks["faz"]
         dice = 2 * np.count_nonzero(mask & truth) / max(1, mask.sum() + truth.sum())
         scores["with a doubt" if is_doubted else "without a doubt"].append(dice)
     for name, values in scores.items():

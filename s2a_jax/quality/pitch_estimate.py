@@ -8,7 +8,7 @@ from scipy import ndimage
 from s2a_jax.biomarkers.skeleton import trace_skeleton
 from s2a_jax.inputs.images import resize_image
 
-_WEIGHTS = (4.809, -0.416, 0.525, -0.398)
+_WEIGHTS = (5.644, -0.804, 0.624, -0.151)
 """Of the logarithms: constant, calibre, length density, texture width; from `python -m
 benchmarks.pitch_calibration` on synthetic eyes with the shipped network."""
 ERROR_FACTOR = 1.5

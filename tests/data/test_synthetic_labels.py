@@ -28,15 +28,15 @@ def wide():
 
 
 def test_labels_in_coarse_pixels_are_wider_by_what_graders_add(wide):
-    # 1.95 um for each of the 2.6 mm beyond 3.4: 5.07 um on either side, of pixels of 15 um.
-    assert PLAIN.widening_um == pytest.approx(5.07)
+    # 1.6 um for each of the 2.6 mm beyond 3.4: 4.16 um on either side, of pixels of 15 um.
+    assert PLAIN.widening_um == pytest.approx(4.16)
     assert dataclasses.replace(PLAIN, field_mm=3.0).widening_um == 0
     narrow = synthesize_eye(11, dataclasses.replace(PLAIN, label_widening_um=0.0))
     np.testing.assert_array_equal(narrow.image, wide.image)  # a label rule draws nothing
     length = np.sum(skeletonize(narrow.rv))
     added_um = 15 * (wide.rv.sum() - narrow.rv.sum()) / length / 2
     # Pixels on the diagonal are counted as one, so the length is too short by up to 1.41.
-    assert 5.07 < added_um < 1.41 * 5.07
+    assert 4.16 < added_um < 1.41 * 4.16
 
 
 def test_the_faz_reaches_the_middle_of_the_innermost_capillaries(wide):

@@ -21,7 +21,7 @@ from tests.networks import drawn_unet
 
 BOUNDS = {
     "faz_area_mm2": 0.05,
-    "vessel_density": 0.1,
+    "vessel_density": 0.15,
     "skeleton_density_per_mm": 0.15,
     "vessel_diameter_index_um": 0.15,
     "branch_point_density_per_mm2": 0.5,
@@ -147,19 +147,19 @@ def test_arguments_of_analyze_that_cannot_be(model, arguments, message):
 
 
 def test_the_shipped_network_finds_vessels_and_faz(shipped):
-    eyes = [
-        synthesize_eye((11, n), EyeParameters(size=304)) for n in range(4)
-    ]  # none is a training eye
-    dice = [
-        [
-            2 * (predicted & truth).sum() / (predicted.sum() + truth.sum())
-            for predicted, truth in zip(shipped.predict(eye.image), (eye.rv, eye.faz), strict=True)
-        ]
-        for eye in eyes
-    ]
-    rv, faz = np.mean(dice, axis=0)
-    assert rv > 0.8
-    assert faz > 0.9
+    def dice(predicted, truth):
+        return 2 * (predicted & truth).sum() / (predicted.sum() + truth.sum())
+
+    found = []
+    for number in range(4):
+        eye = synthesize_eye((11, number), EyeParameters(size=304))  # none is a training eye
+        rv, faz = shipped.predict(eye.image)
+        deep = shipped.predict(eye.deep)[1]
+        found.append((dice(rv, eye.rv), dice(faz, eye.faz), dice(deep, eye.deep_faz)))
+    rv, faz, deep = np.mean(found, axis=0)
+    assert rv > 0.82
+    assert faz > 0.95
+    assert deep > 0.88
 
 
 def test_several_slabs(tmp_path, capsys):
