@@ -35,14 +35,17 @@ class Environment(NamedTuple):
     Attributes:
         python: the interpreter, as "3.11".
         resolution: uv's name of the choice.
+        pytest: arguments of the suite.
     """
 
     python: str
     resolution: str
+    pytest: tuple[str, ...] = ()
 
 
 ENVIRONMENTS = {
-    "lowest": Environment("3.11", "lowest-direct"),
+    # Old packages use what newer ones, which they import, deprecate.
+    "lowest": Environment("3.11", "lowest-direct", ("-W", "ignore::DeprecationWarning")),
     "newest": Environment("3.11", "highest"),
     "newest-3.13": Environment("3.13", "highest"),
 }
@@ -74,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{name}: installing ...", flush=True)
             install(folder, ENVIRONMENTS[name])
             print(f"{name}: running; {folder / 'suite.log'}", flush=True)
-            row = {"environment": name} | run_suite(folder, options.pytest)
+            arguments = (*ENVIRONMENTS[name].pytest, *options.pytest)
+            row = {"environment": name} | run_suite(folder, arguments)
             known = {"arguments": options.pytest, "row": row}
             finished.write_text(json.dumps(known))
         rows.append(known["row"])
@@ -88,7 +92,7 @@ def install(folder: Path, environment: Environment) -> None:
     venv = folder / "venv"
     python = str(venv / "bin/python")
     lines = (
-        ["uv", "venv", "--quiet", "--python", environment.python, str(venv)],
+        ["uv", "venv", "--quiet", "--seed", "--python", environment.python, str(venv)],
         # Compiled here, since warnings of old packages' syntax would be errors in the suite.
         ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", python,
          "--resolution", environment.resolution, "--editable", f"{ROOT}[dev]"],
