@@ -2,10 +2,10 @@
 
     python -m benchmarks.interpolate --before A --after B --share 0.4 --out weights.safetensors
 
-Every parameter and running statistic is (1 - share) of A's plus share of B's; the pitches that the
-file states are those that both were trained on. A network and its
-continuation lie in one basin of the loss, so what lies between them works, often on more kinds of
-images than either end (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
+Every parameter and running statistic is (1 - share) of A's plus share of B's. The pitches that the
+file states are those that both were trained on. A network and its continuation lie in one basin of
+the loss, so what lies between them works, often on more kinds of images than either end (Wortsman
+et al., Robust fine-tuning of zero-shot models, CVPR 2022).
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main() -> None:
     flags = parser("benchmarks.interpolate", __doc__)
     described = "workdir, checkpoint or weights file, or a network that comes with the package"
     flags.add_argument("--before", required=True, help=described)
-    flags.add_argument("--after", required=True, help="the same, trained on from --before")
+    flags.add_argument("--after", required=True, help="the same, trained further from --before")
     flags.add_argument("--share", required=True, type=_share, help="of --after, 0 to 1")
     flags.add_argument("--out", required=True, type=Path, help=".safetensors file to write")
     options = flags.parse_args()
@@ -40,7 +40,13 @@ def main() -> None:
             "--before and --after are other networks, or of other sizes; give a network and its "
             "continued training."
         )
-    pitches = common_pitches(old.pitches_um, description.pitches_um)
+    known = (old.pitches_um, description.pitches_um)
+    pitches = common_pitches(*known)
+    if pitches is None and known != (None, None):
+        raise UserError(
+            "--before and --after were trained on no common pitch; give a network and its "
+            "continued training."
+        )
     description = description._replace(pitches_um=pitches)
     save_weights(options.out, description, between(before, after, options.share), half=True)
     print(f"{options.share:g} of the way from {options.before} to {options.after} -> {options.out}")

@@ -5,9 +5,8 @@
 Prints the mean Dice over images: vessels on the val splits of OCTA-500 (at native size), FAZ on all
 cases of OCTA-500 with a FAZ mask, and FAZ on OCTA-25K ({image,faz}/{superficial,deep}_<n>.png).
 Masks are those of `predict`: of the FAZ the most central piece, with --raw all of it. Sets without
-cases are left out.
-Images of OCTA-25K are resampled to `--octa25k-size` pixels before they are segmented, since their
-pixels are smaller than any that the networks are trained on.
+cases are left out. Images of OCTA-25K are resampled to `--octa25k-size` pixels before they are
+segmented, since their pixels are smaller than any that the networks are trained on.
 """
 
 import argparse
@@ -45,6 +44,7 @@ def main() -> None:
         help="workdir, checkpoint or weights file, or sim_to_real for the shipped network",
     )
     add_real_eyes(flags)
+    flags.add_argument("--raw", action="store_true", help="keep all pieces of the FAZ")
     flags.add_argument(
         "--out",
         type=Path,
@@ -58,7 +58,7 @@ def main() -> None:
         options.out.open("a").close()
     except OSError as error:
         raise UserError(f"--out={options.out} cannot be written: {error}.") from error
-    sets = measure(Segmenter.load_from_checkpoint(options.weights), options)
+    sets = measure(Segmenter.load_from_checkpoint(options.weights), options, raw=options.raw)
     with options.out.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("set", "case", "dice"))
@@ -76,7 +76,6 @@ def add_real_eyes(flags: argparse.ArgumentParser) -> None:
     flags.add_argument(
         "--octa25k-size", type=positive, default=304, help="side in pixels; default 304"
     )
-    flags.add_argument("--raw", action="store_true", help="keep all pieces of the FAZ")
 
 
 def check_real_eyes(options: argparse.Namespace) -> None:
@@ -98,12 +97,13 @@ def check_real_eyes(options: argparse.Namespace) -> None:
             raise UserError(f"{images[missing[0]]} has no mask in {options.octa25k / 'faz'}.")
 
 
-def measure(model: Segmenter, options: argparse.Namespace) -> dict[str, Rows]:
+def measure(model: Segmenter, options: argparse.Namespace, *, raw: bool = False) -> dict[str, Rows]:
     """Measure the Dice of each image of each set.
 
     Args:
         model: the network.
         options: the parsed flags of `add_real_eyes`.
+        raw: whether all pieces of the FAZ count.
 
     Returns:
         Display name of a set -> rows; sets without cases are left out.
@@ -112,13 +112,13 @@ def measure(model: Segmenter, options: argparse.Namespace) -> dict[str, Rows]:
     sets = {}
     for subset, files in cases.items():
         val = [file for file in files if file.split == "val" and file.rv is not None]
-        sets[f"OCTA-500 {subset} val, RV"] = _octa500(model, val, "rv", options.raw)
+        sets[f"OCTA-500 {subset} val, RV"] = _octa500(model, val, "rv", raw)
     labelled = [file for files in cases.values() for file in files if file.faz is not None]
-    sets["OCTA-500, FAZ"] = _octa500(model, labelled, "faz", options.raw)
+    sets["OCTA-500, FAZ"] = _octa500(model, labelled, "faz", raw)
     if options.octa25k:
         for half in ("superficial", "deep"):
             sets[f"OCTA-25K {half}, FAZ"] = _octa25k(
-                model, options.octa25k, half, options.octa25k_size, options.raw
+                model, options.octa25k, half, options.octa25k_size, raw
             )
     return {name: rows for name, rows in sets.items() if rows}
 
@@ -127,7 +127,7 @@ def _octa500(model: Segmenter, files: Iterable[CaseFiles], task: str, raw: bool)
     rows = []
     for file in files:
         case = read_case(file)
-        mask = _mask(model.predict_proba(case.image), task, raw)
+        mask = mask_of(model.predict_proba(case.image), task, raw)
         rows.append((file.id, _dice(mask, getattr(case, task))))
     return rows
 
@@ -139,11 +139,12 @@ def _octa25k(model: Segmenter, root: Path, half: str, size: int, raw: bool) -> R
             image, truth = read_image(path), binary_mask(read_picture(masks[name]), 128)
             probability = model.predict_proba(resize_image(image, (size, size)))["faz"]
             back = {"faz": resize_image(probability, image.shape)}
-            rows.append((name, _dice(_mask(back, "faz", raw), truth)))
+            rows.append((name, _dice(mask_of(back, "faz", raw), truth)))
     return rows
 
 
-def _mask(probabilities: Mapping[str, np.ndarray], task: str, raw: bool) -> np.ndarray:
+def mask_of(probabilities: Mapping[str, np.ndarray], task: str, raw: bool) -> np.ndarray:
+    """The mask of one task as `predict` writes it, or with `raw` every pixel of at least 0.5."""
     return probabilities[task] >= 0.5 if raw else masks_of(probabilities, 0.5).masks[task]
 
 

@@ -7,8 +7,7 @@ training cases of 3M: Adam with a cosine, Dice and cross-entropy, averaged param
 of the vessels is 0.8 throughout, since the copy at hand has FAZ masks for three training cases. RV
 Dice on the 10 validation cases at the last step, seed 0: 0.907, and 0.911 with `evaluate --tta`,
 after 45 minutes on two cores that other programs shared, from an earlier version of `sim_to_real`
-(0.876 on these cases; this one reaches 0.887). `configs/octa500_small.py:smoke` is the
-shortest run.
+(0.876 on these cases, now 0.887). `configs/octa500_small.py:smoke` is the shortest run.
 """
 
 from ml_collections import ConfigDict

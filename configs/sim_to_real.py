@@ -6,8 +6,8 @@ makes 480 synthetic eyes with fields of view of 2.6 to 6.3 mm at 400 px, so that
 those of the usual scanners (6.5 to 15.8 um), trains on crops with every photometric augmentation,
 and prints the result on held-out synthetic eyes. With eyes of an earlier version of the generator
 it reached RV Dice 0.876 and FAZ 0.922 there, after 42 minutes on two CPU cores, and on real eyes RV
-0.876 (OCTA-500 3M), 0.830 (6M) and FAZ 0.870. The network that ships with the package (`--weights
-sim_to_real`) began so and was trained on; docs/models/sim_to_real.md has the commands and figures.
+0.876 (OCTA-500 3M), 0.830 (6M) and FAZ 0.875. The shipped network (`--weights sim_to_real`) started
+so and was trained further; docs/models/sim_to_real.md has the commands and figures.
 `configs/sim_to_real.py:smoke` is the shortest run.
 """
 

@@ -60,7 +60,11 @@ def test_both_sides_are_timed_in_one_run(monkeypatch, capsys):
 
 def test_weights_between_two_networks(monkeypatch, tmp_path):
     description, variables, _ = read_stored("sim_to_real")
-    for name, shift, pitches in (("a", 0.0, (4.0, 12.0)), ("b", 2.0, (6.0, 15.0))):
+    for name, shift, pitches in (
+        ("a", 0, (4.0, 9.0)),
+        ("b", 2, (6.0, 15.0)),
+        ("e", 2, (9.5, 15.0)),
+    ):
         moved = jax.tree.map(lambda array, shift=shift: array + np.float32(shift), variables)
         stated = description._replace(pitches_um=pitches)
         save_weights(tmp_path / f"{name}.safetensors", stated, moved)
@@ -69,9 +73,13 @@ def test_weights_between_two_networks(monkeypatch, tmp_path):
     monkeypatch.setattr("sys.argv", ["x", *flags, "--out", "c.safetensors"])
     assert run_program(interpolate.main) == 0
     stated, found, _ = read_stored("c.safetensors")
-    assert stated.pitches_um == (6.0, 12.0)
+    assert stated.pitches_um == (6.0, 9.0)
     compare = functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-3)  # half precision
     jax.tree.map(lambda array, old: compare(array, old + 0.5), found, variables)
+    monkeypatch.setattr(
+        "sys.argv", ["x", *flags, "--after", "e.safetensors", "--out", "d.safetensors"]
+    )
+    assert run_program(interpolate.main) == 2 and not (tmp_path / "d.safetensors").exists()
     other = description._replace(fields=description.fields | {"groups": 2})
     save_weights(tmp_path / "b.safetensors", other, variables)
     monkeypatch.setattr("sys.argv", ["x", *flags, "--out", "d.safetensors"])
@@ -79,6 +87,13 @@ def test_weights_between_two_networks(monkeypatch, tmp_path):
     monkeypatch.setattr("sys.argv", ["x", *flags, "--share", "1.5", "--out", "d.safetensors"])
     with pytest.raises(SystemExit):
         interpolate.main()
+
+
+def test_raw_masks_keep_all_pieces_of_the_faz():
+    probability = np.zeros((64, 64), np.float32)
+    probability[28:36, 28:36] = probability[2:6, 2:6] = 1
+    for raw, pixels in ((True, 80), (False, 64)):
+        assert sim_to_real.mask_of({"faz": probability}, "faz", raw).sum() == pixels
 
 
 @pytest.mark.parametrize("program", [sim_to_real, sim_to_real_ablation, synthesis_realism])

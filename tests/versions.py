@@ -44,7 +44,7 @@ class Environment(NamedTuple):
 
 
 ENVIRONMENTS = {
-    # Old packages use what newer ones, which they import, deprecate.
+    # The oldest packages call functions that newer dependencies deprecate.
     "lowest": Environment("3.11", "lowest-direct", ("-W", "ignore::DeprecationWarning")),
     "newest": Environment("3.11", "highest"),
     "newest-3.13": Environment("3.13", "highest"),
@@ -71,15 +71,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = options.out.resolve() / name
         finished = folder / "row.json"
         known = json.loads(finished.read_text()) if finished.is_file() else {}
-        if known.get("arguments") != options.pytest:
+        given = [*ENVIRONMENTS[name].pytest, *options.pytest]
+        if known.get("arguments") != given:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             print(f"{name}: installing ...", flush=True)
             install(folder, ENVIRONMENTS[name])
             print(f"{name}: running; {folder / 'suite.log'}", flush=True)
-            arguments = (*ENVIRONMENTS[name].pytest, *options.pytest)
-            row = {"environment": name} | run_suite(folder, arguments)
-            known = {"arguments": options.pytest, "row": row}
+            row = {"environment": name} | run_suite(folder, given)
+            known = {"arguments": given, "row": row}
             finished.write_text(json.dumps(known))
         rows.append(known["row"])
         print(", ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
@@ -92,6 +92,7 @@ def install(folder: Path, environment: Environment) -> None:
     venv = folder / "venv"
     python = str(venv / "bin/python")
     lines = (
+        # With pip (--seed), which tests/test_wheel.py runs.
         ["uv", "venv", "--quiet", "--seed", "--python", environment.python, str(venv)],
         # Compiled here, since warnings of old packages' syntax would be errors in the suite.
         ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", python,

@@ -258,7 +258,7 @@ def test_a_full_disk_is_one_sentence(state, folder, little_garbage, monkeypatch,
         assert raised.value.exit_code == 1
         for thread in set(threading.enumerate()) - before:  # orbax does not wait for all of them
             if type(thread) is not threading.Thread:  # such are those of its pools, which stay
-                threading.Thread.join(thread, timeout=20)  # its own join raises what it raised
+                threading.Thread.join(thread, timeout=20)  # orbax's join raises its error again
         gc.collect()  # here asyncio prints what nobody awaited
         assert capfd.readouterr() == ("", "")
         assert sealed.steps_in(folder) == [2, 3]

@@ -80,12 +80,12 @@ class EyeParameters:
     tip_radius_um: float = 3.0  # um, a terminal arteriole or venule, about a capillary
     tree_radius_sd: float = 0.12  # log-normal spread of calibre between trees
     vein_to_artery: float = 1.15  # ratio of calibres; veins are wider; by eye
-    # Thinner vessels are drawn but not labelled, so that RV covers about what graders mark: 6.9 %
-    # of 3 mm scans and 9.0 % of 6 mm scans, in which they mark fewer of the thin ones.
+    # Thinner vessels are drawn but not labelled. Graders mark 6.9 % of 3 mm scans, about what these
+    # labels cover, and 9.0 % of 6 mm scans, a fifth less than these.
     label_radius_um: float = 8.0  # um, in a field of view of 3 mm
     label_field_power: float = 0.15  # exponent of its growth with the field of view
     # Graders draw vessels wider in coarse pixels: added to the radius of a label, by the areas and
-    # edges of the masks of OCTA-500 train and val.
+    # edges of the masks of OCTA-500 train and val, and by what networks trained so draw there.
     label_widening_um: float = 1.6  # um for each mm of the field of view beyond the next
     label_widening_from_mm: float = 3.4  # mm
 
