@@ -30,7 +30,9 @@ _FIELDS_MM = (2.4, 6.4)
 _SCALES = (0.6, 1.0, 1.6, 2.5)  # of real images
 
 
-class _Folder(NamedTuple):
+class Folder(NamedTuple):
+    """Real images: their name in the table, where they are, and their field of view in mm."""
+
     name: str
     path: Path
     field_mm: float
@@ -42,7 +44,7 @@ def main() -> None:
     flags.add_argument("--eyes", type=positive, default=140, help="synthetic eyes; default 140")
     flags.add_argument(
         "--real",
-        type=_folder,
+        type=parse_folder,
         nargs="*",
         default=[],
         metavar="NAME=DIR:FIELD_MM",
@@ -64,7 +66,8 @@ def main() -> None:
             _print_errors(f"{folder.name} x {scale:g}", measures, pitch, weights)
 
 
-def _folder(text: str) -> _Folder:
+def parse_folder(text: str) -> Folder:
+    """Parses NAME=DIR:FIELD_MM."""
     name, equals, rest = text.partition("=")
     path, colon, field = rest.rpartition(":")
     try:
@@ -73,7 +76,7 @@ def _folder(text: str) -> _Folder:
         field_mm = 0.0
     if not equals or not colon or not name or field_mm <= 0:
         raise argparse.ArgumentTypeError(f"{text}: expected NAME=DIR:FIELD_MM")
-    return _Folder(name, Path(path), field_mm)
+    return Folder(name, Path(path), field_mm)
 
 
 def _synthetic(model: Segmenter, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -87,10 +90,9 @@ def _synthetic(model: Segmenter, count: int) -> tuple[np.ndarray, np.ndarray]:
     return _arrays(rows)
 
 
-def _real(model: Segmenter, folder: _Folder, count: int) -> dict[float, tuple]:
+def _real(model: Segmenter, folder: Folder, count: int) -> dict[float, tuple]:
     """Scale -> pitches [N] in um, and measures [N, 3]."""
-    paths = list(images_in(folder.path).values())
-    images = [read_image(path) for path in paths[:: max(1, len(paths) // count)][:count]]
+    images = some_images(folder, count)
     found = {}
     for scale in _SCALES:
         rows = []
@@ -100,6 +102,12 @@ def _real(model: Segmenter, folder: _Folder, count: int) -> dict[float, tuple]:
             rows.append((1000 * folder.field_mm / side, _measures(model, shown)))
         found[scale] = _arrays(rows)
     return found
+
+
+def some_images(folder: Folder, count: int) -> list[np.ndarray]:
+    """Up to `count` images, float [H, W], spread over the folder."""
+    paths = list(images_in(folder.path).values())
+    return [read_image(path) for path in paths[:: max(1, len(paths) // count)][:count]]
 
 
 def _measures(model: Segmenter, image: np.ndarray) -> tuple[float, float, float] | None:

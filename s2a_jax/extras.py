@@ -24,5 +24,6 @@ def import_extra(name: str, extra: str, purpose: str) -> ModuleType:
         if error.name is None or error.name.partition(".")[0] != package:
             raise  # the package is there, and lacks something itself
         raise UserError(
-            f"{purpose} needs {package}: pip install 's2a_jax[{extra}]', or pip install {package}."
+            f"{purpose} needs {package}: pip install -e '.[{extra}]' in the checkout, or "
+            f"pip install {package}."
         ) from None

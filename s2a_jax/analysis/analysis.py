@@ -176,10 +176,9 @@ def analyze(
     """
     probability = computed.probability
     masks, left_out = masks_of(probability, threshold)
-    kept = {t: without(p, (p >= threshold) & ~masks[t]) for t, p in probability.items()}
+    measured = masks_of(computed.at_network, threshold).masks
     biomarkers = {}
     if computed.um_per_px is not None:
-        measured = masks_of(computed.at_network, threshold).masks
         biomarkers = measure(
             measured.get("rv"),
             measured.get("faz"),
@@ -201,8 +200,11 @@ def analyze(
         spread=computed.spread,
         masks=masks,
         biomarkers=biomarkers,
-        expected_dice={task: expected_dice(p, masks[task]) for task, p in kept.items()},
         # As the network saw it: resampled maps look blurred, and pixels may not be square.
+        expected_dice={
+            task: expected_dice(without(p, (p >= threshold) & ~measured[task]), measured[task])
+            for task, p in computed.at_network.items()
+        },
         quality=assess(seen, computed.at_network, computed.um_per_px, trained_um),
         eye=eye,
         notes=notes,

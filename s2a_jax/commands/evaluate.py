@@ -324,6 +324,7 @@ def _scale_notes(scales: list[Scale], model: Segmenter) -> tuple[str, ...]:
         low, high = model.pitches_um
         notes += (
             f"{unknown} of {len(scales)} images have no known pixel pitch and were predicted at "
-            f"this size; the network was trained on {low:.3g} to {high:.3g} um per pixel.",
+            f"this size; the network was trained on {low:.3g} to {high:.3g} um per pixel: give "
+            "--um-per-px.",
         )
     return notes

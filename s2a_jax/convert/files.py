@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from s2a_jax.convert.kinds import kind_of
 from s2a_jax.convert.torch_files import read_torch, write_torch
@@ -85,10 +85,8 @@ def save_safetensors(
     Raises:
         OSError: the file cannot be written.
     """
-    try:
-        save_file(dict(arrays), path, metadata)
-    except SafetensorError as error:
-        raise OSError(error) from error
+    # What the library's own `save_file` makes, only its owner may read.
+    path.write_bytes(save(dict(arrays), metadata))
 
 
 def _load_safetensors(path: Path) -> dict[str, np.ndarray]:

@@ -228,7 +228,7 @@ def test_a_missing_package_is_named(missing, flags, extra, folder, monkeypatch, 
         flags = [*flags, "--weights", "x.safetensors"]
     else:
         flags = [*flags, "--weights", f"x{RUNTIMES[flags[2]]}", "--out", "out", "e.png"]
-    remedy = f"needs {missing}: pip install 's2a_jax[{extra}]'"
+    remedy = f"needs {missing}: pip install -e '.[{extra}]'"
     assert_refused(main(flags), capsys.readouterr().err, remedy)
 
 

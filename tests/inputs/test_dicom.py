@@ -226,7 +226,7 @@ def test_pitch_aspect_and_laterality(tmp_path):
 def test_dicom_without_pydicom(tmp_path, monkeypatch):
     path = write_dicom(tmp_path / "eye.dcm", RAMP)
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(UserError, match=r"pip install 's2a_jax\[dicom\]'"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[dicom\]'"):
         read_image(path)
 
 

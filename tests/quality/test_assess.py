@@ -214,10 +214,12 @@ def test_large_images_are_reduced_before_the_pitch_is_estimated(eye, sure, monke
 def test_doubts_about_the_pitch(eye, sure):
     seen = assess(eye.image, sure, None, TRAINED)
     assert seen.level == "good"
-    wrong = assess(eye.image, sure, 2.1 * seen.um_per_px, TRAINED)
-    assert names(wrong) == {"pitch_contradicted"}
-    assert f"look like those at {seen.um_per_px:.1f} um" in wrong.text
-    assert not assess(eye.image, sure, 1.9 * seen.um_per_px, TRAINED).reasons
+    for factor, is_doubted in ((1.45, True), (1.35, False), (1 / 1.55, False), (1 / 1.65, True)):
+        found = assess(eye.image, sure, factor * seen.um_per_px, TRAINED)
+        assert names(found) == ({"pitch_contradicted"} if is_doubted else set()), factor
+        if is_doubted:  # 304 px of each pitch
+            looks, given = 0.304 * seen.um_per_px, 0.304 * factor * seen.um_per_px
+            assert f"field of {looks:.1f} mm (to a factor of 1.5), but {given:.1f} mm" in found.text
     unlike = assess(eye.image, sure, None, (1.25 * seen.um_per_px, 2 * seen.um_per_px))
     assert names(unlike) == {"pitch_unlike"}
     near = (1.15 * seen.um_per_px, 2 * seen.um_per_px)

@@ -131,7 +131,7 @@ def test_a_port_that_is_taken_and_a_foreign_host_are_one_sentence(capsys):
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ([], "serve needs gradio: pip install 's2a_jax[web]'"),
+        ([], "serve needs gradio: pip install -e '.[web]'"),
         (["--port", "0"], "--port=0: expected 1 to 65535"),
         (["--weights", "nothing"], "No weights at nothing"),
     ],
