@@ -73,6 +73,10 @@ def test_biomarkers_are_those_at_the_pitch_of_the_network():
     assert analysis.notes == (
         "Predicted at 10 um per pixel, as the network was trained, instead of 5.",
     )
+    # So is the expected Dice: enlarging blurs probabilities.
+    blurred = fine._replace(probability={t: 0.8 * p for t, p in fine.probability.items()})
+    found = analyze(np.full((FINE, FINE), 0.5), blurred, EyeFacts(5.0)).expected_dice["rv"]
+    assert found == pytest.approx(2 * 0.075 / (0.075 + 0.09 + 0.1), rel=1e-6)
 
 
 def test_the_threshold_decides():
