@@ -5,8 +5,8 @@
 makes seeded synthetic 3x3 mm eyes on first use, starts from the network that comes with the package
 (`small`, trained on other synthetic eyes of several pitches), trains it on crops of these eyes, and
 evaluates it on held-out ones: RV Dice 0.865 and FAZ Dice 0.941 on 24 test eyes after 2 minutes on
-two idle CPU cores. `configs/synthetic.py` trains a network on the same eyes from random values instead.
-`configs/demo.py:smoke` is the shortest run, from random values too.
+two idle CPU cores. `configs/synthetic.py` trains a network on the same eyes from random values
+instead. `configs/demo.py:smoke` is the shortest run, from random values too.
 """
 
 from ml_collections import ConfigDict
