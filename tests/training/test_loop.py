@@ -60,10 +60,11 @@ class Rows:
 def made(monkeypatch, tmp_path):
     """A run, and what it does, by kind."""
     done = SimpleNamespace(rows=Rows(), validated=[], drawn=[], interrupt=SimpleNamespace())
-    done.interrupt.signal, done.stop_at = None, None
+    done.interrupt.signal, done.stop_at, done.rows_before = None, None, []
 
     def update(state, batch):
         assert batch == state.step  # batch k is the one of step k, after a resume as well
+        done.rows_before.append(len(done.rows.rows))
         if state.step + 1 == done.stop_at:
             done.interrupt.signal = signal.SIGTERM
         loss = {"loss": 100.0 + batch, "loss_rv": 1.0, "loss_faz": 0.0, "alpha": 0.5}
@@ -127,6 +128,8 @@ def test_a_run_validates_saves_and_logs_when_due(made):
     assert numbers["learning_rate"] == pytest.approx(0.5)
     assert numbers["loss_rv"] == 1 and "loss_faz" not in numbers  # no case had a mask
     assert made.rows.rows[3][1]["loss"] == 107
+    # Those of steps 4 and 8 are fetched one interval late, here by the validation that follows.
+    assert made.rows_before == [0] * 6 + [3] * 6 + [6] * 3
 
 
 def test_a_resumed_run_goes_on_with_the_next_batch(made):
