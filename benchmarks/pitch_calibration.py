@@ -10,6 +10,7 @@ log(estimate / truth), and the share of estimates within a factor of 1.5.
 
 import argparse
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,19 +43,9 @@ def main() -> None:
     """Measure, fit and print."""
     flags = parser("benchmarks.pitch_calibration", __doc__)
     flags.add_argument("--eyes", type=positive, default=140, help="synthetic eyes; default 140")
-    flags.add_argument(
-        "--real",
-        type=parse_folder,
-        nargs="*",
-        default=[],
-        metavar="NAME=DIR:FIELD_MM",
-        help="folders of square superficial slabs with their field of view in mm",
-    )
-    flags.add_argument("--count", type=positive, default=12, help="images a folder; default 12")
+    add_folders(flags, count=12)
     options = flags.parse_args()
-    for folder in options.real:
-        if not folder.path.is_dir():
-            raise UserError(f"--real {folder.name}: {folder.path} is no folder; name one.")
+    check_folders(options.real)
     model = Segmenter.load_from_checkpoint("sim_to_real")
     pitch, measures = _synthetic(model, options.eyes)
     weights, *_ = np.linalg.lstsq(_design(measures[::2]), np.log(pitch[::2]), rcond=None)
@@ -66,8 +57,28 @@ def main() -> None:
             _print_errors(f"{folder.name} x {scale:g}", measures, pitch, weights)
 
 
-def parse_folder(text: str) -> Folder:
-    """Parses NAME=DIR:FIELD_MM."""
+def add_folders(flags: argparse.ArgumentParser, count: int) -> None:
+    """Adds the flags --real, folders of real images, and --count, images of each to take."""
+    flags.add_argument(
+        "--real",
+        type=_folder,
+        nargs="*",
+        default=[],
+        metavar="NAME=DIR:FIELD_MM",
+        help="folders of square superficial slabs with their field of view in mm",
+    )
+    text = f"images a folder; default {count}"
+    flags.add_argument("--count", type=positive, default=count, help=text)
+
+
+def check_folders(folders: Iterable[Folder]) -> None:
+    """Raises a UserError for the first one that is no folder."""
+    for folder in folders:
+        if not folder.path.is_dir():
+            raise UserError(f"--real {folder.name}: {folder.path} is no folder; name one.")
+
+
+def _folder(text: str) -> Folder:
     name, equals, rest = text.partition("=")
     path, colon, field = rest.rpartition(":")
     try:

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.command_line import parser, positive
-from benchmarks.pitch_calibration import parse_folder, some_images
+from benchmarks.command_line import parser
+from benchmarks.pitch_calibration import add_folders, check_folders, some_images
 from s2a_jax import S2ANet
-from s2a_jax.errors import UserError
 from s2a_jax.quality.assess import PITCH_CONTRADICTED
 from s2a_jax.signals import leave, run_program
 
@@ -23,19 +22,11 @@ _FACTORS = (0.5, 1, 2)
 def main() -> None:
     """Print the table."""
     flags = parser("benchmarks.wrong_field", __doc__)
-    flags.add_argument(
-        "--real",
-        type=parse_folder,
-        nargs="+",
-        required=True,
-        metavar="NAME=DIR:FIELD_MM",
-        help="folders of square superficial slabs with their field of view in mm",
-    )
-    flags.add_argument("--count", type=positive, default=40, help="images a folder; default 40")
+    add_folders(flags, count=40)
     options = flags.parse_args()
-    for one in options.real:
-        if not one.path.is_dir():
-            raise UserError(f"--real {one.name}: {one.path} is no folder; name one.")
+    if not options.real:
+        flags.error("--real: expected at least one NAME=DIR:FIELD_MM")
+    check_folders(options.real)
     model = S2ANet.pretrained()
     print(f"{'images':24s} {'n':>4s} {'half':>6s} {'right':>6s} {'twice':>6s}")
     for one in options.real:
