@@ -54,19 +54,25 @@ def networks(names: Sequence[str]) -> Variants:
 def ablation(config: ConfigDict) -> Variants:
     """Variants of S2A-Net that change one part each; the first one changes nothing.
 
-    `no-context` decodes vessels and FAZ from the last Transformer block alone, each with its own
-    decoder. The others replace DWB by the weights that the released code trains with, by equal
-    weights, by learned uncertainty (Kendall 2018) and by DWA (Liu 2019).
+    `no-lcem` decodes the vessels from the last Transformer block, `no-gcem` the FAZ from that block
+    alone, and `no-context` both, each with a decoder of its own. With one GCEM layer, as in `small`
+    and `tiny`, the FAZ is decoded from the last block anyway: `no-context` stands for the first
+    two. The others replace DWB by the weights that the released code trains with, by equal weights,
+    by learned uncertainty (Kendall 2018) and by DWA (Liu 2019).
 
     Args:
         config: resolved; its fields of model and objective hold for every variant.
     """
     whole = {"model.name": "s2anet", "objective.balance": "dwb"}
-    last = max(network_fields_of(_changed(config, whole))["gcem_layers"])
+    layers = network_fields_of(_changed(config, whole))["gcem_layers"]
+    last = (max(layers),)
+    without_lcem, without_gcem = {"model.lcem_layers": last}, {"model.gcem_layers": last}
+    one_each = {"no-lcem": whole | without_lcem, "no-gcem": whole | without_gcem}
     fixed = whole | {"objective.balance": "fixed"}
     return {
         "s2anet": whole,
-        "no-context": whole | {"model.lcem_layers": (last,), "model.gcem_layers": (last,)},
+        **(one_each if len(layers) > 1 else {}),
+        "no-context": whole | without_lcem | without_gcem,
         "fixed-0.8": fixed | {"objective.fixed_rv_weight": 0.8},
         "equal": fixed | {"objective.fixed_rv_weight": 0.5},
         "uncertainty": whole | {"objective.balance": "uncertainty"},

@@ -181,8 +181,13 @@ def _read_dice(path: Path) -> Dice:
     dice: Dice = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        for task in TASKS:
+            table = csv.DictReader(file)
+            rows, columns = list(table), table.fieldnames or ()
+        # A network has no column of a task that it never learned.
+        tasks = [task for task in TASKS if f"{task}_dice" in columns]
+        if not tasks:
+            raise KeyError(columns)
+        for task in tasks:
             cells = {row["id"]: row[f"{task}_dice"] for row in rows}
             # A cut line has None in the missing cells: not a number.
             values = {case: float(cell) for case, cell in cells.items() if cell != ""}
@@ -190,7 +195,7 @@ def _read_dice(path: Path) -> Dice:
                 dice[task] = values
     except (OSError, csv.Error, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path}: expected the columns id, rv_dice and faz_dice with numbers or nothing."
+            f"{path}: expected the column id, and rv_dice, faz_dice or both; numbers or nothing."
         ) from error
     if not dice:
         raise UserError(f"{path} holds no Dice of any case; evaluate the run again.")

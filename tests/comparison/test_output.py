@@ -231,6 +231,15 @@ def test_the_loss_of_a_run_without_masks_of_one_task(tmp_path):
     np.testing.assert_array_equal(read_curves(tmp_path)["loss"], [[10, 0.5], [20, 0.25]])
 
 
+def test_runs_that_never_learned_a_task_have_no_table_of_it(tmp_path, runs):
+    for number, (_, folder) in enumerate(runs):
+        (folder / "results/val.csv").write_text(f"id,rv_dice\neye0,0.{number}5\neye1,0.{number}7\n")
+    rows, text = compare(tmp_path, runs)
+    assert set(rows) == {("rv", name) for name in ("low", "high", "ours")}
+    assert float(rows["rv", "high"]["mean"]) == pytest.approx(0.16)  # of 0.15 and 0.17
+    assert "avascular" not in text.split("Published")[0]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -238,6 +247,7 @@ def test_the_loss_of_a_run_without_masks_of_one_task(tmp_path):
         ("metrics.jsonl", '{"step": "ten"}\n', "line 1 is no JSON"),
         ("results/val.json", "{", "could not be read"),
         ("results/val.csv", "id,rv_dice,faz_dice\neye0,0.5\n", "expected the columns"),
+        ("results/val.csv", "id,dice\neye0,0.5\n", "expected the columns"),
         ("config.json", "[]", "holds no JSON object"),
         ("config.json", "{}", "has no train.batch_size"),
         ("weights.safetensors", "{", "could not be read"),

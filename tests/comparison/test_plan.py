@@ -7,6 +7,7 @@ from s2a_jax.comparison.plan import ablation, make_plan, networks
 from s2a_jax.config.load import load_config
 from s2a_jax.config.recipes import resolve
 from s2a_jax.errors import UserError
+from s2a_jax.training.setup import network_fields_of
 
 
 @pytest.fixture
@@ -50,18 +51,39 @@ def test_other_runs_have_no_place_in_a_cross_validation(tmp_path, capsys):
     assert not (tmp_path / "cv").exists()
 
 
-@pytest.mark.parametrize("variant", ["tiny", "small", "base"])
-def test_the_ablation_changes_one_part_at_a_time(config, tmp_path, variant):
-    config.model.variant = variant
+@pytest.mark.parametrize(
+    ("fields", "lcem", "gcem", "parts"),
+    [
+        ({"variant": "small"}, (0,), (1,), {"no-context": ((1,), (1,))}),
+        (
+            {"variant": "small", "gcem_layers": (1, 2, 3)}, (0,), (1, 2, 3),
+            {"no-lcem": ((3,), (1, 2, 3)), "no-gcem": ((0,), (3,)), "no-context": ((3,), (3,))},
+        ),
+        (
+            {"variant": "base"}, (0,), (1, 2, 3, 4, 5),
+            {
+                "no-lcem": ((5,), (1, 2, 3, 4, 5)),
+                "no-gcem": ((0,), (5,)),
+                "no-context": ((5,), (5,)),
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_the_ablation_changes_one_part_at_a_time(config, tmp_path, fields, lcem, gcem, parts):
+    config.model.update(fields)
     variants = ablation(config)
-    whole = variants["s2anet"]
-    for name, changes in variants.items():
-        changed = {key for key in changes if changes[key] != whole.get(key)}
-        sections = {key.split(".")[0] for key in changed}
-        assert sections == {"s2anet": set(), "no-context": {"model"}}.get(name, {"objective"})
-    last = 5 if variant == "base" else 1
-    assert variants["no-context"]["model.gcem_layers"] == (last,)
-    assert len(make_plan(config, variants, 1, tmp_path)) == 6
+    runs = {run.name: run.config for run in make_plan(config, variants, 1, tmp_path)}
+    layers = {}
+    for name, own in runs.items():
+        made = network_fields_of(own)
+        layers[name] = (made["lcem_layers"], made["gcem_layers"])
+    others = ("s2anet", "fixed-0.8", "equal", "uncertainty", "dwa")
+    assert layers == dict.fromkeys(others, (lcem, gcem)) | parts
+    balances = {name: own.objective.balance for name, own in runs.items() if name not in parts}
+    assert balances == dict(zip(others, ("dwb", "fixed", "fixed", *others[3:]), strict=True))
+    assert {runs[name].objective.balance for name in parts} == {"dwb"}
+    weights = [runs[name].objective.fixed_rv_weight for name in ("fixed-0.8", "equal")]
+    assert weights == [0.8, 0.5]
 
 
 def test_a_folder_of_another_run_is_refused_before_any_starts(config, tmp_path):
