@@ -72,6 +72,8 @@ def main() -> int:
                        help="from this number of cases on one seed; default 50")  # fmt: skip
     flags.add_argument("--updates", type=positive, default=480,
                        help="budget of each run; default 480")  # fmt: skip
+    flags.add_argument("--jobs", type=positive, default=1,
+                       help="runs at a time, for a GPU; default 1")  # fmt: skip
     options = flags.parse_args()
     share_compiled_programs()  # by the draws of one number of cases
     console = make_console(soft_wrap=True)
@@ -79,7 +81,7 @@ def main() -> int:
     if not (options.out / SHIPPED / "val.csv").is_file():
         if code := _evaluate_shipped(options):
             return code  # the command has said why
-    code, failed = train_all([run for run, _ in runs], options.out / "logs", console)
+    code, failed = train_all([run for run, _ in runs], options.out / "logs", console, options.jobs)
     shipped = read_result(SHIPPED, 0, options.out / SHIPPED).dice["val"]
     rows = [Row(SHIPPED, 0, 0, _means(shipped), None)]
     for run, eyes in runs:

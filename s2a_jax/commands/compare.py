@@ -48,6 +48,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--seeds", type=int, default=1, metavar="N", help="runs of each network; default 1"
     )
     parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs at a time, for a GPU that one small network does not fill; default 1",
+    )
+    parser.add_argument(
         "--folds",
         type=int,
         metavar="K",
@@ -88,6 +95,8 @@ def run(options: argparse.Namespace) -> int:
         config.data.folds = options.folds
     config, plan = planned(config, _first_run(options.workdir, config.data.folds))
     config = resolve(config)
+    if options.jobs < 1:
+        raise UserError(f"--jobs={options.jobs}: expected at least 1.")
     if options.folds is not None and options.add:
         raise UserError(
             "--folds: other runs were not evaluated on the held-out cases of all folds; leave out "
@@ -110,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
     console = make_console(soft_wrap=True, width=None if sys.stdout.isatty() else 120)
     if plan:
         console.print(plan)
-    code, failed = train_all(runs, options.workdir / "logs", console)
+    code, failed = train_all(runs, options.workdir / "logs", console, options.jobs)
     if code:
         return code
     kept = [run for run in runs if run not in failed]

@@ -1,35 +1,73 @@
-"""Trains the runs of a plan one after the other, each in its own process.
+"""Trains the runs of a plan, one or several at a time, each in its own process.
 
 A process frees the memory of its arrays and compiled programs, and a network that fails does not
 end the others. Runs share compiled programs on disk.
 """
 
 import contextlib
-import functools
+import dataclasses
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from s2a_jax.comparison.folder import RECORD, read_record
 from s2a_jax.comparison.plan import Run
+from s2a_jax.comparison.process import Process
 from s2a_jax.config.values import to_json
 from s2a_jax.errors import UserError
 from s2a_jax.files import writing, written_whole
 from s2a_jax.runs.metrics import parse_row
 from s2a_jax.signals import Interrupt
 
-_PROMISE = "Stopping once the run under way has saved; Ctrl-C again stops at once."
+_PROMISE = "Stopping once the runs under way have saved; Ctrl-C again stops at once."
 _POLL = 0.3  # seconds
 
 
-def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, list[Run]]:
+@dataclasses.dataclass
+class _Job:
+    """A run to train, or to evaluate again.
+
+    Attributes:
+        run: the run.
+        number: its place among all jobs, from 1.
+        again: whether the run is finished and only evaluated again.
+        log: file of its output.
+        before: seconds of training in earlier parts.
+        ends: ends its process.
+        process: None until it starts.
+        start: `time.monotonic` of the start.
+    """
+
+    run: Run
+    number: int
+    again: bool
+    log: Path
+    before: float
+    ends: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
+    process: Process | None = None
+    start: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far, those of earlier parts of a training too."""
+        passed = time.monotonic() - self.start if self.process else 0.0
+        return passed if self.again else self.before + passed
+
+    @property
+    def share(self) -> float:
+        """Share of the training that is done; 0 of an evaluation."""
+        return 0.0 if self.again else _share_done(self.run)
+
+
+def train_all(
+    runs: Sequence[Run], logs: Path, console: Console, jobs: int = 1
+) -> tuple[int, list[Run]]:
     """Trains the runs that are not finished, resuming those that were stopped.
 
     Finished runs whose results were made under another `config.eval` are then evaluated again.
@@ -38,6 +76,7 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
         runs: runs in the order of training.
         logs: folder for the runs' output, one file per run.
         console: gets one line per run, and a progress bar on a terminal.
+        jobs: number of runs at a time, at least 1.
 
     Returns:
         0, or 128 + the number of the signal that stopped the comparison; and the runs that failed.
@@ -47,110 +86,102 @@ def train_all(runs: Sequence[Run], logs: Path, console: Console) -> tuple[int, l
     """
     with writing(f"to --workdir={logs.parent}"):
         logs.mkdir(parents=True, exist_ok=True)
+    waiting = _jobs(runs, logs, console)
+    total, done = len(waiting), len(runs) - len(waiting)
+    running: list[_Job] = []
+    failed, stopped, evaluating = [], [], None
+    bar = Progress(
+        BarColumn(), TextColumn("{task.description}", markup=False), console=console,
+        transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
+    with Interrupt(_PROMISE) as interrupt, bar, contextlib.ExitStack() as ends:
+        task, told = bar.add_task("", total=total), False
+        while running or (waiting and interrupt.signal is None):
+            while waiting and len(running) < jobs and interrupt.signal is None:
+                job = waiting.popleft()
+                what = "evaluating again" if job.again else "training"
+                console.print(f"[{job.number}/{total}] {job.run.label}: {what}, log in {job.log}")
+                _start(job, shares_device=jobs > 1)
+                ends.push(job.ends)
+                running.append(job)
+            if interrupt.signal is not None and not told:
+                told = True
+                for job in running:
+                    job.process.send(interrupt.signal)
+            for job in [job for job in running if job.process.code() is not None]:
+                running.remove(job)
+                job.ends.close()
+                code, seconds = job.process.code(), job.seconds
+                if code == 2 and job.number == 1 and not done:
+                    raise _refused(job, running)  # as all others would most likely be
+                if job.again:
+                    evaluating = seconds
+                if code == 0 or not job.again:
+                    spent = job.before if job.again else seconds
+                    _write_record(job.run, spent, finished=code == 0, evaluated=code == 0)
+                if code == 0:
+                    done += 1
+                    reason = f"finished, {_duration(seconds)}"
+                elif interrupt.signal is None:
+                    failed.append(job.run)
+                    reason = f"failed with exit code {code}: {_last_line(job.log)}"
+                else:
+                    stopped.append(job.run)
+                    continue
+                left = _duration(_seconds_left(runs, running, waiting, jobs, evaluating))
+                console.print(f"[{job.number}/{total}] {job.run.label}: {reason}; {left} left")
+            if running:
+                shares = {job.run.label: job.share for job in running}
+                left = _duration(_seconds_left(runs, running, waiting, jobs, evaluating))
+                each = ", ".join(f"{label} {share:.0%}" for label, share in shares.items())
+                ended = total - len(waiting) - len(running) + sum(shares.values())
+                bar.update(task, completed=ended, description=f"{each}; all runs: {left} left")
+                time.sleep(_POLL)
+    if interrupt.signal is None:
+        return 0, failed
+    if stopped or waiting:
+        where = f" in {', '.join(run.label for run in stopped)}" if stopped else ""
+        console.print(f"Stopped{where}; run the same command again to resume.")
+    return 128 + interrupt.signal, failed
+
+
+def _jobs(runs: Sequence[Run], logs: Path, console: Console) -> deque[_Job]:
+    """What is to be done: first the runs that are not finished, then evaluations."""
     finished = [run for run in runs if _record(run)["finished"]]
     stale = [run for run in finished if _record(run).get("eval") != _evaluation(run)]
-    todo = [*(run for run in runs if not _record(run)["finished"]), *stale]
-    done = len(runs) - len(todo)
+    todo = [*(run for run in runs if run not in finished), *stale]
     if finished:
         console.print(f"{len(finished)} of {len(runs)} runs are finished already.")
     if stale:
         console.print(
             f"{len(stale)} runs have results of another config.eval; they are evaluated again."
         )
-    failed, evaluating = [], None
-    bar = Progress(
-        BarColumn(), TextColumn("{task.description}", markup=False), console=console,
-        transient=True, disable=not console.is_terminal,
-    )  # fmt: skip
-    with Interrupt(_PROMISE) as interrupt, bar:
-        task = bar.add_task("", total=len(todo))
-        for i, run in enumerate(todo):
-            log = logs / f"{run.label}.log"
-            again, start = run in stale, time.monotonic()
-            before = _record(run)["seconds"]
-            since = start if again else start - before
-            show = functools.partial(_show, bar, task, runs, todo, i, since, evaluating)
-            what = "evaluating again" if again else "training"
-            console.print(f"[{i + 1}/{len(todo)}] {run.label}: {what}, log in {log}")
-            if again:  # a stop half-way leaves results of neither
-                _write_record(run, before, finished=True, evaluated=False)
-            code = _start(run, log, interrupt, show, again)
-            seconds = time.monotonic() - since
-            if code == 2 and not i and not done:  # all others would most likely be refused too
-                reason = _last_line(log)
-                if not run.workdir.path.exists():  # refused before anything was written
-                    _remove(log)
-                raise UserError(f"{run.label}: {reason}")
-            if again:
-                evaluating = seconds
-            if code == 0 or not again:
-                spent = before if again else seconds
-                _write_record(run, spent, finished=code == 0, evaluated=code == 0)
-            if interrupt.signal is not None and code != 0:
-                console.print(f"Stopped in {run.label}; run the same command again to resume.")
-                return 128 + interrupt.signal, failed
-            if code != 0:
-                failed.append(run)
-                reason = f"failed with exit code {code}: {_last_line(log)}"
-            else:
-                reason = f"finished, {_duration(seconds)}"
-            left = _seconds_left(runs, todo[i + 1 :], 0, 0, evaluating)
-            console.print(f"[{i + 1}/{len(todo)}] {run.label}: {reason}; {_duration(left)} left")
-            if interrupt.signal is not None:
-                return 128 + interrupt.signal, failed
-    return 0, failed
+    return deque(
+        _Job(run, number, run in stale, logs / f"{run.label}.log", _record(run)["seconds"])
+        for number, run in enumerate(todo, start=1)
+    )
 
 
-def _show(
-    bar: Progress,
-    task: TaskID,
-    runs: Sequence[Run],
-    todo: Sequence[Run],
-    i: int,
-    start: float,
-    evaluating: float | None,
-) -> None:
-    """Updates the bar while `todo[i]` runs; `start` is its start, earlier parts counted."""
-    share = 0.0 if _record(todo[i])["finished"] else _share_done(todo[i])
-    left = _seconds_left(runs, todo[i:], time.monotonic() - start, share, evaluating)
-    text = f"{todo[i].label} {share:.0%}; all runs: {_duration(left)} left"
-    bar.update(task, completed=i + share, description=text)
+def _start(job: _Job, shares_device: bool) -> None:
+    if job.again:  # a stop half-way leaves results of neither
+        _write_record(job.run, job.before, finished=True, evaluated=False)
+    job.start = time.monotonic()
+    process = Process(job.run, job.log, evaluate=job.again, shares_device=shares_device)
+    job.process = job.ends.enter_context(process)
 
 
-def _start(
-    run: Run, log: Path, interrupt: Interrupt, show: Callable[[], None], evaluate: bool
-) -> int:
-    """Runs one child process and forwards a signal to it; returns its exit code."""
-    job = {"config": to_json(run.config), "evaluate": evaluate}
-    with log.open("a") as output:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "s2a_jax.comparison.child", str(run.workdir.path)],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            text=True,
-            # Otherwise Ctrl-C reaches the child twice, and the second signal stops it unsaved.
-            start_new_session=True,
-        )
-        forwarded = False
-        try:
-            with contextlib.suppress(BrokenPipeError):  # it ended at once; its code says so
-                child.stdin.write(json.dumps(job) + "\n")
-                child.stdin.flush()
-            while child.poll() is None:
-                if interrupt.signal is not None and not forwarded:
-                    child.send_signal(interrupt.signal)
-                    forwarded = True
-                show()
-                time.sleep(_POLL)
-        except BaseException:  # a second Ctrl-C
-            child.terminate()
-            raise
-        finally:
-            child.wait()
-            with contextlib.suppress(BrokenPipeError):
-                child.stdin.close()
-    return child.returncode
+def _refused(job: _Job, others: Sequence[_Job]) -> UserError:
+    """What the first run said; ends the others and tidies up after runs that wrote nothing."""
+    reason = _last_line(job.log)
+    for other in others:
+        other.ends.close()
+    for one in (job, *others):
+        if not one.run.workdir.path.exists():  # refused before anything was written
+            one.log.unlink()
+    with contextlib.suppress(OSError):  # not empty
+        job.log.parent.rmdir()
+        job.log.parent.parent.rmdir()
+    return UserError(f"{job.run.label}: {reason}")
 
 
 def _record(run: Run) -> dict[str, Any]:
@@ -188,42 +219,35 @@ def _share_done(run: Run) -> float:
 
 def _seconds_left(
     runs: Sequence[Run],
-    todo: Sequence[Run],
-    seconds: float,
-    share: float,
-    evaluating: float | None = None,
+    running: Sequence[_Job],
+    waiting: Sequence[_Job],
+    jobs: int,
+    evaluating: float | None,
 ) -> float | None:
-    """Estimates the time that `todo` takes; its first run has been going for `seconds`.
+    """Estimates the time until the jobs that run and wait are done.
 
     A run is expected to take as long as a finished run of its name, or else the mean of the known
-    runs. Finished runs in `todo` are evaluated, which took `evaluating` seconds for the last one.
-    None: unknown yet.
+    runs; one that is under way, as its share suggests. Evaluations take `evaluating` seconds, which
+    the last one took, or nothing beside training. None: unknown yet.
     """
-    known = {r.name: _record(r)["seconds"] for r in runs if _record(r)["finished"]}
-    if todo and share > 0:
-        known[todo[0].name] = seconds / share
-    training = [run for run in todo if not _record(run)["finished"]]
+    known = {run.name: _record(run)["seconds"] for run in runs if _record(run)["finished"]}
+    known |= {job.run.name: job.seconds / job.share for job in running if job.share > 0}
+    todo = [*running, *waiting]
+    training = [job for job in todo if not job.again]
     if (training and not known) or (todo and not training and evaluating is None):
         return None
     mean = sum(known.values()) / max(1, len(known))
-    whole = sum(known.get(run.name, mean) for run in training)
-    # Unknown before the first evaluation, but short beside training.
-    whole += (len(todo) - len(training)) * (evaluating or 0.0)
-    return max(0.0, whole - seconds)
+    left = 0.0
+    for job in todo:
+        whole = (evaluating or 0.0) if job.again else known.get(job.run.name, mean)
+        left += max(0.0, whole - job.seconds)
+    return left / min(jobs, max(1, len(todo)))
 
 
 def _duration(seconds: float | None) -> str:
     if seconds is None:
         return "unknown time"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _remove(log: Path) -> None:
-    """Removes a log, and the folders above it if they are empty."""
-    log.unlink()
-    with contextlib.suppress(OSError):  # not empty
-        log.parent.rmdir()
-        log.parent.parent.rmdir()
 
 
 def _last_line(log: Path) -> str:

@@ -1,12 +1,17 @@
 """Which runs are trained, how failures are handled, and how long the rest takes."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 from rich.console import Console
 
+from s2a_jax.comparison import process
 from s2a_jax.comparison import run as runner
 from s2a_jax.comparison.plan import make_plan, networks
 from s2a_jax.comparison.run import train_all
@@ -32,7 +37,7 @@ def children(monkeypatch):
         program = f"import os; os.makedirs({command[-1]!r}, exist_ok=True)\n"
         return popen([sys.executable, "-c", programs.get(label, program)], **options)
 
-    monkeypatch.setattr(runner.subprocess, "Popen", start)
+    monkeypatch.setattr(process.subprocess, "Popen", start)
     monkeypatch.setattr(runner, "_POLL", 0.01)
     return programs, started
 
@@ -96,18 +101,75 @@ def test_a_refused_run_stops_all_and_leaves_nothing(runs, children, tmp_path):
     assert not folder.exists()
 
 
-def test_the_time_left(runs):
+def test_several_runs_at_a_time_share_a_gpu(runs, children, tmp_path, monkeypatch):
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_PREALLOCATE", raising=False)
+    programs, started = children
+    for run, other in zip(runs, (1, 0, 3, 2), strict=True):  # each waits for one beside it
+        own, other = run.workdir.path, runs[other].workdir.path
+        programs[run.label] = (
+            f"import os, time\nos.makedirs({str(own)!r})\nend = time.monotonic() + 60\n"
+            f"while not os.path.isdir({str(other)!r}):\n"
+            "    assert time.monotonic() < end\n    time.sleep(0.01)\n"
+            "print(os.environ.get('XLA_PYTHON_CLIENT_PREALLOCATE'))"
+        )
+    assert train_all(runs, tmp_path / "logs", Console(), jobs=2) == (0, [])
+    assert started == [run.label for run in runs]
+    assert (tmp_path / "logs/unet-seed1.log").read_text() == "false\n"
+
+
+def test_a_signal_stops_all_that_run_and_starts_no_other(runs, children, tmp_path):
+    programs, started = children
+    for run in runs:
+        programs[run.label] = (
+            f"import os, time\nos.makedirs({str(run.workdir.path)!r})\ntime.sleep(60)"
+        )
+
+    def stop():
+        while not all(run.workdir.path.is_dir() for run in runs[:2]):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop).start()
+    console = Console(width=200, record=True)
+    assert train_all(runs, tmp_path / "logs", console, jobs=2) == (128 + signal.SIGTERM, [])
+    assert started == ["unet-seed0", "s2anet-seed0"]
+    assert "Stopped in unet-seed0, s2anet-seed0; run the same" in " ".join(
+        console.export_text().split()
+    )
+
+
+def test_a_refusal_beside_another_run_ends_it(runs, children, tmp_path):
+    programs, started = children
+    programs["unet-seed0"] = "print('error: no such data'); raise SystemExit(2)"
+    programs["s2anet-seed0"] = "import time; time.sleep(60)"
+    folder = tmp_path / "new"
+    with pytest.raises(UserError, match="unet-seed0: no such data"):
+        train_all(runs, folder / "logs", Console(), jobs=2)
+    assert started == ["unet-seed0", "s2anet-seed0"] and not folder.exists()
+
+
+def test_the_time_left(runs, tmp_path):
+    jobs = [runner._Job(run, 1, False, tmp_path / "log", before=0.0) for run in runs]
+
     def finish(run, seconds):
         run.workdir.path.mkdir()
         runner._write_record(run, seconds, finished=True, evaluated=True)
 
-    assert runner._seconds_left(runs, runs, 0, 0) is None
+    assert runner._seconds_left(runs, [], jobs, 1, None) is None
     finish(runs[0], 60)
-    assert runner._seconds_left(runs, runs[1:], 0, 0) == 3 * 60
+    assert runner._seconds_left(runs, [], jobs[1:], 1, None) == 3 * 60
     finish(runs[1], 120)
-    assert runner._seconds_left(runs, runs[2:], 0, 0) == 60 + 120
+    assert runner._seconds_left(runs, [], jobs[2:], 1, None) == 60 + 120
+    assert runner._seconds_left(runs, [], jobs[2:], 2, None) == (60 + 120) / 2
     # A quarter of unet's second run took 20 seconds: 60 more for it.
-    assert runner._seconds_left(runs, runs[2:], 20, 0.25) == 60 + 120
+    (runs[2].workdir.path).mkdir()
+    runs[2].config.train.epochs = 4
+    runs[2].workdir.metrics.write_text('{"step": 2, "epoch": 0}\n')
+    jobs[2].before = 20.0
+    assert runner._seconds_left(runs, jobs[2:3], jobs[3:], 1, None) == 60 + 120
+    evaluation = runner._Job(runs[0], 1, True, tmp_path / "log", before=60.0)
+    assert runner._seconds_left(runs, [], [evaluation], 1, None) is None
+    assert runner._seconds_left(runs, [], [evaluation, evaluation], 1, 7.0) == 14
 
 
 def test_the_share_of_a_run_is_read_from_its_numbers(runs):

@@ -182,6 +182,7 @@ FLAGS = [
     (f"{COMPARE} --seeds=0", "--seeds=0"),
     (f"{COMPARE} --seeds=many", "--seeds"),
     (f"{COMPARE} --preset=all", "--preset"),
+    (f"{COMPARE} --jobs=0", "--jobs=0"),
     (f"{COMPARE} --folds=many", "--folds"),
     (f"{COMPARE} --folds=1", "folds"),
     (f"{COMPARE} --networks=unet --preset=ablation", "--preset"),
