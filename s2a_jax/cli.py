@@ -2,10 +2,12 @@
 
 import argparse
 import contextlib
+import difflib
 import importlib
 import io
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -39,6 +41,10 @@ usage: s2a-jax COMMAND [flags]   (in a checkout also: python -m s2a_jax COMMAND 
 
 s2a-jax COMMAND --help explains the flags of a command; --version prints the version.
 """
+
+
+# Ratio of difflib from which a flag is a likely meaning.
+_NEAR = 0.75
 
 
 class _Parser(argparse.ArgumentParser):
@@ -110,6 +116,7 @@ def run_command(arguments: Sequence[str], program: str | None = None) -> int | N
     parser = _Parser(prog=program or f"s2a-jax {name}", allow_abbrev=False)
     parser.set_defaults(takes_fields=False)
     command.add_flags(parser)
+    _check_spelling(parser, flags)
     try:
         options, rest = parser.parse_known_args(flags)
     except SystemExit as done:  # --help
@@ -119,3 +126,17 @@ def run_command(arguments: Sequence[str], program: str | None = None) -> int | N
     options.fields = rest
     signals.raise_stopped()
     return command.run(options)
+
+
+def _check_spelling(parser: argparse.ArgumentParser, flags: Sequence[str]) -> None:
+    """Raises a UserError for a flag that is none but looks like one.
+
+    Before argparse, which would only say that the flag that was meant is missing.
+    """
+    known = set(re.findall(r"--\w[\w-]*", parser.format_help()))
+    for text in flags:
+        name = text.partition("=")[0]
+        is_field = parser.get_default("takes_fields") and name.startswith("--config")
+        if name.startswith("--") and name not in known and not is_field:
+            if alike := difflib.get_close_matches(name, known, 1, _NEAR):
+                parser.error(f"unexpected argument {name!r} (did you mean {alike[0]}?)")

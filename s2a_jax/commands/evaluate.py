@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from s2a_jax.commands.flags import (
     path_flag,
     with_flags,
 )
+from s2a_jax.commands.pitch import add_pitch_flags, check_pitch_flags, stated_pitch
 from s2a_jax.commands.weights import ENSEMBLE_HELP, weights_of
 from s2a_jax.console import make_console
 from s2a_jax.data.cases import resized
@@ -32,7 +34,7 @@ from s2a_jax.inference.ensemble import load_all, pooled
 from s2a_jax.inference.scale import Scale
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.names import counted, first_few
-from s2a_jax.inputs.pitch import UM_PER_PX, check_range, resized_pitch, stretched_notes
+from s2a_jax.inputs.pitch import resized_pitch, stretched_notes
 from s2a_jax.inputs.slabs import SlabError, first_slab, slab_names
 from s2a_jax.quality.confidence import expected_dice
 from s2a_jax.runs.workdir import Workdir
@@ -102,12 +104,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="score also FAZ masks as predict and analyze write them: the most central piece, "
         "without holes",
     )
-    parser.add_argument(
-        "--um-per-px",
-        type=float,
-        help="pixel pitch of the files; known for OCTA-500, by ids or the folder's name, and for "
-        "synthetic eyes. Images of a pitch that the network was not trained on are resampled for "
-        "it",
+    add_pitch_flags(
+        parser,
+        "OCTA-500's ids or folder, and synthetic eyes; images of a pitch that the network was not "
+        "trained on are resampled for it",
     )
     parser.add_argument("--tta", action="store_true", help=TTA_HELP)
     parser.add_argument("--limit", type=int, metavar="N", help="the first N cases only")
@@ -127,7 +127,7 @@ def run(options: argparse.Namespace) -> None:
         )
     if options.limit is not None and not options.limit > 0:
         raise UserError(f"--limit={options.limit}: expected more than 0.")
-    check_range("--um-per-px", options.um_per_px, UM_PER_PX, "um")
+    check_pitch_flags(options)
     out = options.out
     if out is not None:
         check_out_folder(out, out)
@@ -144,7 +144,7 @@ def run(options: argparse.Namespace) -> None:
     selection = _select(options, slab)
     _check_slabs(selection.cases[0].image, model.slabs, options.data)
     for known in selection.um_per_px:  # a window that cannot be cut is a mistake before the work
-        settings.window.pixels(options.um_per_px or known)
+        settings.window.pixels(known)
     _check_masks(selection, model.tasks)
     scales: list[Scale] = []
     expected: dict[str, list[float]] = {task: [] for task in model.tasks}
@@ -197,9 +197,9 @@ def _slab(options: argparse.Namespace, model: Segmenter) -> str | None:
 
 
 def _select(options: argparse.Namespace, slab: str | None) -> Selection:
-    """Reads the cases; errors name the flags of this command."""
+    """Reads the cases, with the pitch that the flags state; errors name the flags."""
     try:
-        return select_cases(
+        selection = select_cases(
             options.data,
             options.split,
             options.name,
@@ -219,6 +219,24 @@ def _select(options: argparse.Namespace, slab: str | None) -> Selection:
         ) from error
     except UserError as error:
         raise UserError(with_flags(str(error), _FLAGS)) from error
+    return replace(
+        selection,
+        um_per_px=tuple(
+            _pitch(options, *one)
+            for one in zip(selection.ids, selection.sizes, selection.um_per_px, strict=True)
+        ),
+    )
+
+
+def _pitch(
+    options: argparse.Namespace, name: str, size: tuple[int, int], known: float | None
+) -> float | None:
+    """The pitch of a case: that of the flags, else the data set's own."""
+    try:
+        stated = stated_pitch(options, size)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+    return known if stated is None else stated
 
 
 def _check_slabs(image: np.ndarray, slabs: tuple[str, ...], root: Path) -> None:
@@ -256,9 +274,7 @@ def _predictions(
     rows = zip(selection.ids, selection.cases, selection.um_per_px, strict=True)
     for name, native, known in rows:
         case = resized(native, protocol.side)
-        pitch = resized_pitch(
-            options.um_per_px or known, native.image.shape[:2], case.image.shape[:2]
-        )
+        pitch = resized_pitch(known, native.image.shape[:2], case.image.shape[:2])
         try:
             computed = pooled(
                 [model.compute(case.image, um_per_px=pitch, tta=options.tta) for model in models]
@@ -325,6 +341,6 @@ def _scale_notes(scales: list[Scale], model: Segmenter) -> tuple[str, ...]:
         notes += (
             f"{unknown} of {len(scales)} images have no known pixel pitch and were predicted at "
             f"this size; the network was trained on {low:.3g} to {high:.3g} um per pixel: give "
-            "--um-per-px.",
+            "--field-mm or --um-per-px.",
         )
     return notes

@@ -79,24 +79,45 @@ def known_pitch(
         pitch, source = row.um_per_px, "eyes"
     elif row is not None and row.field_mm is not None:
         check_range(SOURCES["eyes-field-mm"], row.field_mm, FIELD_MM, "mm")
-        pitch, source = _pitch_of(row.field_mm, contents), "eyes-field-mm"
+        pitch, source = _pitch_of(row.field_mm, contents.size), "eyes-field-mm"
     elif options.um_per_px is not None:
         pitch, source = options.um_per_px, "um-per-px"
     elif options.field_mm is not None:
-        pitch, source = _pitch_of(options.field_mm, contents), "field-mm"
+        pitch, source = _pitch_of(options.field_mm, contents.size), "field-mm"
     elif contents.um_per_px is not None:
         pitch, source = contents.um_per_px, contents.pitch_kind
     else:
         return None
+    return KnownPitch(_square(pitch, source), source)
+
+
+def stated_pitch(options: argparse.Namespace, size: tuple[int, int]) -> float | None:
+    """The pitch, um, that the flags state for an image of `size` (height, width).
+
+    Returns:
+        None if they state none.
+
+    Raises:
+        UserError: it is out of range, or the image does not have the shape of the field.
+    """
+    if options.um_per_px is not None:
+        return options.um_per_px
+    if options.field_mm is None:
+        return None
+    return _square(_pitch_of(options.field_mm, size), "field-mm")
+
+
+def _square(pitch: float | tuple[float, ...], source: str) -> float:
+    """The side of a square pixel, um."""
     um_per_px = isotropic_pitch(pitch)
     low, high = UM_PER_PX
     if not low <= um_per_px <= high:
         raise UserError(
             f"{SOURCES[source]} gives {um_per_px:g} um per pixel; expected {low:g} to {high:g}."
         )
-    return KnownPitch(um_per_px, source)
+    return um_per_px
 
 
-def _pitch_of(field_mm: float, contents: Contents) -> tuple[float, ...]:
+def _pitch_of(field_mm: float, size: tuple[int, int]) -> tuple[float, ...]:
     """Pitch (down, across) of an image of a square field, um."""
-    return tuple(field_mm * 1000 / side for side in contents.size)
+    return tuple(field_mm * 1000 / side for side in size)

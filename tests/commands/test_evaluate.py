@@ -113,6 +113,24 @@ def test_everything_is_written_at_the_images_own_sizes(weights, tmp_path, capsys
     assert "all: unet, protocol s2anet, probability > 0.502" in capsys.readouterr().out
 
 
+def test_each_image_of_a_field_of_view_has_the_pitch_of_its_size(weights, tmp_path, capsys):
+    for split in ("train", "val"):
+        draw(tmp_path / "eyes" / split, f"{split}0", (40, 40))
+    for stem, side in (("test0", 40), ("test1", 50)):
+        draw(tmp_path / "eyes/test", stem, (side, side))
+    arguments = ["evaluate", "--weights", str(weights), "--data", str(tmp_path / "eyes"),
+                 "--field-mm", "1", "--window", "20"]  # fmt: skip
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    with (tmp_path / "out/test.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row, um_per_px in zip(rows, (25, 20), strict=True):
+        assert float(row["rv_hd95_um"]) == pytest.approx(um_per_px * float(row["rv_hd95_px"]))
+    capsys.readouterr()
+    draw(tmp_path / "eyes/test", "wide", (40, 56))
+    assert main(arguments) == 2
+    assert "wide: The pixels are 25 um high and 17.86 um wide" in capsys.readouterr().err
+
+
 def test_a_network_of_another_pitch_and_without_a_task(weights, tmp_path, capsys, monkeypatch):
     """The image is its own probability: what comes back is the image, through 10 um pixels."""
     put_in_place(monkeypatch, lambda _, images, *, module: {"rv": images, "faz": images})
@@ -152,6 +170,7 @@ def test_a_network_of_another_pitch_and_without_a_task(weights, tmp_path, capsys
         (["--window", "wide"], "--window"),
         (["--limit", "0"], "--limit"),
         (["--um-per-px", "-3"], "--um-per-px"),
+        (["--field-mm", "3000"], "--field-mm"),
         (["--data", "nowhere"], "nowhere"),
         (["--data", "nowhere", "--name", "rose"], "--data=DIR"),
         (["--slab", "SVC"], "--slab='SVC': octa500 3M has"),

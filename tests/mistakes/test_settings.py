@@ -207,6 +207,9 @@ FLAGS = [
     (f"report --workdir {LONG}", "--workdir: aaa"),
     ("report --workdir empty --out=", "--out: expected a path, not an empty text"),
     ("report --workdir empty --verbose", "unexpected argument '--verbose'"),
+    ("report --workdri=empty", "'--workdri' (did you mean --workdir?)"),
+    ("evaluate --weigths a --data empty", "'--weigths' (did you mean --weights?)"),
+    (f"{TRAIN} --confg.seed=1", "'confg.seed'"),
     # serve
     ("serve --port=0", "--port=0"),
     ("serve --port=70000", "--port=70000"),
