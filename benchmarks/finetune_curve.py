@@ -2,8 +2,8 @@
 
     python -m benchmarks.finetune_curve --octa500 DIR --out runs/curve
 
-Trains `configs/finetune.py` on `--counts` training cases of OCTA-500, drawn by seeds, one run after
-the other, and scores the val split with the network of the last step; 0 eyes is the shipped network
+Trains `configs/finetune.py` on `--counts` training cases of OCTA-500, drawn by seeds, `--jobs` runs
+at a time, and scores the val split with the network of the last step; 0 eyes is the shipped network
 as it is. From random values the learning rate is the variant's own. Every run has the same budget
 of updates. Runs of the first seed come first. Writes OUT/curve.csv, one row a run, and
 OUT/curve.png. Prints the time left. Run the same command again after Ctrl-C to resume.
@@ -11,6 +11,7 @@ OUT/curve.png. Prints the time left. Run the same command again after Ctrl-C to 
 
 import argparse
 import csv
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,6 +77,8 @@ def main() -> int:
                        help="runs at a time, for a GPU; default 1")  # fmt: skip
     options = flags.parse_args()
     share_compiled_programs()  # by the draws of one number of cases
+    # The first evaluation is made here: the trainings need room on the same GPU.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     console = make_console(soft_wrap=True)
     runs = make_runs(options)
     if not (options.out / SHIPPED / "val.csv").is_file():

@@ -2,8 +2,8 @@
 
     python -m benchmarks.missed_vessels --weights sim_to_real --octa500 DIR
 
-Takes the centrelines of the graders' vessels in the val splits of OCTA-500, 3M and 6M, and asks of
-each pixel whether the network's mask reaches it, within one pixel, diagonals included; then the
+Takes the centrelines of the graders' vessels in the val splits of OCTA-500, 3M and 6M, and checks
+for each pixel whether the network's mask reaches it, within one pixel, diagonals included; then the
 same of the network's centrelines and the graders' masks. The radius is the distance of the
 centreline to the nearest wall of its mask. Prints lengths and shares for each range of radii.
 """
@@ -15,11 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
-from skimage.morphology import skeletonize
 
 from benchmarks.command_line import parser
+from s2a_jax.biomarkers.skeleton import trace_skeleton
 from s2a_jax.data.cases import read_case
 from s2a_jax.data.octa500 import list_octa500
+from s2a_jax.data.octa500_ids import FIELD_MM
+from s2a_jax.errors import UserError
 from s2a_jax.inference.masks import masks_of
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.signals import leave, run_program
@@ -27,7 +29,7 @@ from s2a_jax.signals import leave, run_program
 EDGES_UM = (0.0, 8.0, 12.0, 20.0, np.inf)
 """Bounds of the ranges of radii, um; each contains its lower one."""
 
-_FIELD_MM = {"3M": 3.0, "6M": 6.0}
+_BORDER = 32  # px that continue the mask, so that centrelines reach the image's edge
 
 
 class Lengths(NamedTuple):
@@ -50,15 +52,19 @@ def main() -> None:
             for file in list_octa500(options.octa500, subset).cases
             if file.split == "val" and file.rv is not None
         ]
-        for subset in _FIELD_MM
+        for subset in FIELD_MM
     }
+    if empty := [subset for subset, chosen in files.items() if not chosen]:
+        raise UserError(
+            f"--octa500={options.octa500}: {empty[0]} has no val case with a mask of vessels."
+        )
     model = Segmenter.load_from_checkpoint(options.weights)
     for subset, chosen in files.items():
         graders, network = [], []
         for file in chosen:
             case = read_case(file)
             predicted = masks_of(model.predict_proba(case.image), 0.5).masks["rv"]
-            um_per_px = 1000 * _FIELD_MM[subset] / case.rv.shape[0]
+            um_per_px = 1000 * FIELD_MM[subset] / case.rv.shape[0]
             graders.append(reached_lengths(case.rv > 0, predicted, um_per_px))
             network.append(reached_lengths(predicted, case.rv > 0, um_per_px))
         _print(f"OCTA-500 {subset} val, {len(chosen)} images", graders, network)
@@ -72,10 +78,10 @@ def reached_lengths(mask: np.ndarray, other: np.ndarray, um_per_px: float) -> Le
         other: bool [H, W].
         um_per_px: pixel pitch.
     """
-    # Zhang's thinning, the default, erases diagonal vessels of an even width altogether.
-    lines = skeletonize(mask, method="lee").astype(bool)
-    outside = ndimage.distance_transform_edt(mask)  # to the middle of a pixel outside
-    radius = um_per_px * (outside - 0.5)
+    padded = np.pad(mask, _BORDER, mode="symmetric")
+    lines = trace_skeleton(padded, _BORDER).pixels
+    outside = ndimage.distance_transform_edt(padded)  # to the middle of a pixel outside
+    radius = um_per_px * (outside[_BORDER:-_BORDER, _BORDER:-_BORDER] - 0.5)
     reach = ndimage.binary_dilation(other, np.ones((3, 3), bool))
     return Lengths(
         *(np.histogram(radius[chosen], EDGES_UM)[0] for chosen in (lines, lines & reach))

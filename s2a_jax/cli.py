@@ -7,7 +7,6 @@ import importlib
 import io
 import logging
 import os
-import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -52,6 +51,24 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; {self.prog} --help explains the flags.")
+
+    def check_spelling(self, flags: Sequence[str], takes_fields: bool) -> None:
+        """Raises a UserError for a flag that is none but looks like one.
+
+        To be called before the flags are parsed: argparse would only say that the flag that was
+        meant is missing.
+
+        Args:
+            flags: of the command line.
+            takes_fields: whether flags that start with --config are anybody's.
+        """
+        known = [name for action in self._actions for name in action.option_strings]
+        for text in flags:
+            name = text.partition("=")[0]
+            is_field = takes_fields and name.startswith("--config")
+            if name.startswith("--") and name not in known and not is_field:
+                if alike := difflib.get_close_matches(name, known, 1, _NEAR):
+                    self.error(f"unexpected argument {name!r} (did you mean {alike[0]}?)")
 
 
 def main(arguments: Sequence[str] | None = None, program: str | None = None) -> NoReturn:
@@ -116,7 +133,7 @@ def run_command(arguments: Sequence[str], program: str | None = None) -> int | N
     parser = _Parser(prog=program or f"s2a-jax {name}", allow_abbrev=False)
     parser.set_defaults(takes_fields=False)
     command.add_flags(parser)
-    _check_spelling(parser, flags)
+    parser.check_spelling(flags, parser.get_default("takes_fields"))
     try:
         options, rest = parser.parse_known_args(flags)
     except SystemExit as done:  # --help
@@ -126,17 +143,3 @@ def run_command(arguments: Sequence[str], program: str | None = None) -> int | N
     options.fields = rest
     signals.raise_stopped()
     return command.run(options)
-
-
-def _check_spelling(parser: argparse.ArgumentParser, flags: Sequence[str]) -> None:
-    """Raises a UserError for a flag that is none but looks like one.
-
-    Before argparse, which would only say that the flag that was meant is missing.
-    """
-    known = set(re.findall(r"--\w[\w-]*", parser.format_help()))
-    for text in flags:
-        name = text.partition("=")[0]
-        is_field = parser.get_default("takes_fields") and name.startswith("--config")
-        if name.startswith("--") and name not in known and not is_field:
-            if alike := difflib.get_close_matches(name, known, 1, _NEAR):
-                parser.error(f"unexpected argument {name!r} (did you mean {alike[0]}?)")

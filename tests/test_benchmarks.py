@@ -287,18 +287,18 @@ def test_a_table_in_no_folder_is_refused_before_the_load(monkeypatch, capsys, tm
 
 
 def test_missed_vessels_are_counted_by_their_radius(capsys):
-    mask, other = np.zeros((2, 40, 60), bool)
+    mask, other = np.zeros((2, 80, 60), bool)
     mask[10:13] = True  # 3 px wide: walls 1.5 px from the centreline in row 11
-    mask[25:32] = True  # 7 px: 3.5 px
+    mask[50:57] = True  # 7 px: 3.5 px
     other[12, :20] = True  # one pixel beside the first centreline
     other[9, 30:] = True  # two pixels beside it
-    other[28] = True
+    other[53] = True
     found = missed_vessels.reached_lengths(mask, other, um_per_px=6.0)  # 9 um and 21 um
-    np.testing.assert_array_equal(found.all, [0, 60, 0, 56])  # thinning cuts two pixels of each end
-    np.testing.assert_array_equal(found.reached, [0, 21, 0, 56])  # 21: diagonals reach one further
+    np.testing.assert_array_equal(found.all, [0, 60, 0, 60])
+    np.testing.assert_array_equal(found.reached, [0, 21, 0, 60])  # 21: diagonals reach one further
     missed_vessels._print("eyes", [found, found], [found])
     rows = [line.split()[-4:] for line in capsys.readouterr().out.splitlines()[2:7]]
     assert rows[0] == ["0.0%", "–", "0.0%", "–"]
-    assert rows[1] == ["51.7%", "35.0%", "51.7%", "65.0%"]
-    assert rows[3] == ["48.3%", "100.0%", "48.3%", "0.0%"]
-    assert rows[4] == ["100.0%", "66.4%", "100.0%", "33.6%"]
+    assert rows[1] == ["50.0%", "35.0%", "50.0%", "65.0%"]
+    assert rows[3] == ["50.0%", "100.0%", "50.0%", "0.0%"]
+    assert rows[4] == ["100.0%", "67.5%", "100.0%", "32.5%"]

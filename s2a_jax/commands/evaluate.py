@@ -51,7 +51,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "Prints every metric with its 95 % interval. With --out, writes <split>.csv "
         "(one row per image), <split>.json, <split>_curves.png, table.txt, the best and worst "
         "cases as pictures, and <split>_expected_dice.csv and .png; docs/evaluation.md defines all "
-        "of them."
+        "of them. Images of a pitch that the network was not trained on are resampled for it."
     )
     parser.add_argument(
         "--weights",
@@ -104,11 +104,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="score also FAZ masks as predict and analyze write them: the most central piece, "
         "without holes",
     )
-    add_pitch_flags(
-        parser,
-        "OCTA-500's ids or folder, and synthetic eyes; images of a pitch that the network was not "
-        "trained on are resampled for it",
-    )
+    add_pitch_flags(parser, "OCTA-500's ids or folder, and synthetic eyes")
     parser.add_argument("--tta", action="store_true", help=TTA_HELP)
     parser.add_argument("--limit", type=int, metavar="N", help="the first N cases only")
     parser.add_argument("--out", type=path_flag, metavar="DIR", help="folder for the files")

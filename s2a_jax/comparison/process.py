@@ -6,15 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
 
 from s2a_jax.comparison.plan import Run
 from s2a_jax.config.values import to_json
 
 
 class Process:
-    """A process that trains a run or evaluates it again; as a context, it ends with it.
+    """A process that trains a run or evaluates it again.
 
     Args:
         run: the run.
@@ -25,6 +25,7 @@ class Process:
     """
 
     def __init__(self, run: Run, log: Path, *, evaluate: bool, shares_device: bool):
+        job = json.dumps({"config": to_json(run.config), "evaluate": evaluate})
         environment = dict(os.environ)
         if shares_device:
             environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -39,20 +40,13 @@ class Process:
                 # Otherwise Ctrl-C reaches it twice, and the second signal stops it unsaved.
                 start_new_session=True,
             )
-        job = {"config": to_json(run.config), "evaluate": evaluate}
-        with contextlib.suppress(BrokenPipeError):  # it ended at once; its code says so
-            self._process.stdin.write(json.dumps(job) + "\n")
-            self._process.stdin.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.code() is None:
-            self._process.terminate()
-        self._process.wait()
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
+        try:
+            with contextlib.suppress(BrokenPipeError):  # it ended at once; its code says so
+                self._process.stdin.write(job + "\n")
+                self._process.stdin.flush()
+        except BaseException:
+            end_all([self])
+            raise
 
     def code(self) -> int | None:
         """The exit code; None while it runs."""
@@ -61,3 +55,19 @@ class Process:
     def send(self, number: signal.Signals) -> None:
         """Sends a signal; the first one lets it save and stop."""
         self._process.send_signal(number)
+
+    def close(self) -> None:
+        """Waits for its end."""
+        self._process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+
+def end_all(processes: Iterable[Process]) -> None:
+    """Terminates processes together, and waits until all have ended."""
+    processes = list(processes)
+    for process in processes:
+        if process.code() is None:
+            process.send(signal.SIGTERM)
+    for process in processes:
+        process.close()

@@ -80,7 +80,7 @@ def read_result(name: str, seed: int, folder: Path, fold: int | None = None) -> 
 def common_cases(results: Sequence[Result]) -> dict[str, dict[str, list[str]]]:
     """Finds the cases that every run was evaluated on: split -> task -> ids.
 
-    Splits that a run has no results for are left out.
+    Splits that a run has no results for are left out, and tasks that a run never learned.
 
     Raises:
         UserError: no split is left, or the runs were evaluated on different cases or under
@@ -91,16 +91,17 @@ def common_cases(results: Sequence[Result]) -> dict[str, dict[str, list[str]]]:
         if not all(split in result.dice for result in results):
             continue
         first = results[0]
+        tasks = [task for task in TASKS if all(task in result.dice[split] for result in results)]
         for other in results[1:]:
             check_protocol(split, first, other)
-            for task in TASKS:
-                ids, theirs = (r.dice[split].get(task, {}).keys() for r in (first, other))
+            for task in tasks:
+                ids, theirs = (r.dice[split][task].keys() for r in (first, other))
                 if different := sorted(ids ^ theirs):
                     raise UserError(
                         f"{other.folder} and {first.folder} were not evaluated on the same {split} "
                         f"cases: only one has {task} of {different[0]!r}."
                     )
-        cases[split] = {task: sorted(ids) for task, ids in first.dice[split].items()}
+        cases[split] = {task: sorted(first.dice[split][task]) for task in tasks}
     if not cases:
         raise UserError("The runs have no split in common: expected results/val.csv in each.")
     return cases
@@ -181,13 +182,10 @@ def _read_dice(path: Path) -> Dice:
     dice: Dice = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            table = csv.DictReader(file)
-            rows, columns = list(table), table.fieldnames or ()
-        # A network has no column of a task that it never learned.
-        tasks = [task for task in TASKS if f"{task}_dice" in columns]
-        if not tasks:
-            raise KeyError(columns)
-        for task in tasks:
+            rows = list(csv.DictReader(file))
+        for task in TASKS:
+            if not any(f"{task}_dice" in row for row in rows):
+                continue  # the network never learned it
             cells = {row["id"]: row[f"{task}_dice"] for row in rows}
             # A cut line has None in the missing cells: not a number.
             values = {case: float(cell) for case, cell in cells.items() if cell != ""}

@@ -6,6 +6,7 @@ end the others. Runs share compiled programs on disk.
 
 import contextlib
 import dataclasses
+import heapq
 import json
 import time
 from collections import deque
@@ -18,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from s2a_jax.comparison.folder import RECORD, read_record
 from s2a_jax.comparison.plan import Run
-from s2a_jax.comparison.process import Process
+from s2a_jax.comparison.process import Process, end_all
 from s2a_jax.config.values import to_json
 from s2a_jax.errors import UserError
 from s2a_jax.files import writing, written_whole
@@ -29,7 +30,7 @@ _PROMISE = "Stopping once the runs under way have saved; Ctrl-C again stops at o
 _POLL = 0.3  # seconds
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class _Job:
     """A run to train, or to evaluate again.
 
@@ -39,9 +40,9 @@ class _Job:
         again: whether the run is finished and only evaluated again.
         log: file of its output.
         before: seconds of training in earlier parts.
-        ends: ends its process.
         process: None until it starts.
         start: `time.monotonic` of the start.
+        share: share of the training that is done, when last looked at; 0 of an evaluation.
     """
 
     run: Run
@@ -49,9 +50,9 @@ class _Job:
     again: bool
     log: Path
     before: float
-    ends: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
     process: Process | None = None
     start: float = 0.0
+    share: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -59,18 +60,14 @@ class _Job:
         passed = time.monotonic() - self.start if self.process else 0.0
         return passed if self.again else self.before + passed
 
-    @property
-    def share(self) -> float:
-        """Share of the training that is done; 0 of an evaluation."""
-        return 0.0 if self.again else _share_done(self.run)
-
 
 def train_all(
     runs: Sequence[Run], logs: Path, console: Console, jobs: int = 1
 ) -> tuple[int, list[Run]]:
     """Trains the runs that are not finished, resuming those that were stopped.
 
-    Finished runs whose results were made under another `config.eval` are then evaluated again.
+    Finished runs whose results were made under another `config.eval` are then evaluated again. The
+    first run starts alone: it may refuse what all would refuse, and make the data that all use.
 
     Args:
         runs: runs in the order of training.
@@ -87,7 +84,7 @@ def train_all(
     with writing(f"to --workdir={logs.parent}"):
         logs.mkdir(parents=True, exist_ok=True)
     waiting = _jobs(runs, logs, console)
-    total, done = len(waiting), len(runs) - len(waiting)
+    total, kept = len(waiting), len(runs) - len(waiting)
     running: list[_Job] = []
     failed, stopped, evaluating = [], [], None
     bar = Progress(
@@ -95,32 +92,31 @@ def train_all(
         transient=True, disable=not console.is_terminal,
     )  # fmt: skip
     with Interrupt(_PROMISE) as interrupt, bar, contextlib.ExitStack() as ends:
-        task, told = bar.add_task("", total=total), False
+        ends.callback(lambda: end_all(job.process for job in running))
+        task, forwarded = bar.add_task("", total=total), False
         while running or (waiting and interrupt.signal is None):
-            while waiting and len(running) < jobs and interrupt.signal is None:
+            while waiting and len(running) < _room(running, jobs) and interrupt.signal is None:
                 job = waiting.popleft()
                 what = "evaluating again" if job.again else "training"
                 console.print(f"[{job.number}/{total}] {job.run.label}: {what}, log in {job.log}")
                 _start(job, shares_device=jobs > 1)
-                ends.push(job.ends)
                 running.append(job)
-            if interrupt.signal is not None and not told:
-                told = True
+            if interrupt.signal is not None and not forwarded:
+                forwarded = True
                 for job in running:
                     job.process.send(interrupt.signal)
             for job in [job for job in running if job.process.code() is not None]:
                 running.remove(job)
-                job.ends.close()
+                job.process.close()
                 code, seconds = job.process.code(), job.seconds
-                if code == 2 and job.number == 1 and not done:
-                    raise _refused(job, running)  # as all others would most likely be
+                if code == 2 and job.number == 1 and not kept:
+                    raise _refused(job)  # as all others most likely would be
                 if job.again:
                     evaluating = seconds
                 if code == 0 or not job.again:
                     spent = job.before if job.again else seconds
                     _write_record(job.run, spent, finished=code == 0, evaluated=code == 0)
                 if code == 0:
-                    done += 1
                     reason = f"finished, {_duration(seconds)}"
                 elif interrupt.signal is None:
                     failed.append(job.run)
@@ -131,11 +127,13 @@ def train_all(
                 left = _duration(_seconds_left(runs, running, waiting, jobs, evaluating))
                 console.print(f"[{job.number}/{total}] {job.run.label}: {reason}; {left} left")
             if running:
-                shares = {job.run.label: job.share for job in running}
-                left = _duration(_seconds_left(runs, running, waiting, jobs, evaluating))
-                each = ", ".join(f"{label} {share:.0%}" for label, share in shares.items())
-                ended = total - len(waiting) - len(running) + sum(shares.values())
-                bar.update(task, completed=ended, description=f"{each}; all runs: {left} left")
+                for job in running:
+                    job.share = 0.0 if job.again else _share_done(job.run)
+                if not bar.disable:
+                    left = _duration(_seconds_left(runs, running, waiting, jobs, evaluating))
+                    each = ", ".join(f"{job.run.label} {job.share:.0%}" for job in running)
+                    ended = total - len(waiting) - sum(1 - job.share for job in running)
+                    bar.update(task, completed=ended, description=f"{each}; all runs: {left} left")
                 time.sleep(_POLL)
     if interrupt.signal is None:
         return 0, failed
@@ -143,6 +141,12 @@ def train_all(
         where = f" in {', '.join(run.label for run in stopped)}" if stopped else ""
         console.print(f"Stopped{where}; run the same command again to resume.")
     return 128 + interrupt.signal, failed
+
+
+def _room(running: Sequence[_Job], jobs: int) -> int:
+    """Number of runs that may run now: one until the first has begun its workdir."""
+    is_alone = len(running) == 1 and running[0].number == 1
+    return 1 if is_alone and not running[0].run.workdir.config.is_file() else jobs
 
 
 def _jobs(runs: Sequence[Run], logs: Path, console: Console) -> deque[_Job]:
@@ -166,21 +170,17 @@ def _start(job: _Job, shares_device: bool) -> None:
     if job.again:  # a stop half-way leaves results of neither
         _write_record(job.run, job.before, finished=True, evaluated=False)
     job.start = time.monotonic()
-    process = Process(job.run, job.log, evaluate=job.again, shares_device=shares_device)
-    job.process = job.ends.enter_context(process)
+    job.process = Process(job.run, job.log, evaluate=job.again, shares_device=shares_device)
 
 
-def _refused(job: _Job, others: Sequence[_Job]) -> UserError:
-    """What the first run said; ends the others and tidies up after runs that wrote nothing."""
+def _refused(job: _Job) -> UserError:
+    """Returns what the run said, and tidies up if it wrote nothing."""
     reason = _last_line(job.log)
-    for other in others:
-        other.ends.close()
-    for one in (job, *others):
-        if not one.run.workdir.path.exists():  # refused before anything was written
-            one.log.unlink()
-    with contextlib.suppress(OSError):  # not empty
-        job.log.parent.rmdir()
-        job.log.parent.parent.rmdir()
+    if not job.run.workdir.path.exists():
+        job.log.unlink()
+        with contextlib.suppress(OSError):  # not empty
+            job.log.parent.rmdir()
+            job.log.parent.parent.rmdir()
     return UserError(f"{job.run.label}: {reason}")
 
 
@@ -237,11 +237,15 @@ def _seconds_left(
     if (training and not known) or (todo and not training and evaluating is None):
         return None
     mean = sum(known.values()) / max(1, len(known))
-    left = 0.0
+    ends = [0.0] * max(0, jobs - len(running))  # when each place is free
     for job in todo:
         whole = (evaluating or 0.0) if job.again else known.get(job.run.name, mean)
-        left += max(0.0, whole - job.seconds)
-    return left / min(jobs, max(1, len(todo)))
+        left = max(0.0, whole - job.seconds)
+        if job.process is None:
+            heapq.heapreplace(ends, ends[0] + left)
+        else:
+            heapq.heappush(ends, left)
+    return max(ends)
 
 
 def _duration(seconds: float | None) -> str:

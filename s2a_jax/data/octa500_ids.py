@@ -25,7 +25,9 @@ IDS = {
 SIDES = {"3M": 304, "6M": 400}
 """Subset -> published side of its images, pixels."""
 
-_FIELD_MM = {"3M": 3, "6M": 6}
+FIELD_MM = {"3M": 3, "6M": 6}
+"""Subset -> side of its field of view, mm."""
+
 _NAME = re.compile(r"(?:octa(?:500)?)?([36])mm?")  # as `fold_name` writes it
 
 
@@ -62,7 +64,7 @@ def official_pitch(folder: Path) -> Pitch:
         subset = _subset_of_id(id_) or named
         if subset is None or tuple(size) != (SIDES[subset], SIDES[subset]):
             return None  # unknown, or cropped or resized
-        return 1000 * _FIELD_MM[subset] / SIDES[subset]
+        return 1000 * FIELD_MM[subset] / SIDES[subset]
 
     return pitch
 

@@ -136,11 +136,14 @@ def make_set(section: Mapping[str, Any], size: int, slab: str | None = None) -> 
                     _write_deep(home, stem, eye)
                 else:
                     _write_eye(home, f"{stem}.png", eye, several)
-        partial_folder.rename(folder)
+        try:
+            partial_folder.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+            shutil.rmtree(partial_folder, ignore_errors=True)  # another process was faster
     except BaseException:
         shutil.rmtree(partial_folder, ignore_errors=True)
-        if folder.is_dir():  # another process was faster
-            return folder
         with writing(what):
             raise
     return folder

@@ -240,14 +240,22 @@ def test_runs_that_never_learned_a_task_have_no_table_of_it(tmp_path, runs):
     assert "avascular" not in text.split("Published")[0]
 
 
+def test_a_task_that_one_run_never_learned_has_no_table(tmp_path, runs):
+    table = runs[1][1] / "results/val.csv"
+    lines = [line.rpartition(",")[0] for line in table.read_text().splitlines()]
+    table.write_text("\n".join(lines) + "\n")
+    rows, _ = compare(tmp_path, runs)
+    assert set(rows) == {("rv", name) for name in ("low", "high", "ours")}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
         ("metrics.jsonl", '{"step": 10}\n{"step": 20, "lo\n{"step": 30}\n', "line 2 is no JSON"),
         ("metrics.jsonl", '{"step": "ten"}\n', "line 1 is no JSON"),
         ("results/val.json", "{", "could not be read"),
-        ("results/val.csv", "id,rv_dice,faz_dice\neye0,0.5\n", "expected the columns"),
-        ("results/val.csv", "id,dice\neye0,0.5\n", "expected the columns"),
+        ("results/val.csv", "id,rv_dice,faz_dice\neye0,0.5\n", "expected the column id"),
+        ("results/val.csv", "id,dice\neye0,0.5\n", "holds no Dice"),
         ("config.json", "[]", "holds no JSON object"),
         ("config.json", "{}", "has no train.batch_size"),
         ("weights.safetensors", "{", "could not be read"),

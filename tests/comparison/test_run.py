@@ -101,32 +101,63 @@ def test_a_refused_run_stops_all_and_leaves_nothing(runs, children, tmp_path):
     assert not folder.exists()
 
 
+def begun(run, rest):
+    """A program that begins the workdir of a run, as training does, and goes on with `rest`."""
+    begin = f"import os, time\nos.makedirs({str(run.workdir.path)!r}, exist_ok=True)\n"
+    return f"{begin}open({str(run.workdir.config)!r}, 'w').close()\n{rest}"
+
+
 def test_several_runs_at_a_time_share_a_gpu(runs, children, tmp_path, monkeypatch):
     monkeypatch.delenv("XLA_PYTHON_CLIENT_PREALLOCATE", raising=False)
     programs, started = children
+    prints = "print(os.environ.get('XLA_PYTHON_CLIENT_PREALLOCATE'))"
     for run, other in zip(runs, (1, 0, 3, 2), strict=True):  # each waits for one beside it
-        own, other = run.workdir.path, runs[other].workdir.path
-        programs[run.label] = (
-            f"import os, time\nos.makedirs({str(own)!r})\nend = time.monotonic() + 60\n"
-            f"while not os.path.isdir({str(other)!r}):\n"
+        beside = str(runs[other].workdir.config)
+        wait = (
+            "end = time.monotonic() + 60\n"
+            f"while not os.path.isfile({beside!r}):\n"
             "    assert time.monotonic() < end\n    time.sleep(0.01)\n"
-            "print(os.environ.get('XLA_PYTHON_CLIENT_PREALLOCATE'))"
         )
+        programs[run.label] = begun(run, wait + prints)
     assert train_all(runs, tmp_path / "logs", Console(), jobs=2) == (0, [])
     assert started == [run.label for run in runs]
     assert (tmp_path / "logs/unet-seed1.log").read_text() == "false\n"
+
+    for run, jobs, value in zip(runs, (1, 2), (None, "true"), strict=False):
+        (run.workdir.path / "compare.json").unlink()
+        programs[run.label] = prints.replace("print", "import os\nprint", 1)
+        if value:
+            monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", value)
+        assert train_all([run], tmp_path / "logs", Console(), jobs=jobs) == (0, [])
+        assert (tmp_path / f"logs/{run.label}.log").read_text() == f"false\n{value}\n"
+
+
+def test_the_first_run_starts_alone_until_it_has_begun(runs, children, tmp_path):
+    programs, started = children
+    beside = str(runs[1].workdir.path)
+    late = begun(runs[0], "").replace(
+        "os.makedirs", f"time.sleep(0.5)\nassert not os.path.exists({beside!r})\nos.makedirs", 1
+    )
+    programs["unet-seed0"] = late
+    assert train_all(runs[:2], tmp_path / "logs", Console(), jobs=2) == (0, [])
+
+    programs["unet-seed1"] = "print('error: no such data'); raise SystemExit(2)"
+    del started[:]
+    folder = tmp_path / "new"
+    with pytest.raises(UserError, match="unet-seed1: no such data"):
+        train_all(runs[2:], folder / "logs", Console(), jobs=2)
+    assert started == ["unet-seed1"] and not folder.exists()
 
 
 def test_a_signal_stops_all_that_run_and_starts_no_other(runs, children, tmp_path):
     programs, started = children
     for run in runs:
-        programs[run.label] = (
-            f"import os, time\nos.makedirs({str(run.workdir.path)!r})\ntime.sleep(60)"
-        )
+        programs[run.label] = begun(run, "time.sleep(600)")
 
     def stop():
-        while not all(run.workdir.path.is_dir() for run in runs[:2]):
+        while not all(run.workdir.config.is_file() for run in runs[:2]):
             time.sleep(0.01)
+        time.sleep(0.2)  # records round to a tenth of a second
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=stop).start()
@@ -136,16 +167,29 @@ def test_a_signal_stops_all_that_run_and_starts_no_other(runs, children, tmp_pat
     assert "Stopped in unet-seed0, s2anet-seed0; run the same" in " ".join(
         console.export_text().split()
     )
+    for run in runs[:2]:
+        record = runner._record(run)
+        assert record["seconds"] > 0 and not record["finished"]
 
 
-def test_a_refusal_beside_another_run_ends_it(runs, children, tmp_path):
-    programs, started = children
-    programs["unet-seed0"] = "print('error: no such data'); raise SystemExit(2)"
-    programs["s2anet-seed0"] = "import time; time.sleep(60)"
-    folder = tmp_path / "new"
-    with pytest.raises(UserError, match="unet-seed0: no such data"):
-        train_all(runs, folder / "logs", Console(), jobs=2)
-    assert started == ["unet-seed0", "s2anet-seed0"] and not folder.exists()
+def test_no_process_outlives_a_comparison_that_breaks(runs, children, tmp_path, monkeypatch):
+    programs, _ = children
+    other = runs[1].workdir.path / "pid"
+    programs["unet-seed0"] = begun(
+        runs[0], f"while not os.path.isfile({str(other)!r}): time.sleep(0.01)"
+    )
+    write = f"open({f'{other}-'!r}, 'w').write(str(os.getpid()))\n"
+    move = f"os.rename({f'{other}-'!r}, {str(other)!r})\n"
+    programs["s2anet-seed0"] = begun(runs[1], write + move + "time.sleep(600)")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runner, "_write_record", full)
+    with pytest.raises(OSError, match="No space left"):
+        train_all(runs[:2], tmp_path / "logs", Console(), jobs=2)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(other.read_text()), 0)
 
 
 def test_the_time_left(runs, tmp_path):
@@ -158,15 +202,16 @@ def test_the_time_left(runs, tmp_path):
     assert runner._seconds_left(runs, [], jobs, 1, None) is None
     finish(runs[0], 60)
     assert runner._seconds_left(runs, [], jobs[1:], 1, None) == 3 * 60
+    assert runner._seconds_left(runs, [], jobs[1:], 2, None) == 2 * 60  # two, then the third
     finish(runs[1], 120)
     assert runner._seconds_left(runs, [], jobs[2:], 1, None) == 60 + 120
-    assert runner._seconds_left(runs, [], jobs[2:], 2, None) == (60 + 120) / 2
+    assert runner._seconds_left(runs, [], jobs[2:], 2, None) == 120  # side by side
+
     # A quarter of unet's second run took 20 seconds: 60 more for it.
-    (runs[2].workdir.path).mkdir()
-    runs[2].config.train.epochs = 4
-    runs[2].workdir.metrics.write_text('{"step": 2, "epoch": 0}\n')
-    jobs[2].before = 20.0
-    assert runner._seconds_left(runs, jobs[2:3], jobs[3:], 1, None) == 60 + 120
+    jobs[2].before, jobs[2].share = 20.0, 0.25
+    jobs[2].process, jobs[2].start = object(), time.monotonic()
+    left = [runner._seconds_left(runs, jobs[2:3], jobs[3:], n, None) for n in (1, 2, 3)]
+    assert left == pytest.approx([60 + 120, 120, 120], abs=5)
     evaluation = runner._Job(runs[0], 1, True, tmp_path / "log", before=60.0)
     assert runner._seconds_left(runs, [], [evaluation], 1, None) is None
     assert runner._seconds_left(runs, [], [evaluation, evaluation], 1, 7.0) == 14
