@@ -3,12 +3,14 @@
 import collections
 import dataclasses
 import os
+import shutil
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from s2a_jax.config.load import load_config
+from s2a_jax.data import synthetic
 from s2a_jax.data.load import load_run_data
 from s2a_jax.data.synthesis import EyeParameters, stream_eyes, synthesize_eye
 from s2a_jax.data.synthesis.faz import draw_faz
@@ -184,18 +186,43 @@ def test_stream_continues_with_any_number_of_processes():
     other.close()
 
 
+SECTION = {
+    "root": None, "seed": 0, "field_mm": (3.0, 3.0), "stream": False, "deep_share": 0.0,
+    "train": 1, "val": 1, "test": 0,
+}  # fmt: skip
+
+
 def test_a_set_can_be_read_by_all_whom_the_umask_allows(tmp_path):
-    section = {
-        "root": tmp_path,
-        "seed": 0,
-        "field_mm": (3.0, 3.0),
-        "stream": False,
-        "deep_share": 0.0,
-    }
     before = os.umask(0o022)
     try:
-        folder = make_set(section | {"train": 1, "val": 1, "test": 0}, 64)
+        folder = make_set(SECTION | {"root": tmp_path}, 64)
     finally:
         os.umask(before)
     assert folder.stat().st_mode & 0o777 == 0o755
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+def test_two_processes_that_make_one_set(tmp_path, monkeypatch):
+    """The slower one takes the other's set, but a signal stops it even then."""
+    folder, write = make_set(SECTION | {"root": tmp_path / "whole"}, 64), synthetic._write_eye
+    theirs = tmp_path / "raced" / folder.name
+
+    def be_slower(*eye):
+        write(*eye)
+        theirs.mkdir(exist_ok=True)
+        (theirs / "made").touch()
+
+    monkeypatch.setattr(synthetic, "_write_eye", be_slower)
+    assert make_set(SECTION | {"root": tmp_path / "raced"}, 64) == theirs
+    assert [path.name for path in theirs.iterdir()] == ["made"]
+    assert list(theirs.parent.iterdir()) == [theirs]
+
+    def be_stopped(*eye):
+        be_slower(*eye)
+        raise KeyboardInterrupt
+
+    shutil.rmtree(theirs)
+    monkeypatch.setattr(synthetic, "_write_eye", be_stopped)
+    with pytest.raises(KeyboardInterrupt):
+        make_set(SECTION | {"root": tmp_path / "raced"}, 64)
+    assert list(theirs.parent.iterdir()) == [theirs]

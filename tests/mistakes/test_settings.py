@@ -207,7 +207,7 @@ FLAGS = [
     (f"report --workdir {LONG}", "--workdir: aaa"),
     ("report --workdir empty --out=", "--out: expected a path, not an empty text"),
     ("report --workdir empty --verbose", "unexpected argument '--verbose'"),
-    (f"{COMPARE} --outt=x", "--outt"),
+    (f"{COMPARE} --outt=x", "error: Unknown command line flag 'outt'."),
     ("report --workdri=empty", "'--workdri' (did you mean --workdir?)"),
     ("evaluate --weigths a --data empty", "'--weigths' (did you mean --weights?)"),
     (f"{TRAIN} --confg.seed=1", "'confg.seed'"),
