@@ -1,6 +1,7 @@
 """Loads a configuration: a Python file with a function `get_config`, or one that ships by name."""
 
 import contextlib
+import importlib.machinery
 import importlib.util
 import inspect
 import re
@@ -8,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from ml_collections import ConfigDict, FrozenConfigDict
 from ml_collections.config_dict import RequiredValueError
@@ -114,12 +115,20 @@ def _check_fields(config: Any, path: Path) -> None:
         )
 
 
+class _SourceLoader(importlib.machinery.SourceFileLoader):
+    """Compiles the text as it is now, and leaves no `__pycache__` beside a user's file."""
+
+    def path_stats(self, path: str) -> NoReturn:
+        raise OSError("bytecode is neither read nor written")
+
+
 def _run_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise UserError(f"--config={path}: expected a Python file, such as configs/octa500.py.")
-    module = importlib.util.module_from_spec(spec)
-    _call(path, spec.loader.exec_module, module)
+    name = f"config_{path.stem}"
+    loader = _SourceLoader(name, str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    _call(path, loader.exec_module, module)
     return module
 
 
