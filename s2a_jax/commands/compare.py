@@ -52,7 +52,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="runs at a time, for a GPU that one small network does not fill; default 1",
+        help="runs at a time, where one small network does not fill the machine; default 1",
     )
     parser.add_argument(
         "--folds",
