@@ -3,4 +3,4 @@
 from s2a_jax.cli import main
 
 if __name__ == "__main__":
-    main()
+    main(program="python -m s2a_jax {command}")

@@ -34,13 +34,14 @@ COMMANDS = {
 the default `takes_fields` for a command with `--config.FIELD=VALUE` flags, and `run(options)`."""
 
 _USAGE = """\
-usage: s2a-jax COMMAND [flags]   (in a checkout also: python -m s2a_jax COMMAND [flags])
+usage: {program} [flags]
 
 {commands}
 
-s2a-jax COMMAND --help explains the flags of a command; --version prints the version.
+{program} --help explains the flags of a command; --version prints the version.
 """
 
+_PROGRAM = "s2a-jax {command}"
 
 # Ratio of difflib from which a flag is a likely meaning.
 _NEAR = 0.75
@@ -71,12 +72,12 @@ class _Parser(argparse.ArgumentParser):
                     self.error(f"unexpected argument {name!r} (did you mean {alike[0]}?)")
 
 
-def main(arguments: Sequence[str] | None = None, program: str | None = None) -> NoReturn:
+def main(arguments: Sequence[str] | None = None, program: str = _PROGRAM) -> NoReturn:
     """Runs one command line and exits.
 
     Args:
         arguments: the command and its flags; default: those of this process.
-        program: what the usage calls the program; default: s2a-jax and the command.
+        program: what the usage calls the program, with {command} where it names the command.
     """
     signals.end_at_once()
     if isinstance(sys.stdout, io.TextIOWrapper):  # no letter may end a command while it prints
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
     signals.leave(run(given, program))
 
 
-def run(arguments: Sequence[str], program: str | None = None) -> int:
+def run(arguments: Sequence[str], program: str = _PROGRAM) -> int:
     """Runs one command line; returns the exit code, 2 after one sentence about a mistake."""
     stopped = "Stopped; the same command resumes if it can, and starts over otherwise."
     return signals.run_program(lambda: run_command(arguments, program), lambda: stopped)
@@ -105,7 +106,7 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def run_command(arguments: Sequence[str], program: str | None = None) -> int | None:
+def run_command(arguments: Sequence[str], program: str = _PROGRAM) -> int | None:
     """Runs one command line; returns the exit code or None for 0.
 
     Args:
@@ -122,7 +123,7 @@ def run_command(arguments: Sequence[str], program: str | None = None) -> int | N
     if name in ("-h", "--help"):
         width = max(map(len, COMMANDS)) + 2
         listed = "\n".join(f"  {one:{width}}{text}" for one, text in COMMANDS.items())
-        print(_USAGE.format(commands=listed), end="")
+        print(_USAGE.format(program=program.format(command="COMMAND"), commands=listed), end="")
         return 0
     if name == "--version":
         print(f"s2a-jax {__version__}")
@@ -130,7 +131,7 @@ def run_command(arguments: Sequence[str], program: str | None = None) -> int | N
     if name not in COMMANDS:
         raise UserError(f"There is no command {name!r}; expected one of {', '.join(COMMANDS)}.")
     command = importlib.import_module(f"s2a_jax.commands.{name}")
-    parser = _Parser(prog=program or f"s2a-jax {name}", allow_abbrev=False)
+    parser = _Parser(prog=program.format(command=name), allow_abbrev=False)
     parser.set_defaults(takes_fields=False)
     command.add_flags(parser)
     parser.check_spelling(flags, parser.get_default("takes_fields"))

@@ -40,6 +40,12 @@ def test_every_command_has_help(capsys):
         assert ("2 to 6.5 mm" in " ".join(output.split())) == (name == "prepare")
 
 
+def test_help_names_the_program_as_it_was_called():
+    command = [sys.executable, "-m", "s2a_jax", "measure", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.startswith("usage: python -m s2a_jax measure ["), done.stderr
+
+
 def test_version(capsys):
     assert cli.run_command(["--version"]) == 0
     assert capsys.readouterr().out == f"s2a-jax {s2a_jax.__version__}\n"

@@ -41,9 +41,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workdir", required=True, type=path_flag, metavar="DIR", help="folder of the comparison"
     )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--networks", metavar="A,B", help=f"default, without --add: {_ALL}")
-    what.add_argument("--preset", choices=("ablation",), help="the parts of S2A-Net")
+    parser.add_argument(
+        "--networks",
+        metavar="A,B",
+        help=f"default, without --add: {_ALL}; with --preset: those of its variants",
+    )
+    parser.add_argument(
+        "--preset", choices=("ablation",), help="variants of S2A-Net that lack one part each"
+    )
     parser.add_argument(
         "--seeds", type=int, default=1, metavar="N", help="runs of each network; default 1"
     )
@@ -103,10 +108,11 @@ def run(options: argparse.Namespace) -> int:
             "--add."
         )
     added = options.add
+    names = options.networks.split(",") if options.networks is not None else None
     if options.preset:
-        variants = ablation(config)
-    elif options.networks or not added:
-        variants = networks((options.networks or _ALL).split(","))
+        variants = ablation(config, names)
+    elif names is not None or not added:
+        variants = networks(names or _ALL.split(","))
     else:
         variants = {}
     known = list(dict.fromkeys([*variants, *(name for name, _ in added)]))

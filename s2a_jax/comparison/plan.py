@@ -46,12 +46,11 @@ def networks(names: Sequence[str]) -> Variants:
     Raises:
         UserError: a name is repeated or missing.
     """
-    if not names or len(set(names)) < len(names):
-        raise UserError(f"--networks={','.join(names)}: expected each name once, at least one.")
+    _check_once(names)
     return {name: {"model.name": name} for name in names}
 
 
-def ablation(config: ConfigDict) -> Variants:
+def ablation(config: ConfigDict, names: Sequence[str] | None = None) -> Variants:
     """Variants of S2A-Net that change one part each; the first one changes nothing.
 
     `no-lcem` decodes the vessels from the last Transformer block, `no-gcem` the FAZ from that block
@@ -62,6 +61,10 @@ def ablation(config: ConfigDict) -> Variants:
 
     Args:
         config: resolved; its fields of model and objective hold for every variant.
+        names: the variants to keep, in this order; None: all.
+
+    Raises:
+        UserError: a name is repeated, missing or unknown.
     """
     whole = {"model.name": "s2anet", "objective.balance": "dwb"}
     layers = network_fields_of(_changed(config, whole))["gcem_layers"]
@@ -69,7 +72,7 @@ def ablation(config: ConfigDict) -> Variants:
     without_lcem, without_gcem = {"model.lcem_layers": last}, {"model.gcem_layers": last}
     one_each = {"no-lcem": whole | without_lcem, "no-gcem": whole | without_gcem}
     fixed = whole | {"objective.balance": "fixed"}
-    return {
+    variants = {
         "s2anet": whole,
         **(one_each if len(layers) > 1 else {}),
         "no-context": whole | without_lcem | without_gcem,
@@ -78,6 +81,21 @@ def ablation(config: ConfigDict) -> Variants:
         "uncertainty": whole | {"objective.balance": "uncertainty"},
         "dwa": whole | {"objective.balance": "dwa"},
     }
+    if names is None:
+        return variants
+    _check_once(names)
+    for name in names:
+        if name not in variants:
+            raise UserError(
+                f"--networks={','.join(names)}: {name} is not among the variants of "
+                f"--preset=ablation here: {', '.join(variants)}."
+            )
+    return {name: variants[name] for name in names}
+
+
+def _check_once(names: Sequence[str]) -> None:
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"--networks={','.join(names)}: expected each name once, at least one.")
 
 
 def make_plan(

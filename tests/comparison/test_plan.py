@@ -84,6 +84,9 @@ def test_the_ablation_changes_one_part_at_a_time(config, tmp_path, fields, lcem,
     assert {runs[name].objective.balance for name in parts} == {"dwb"}
     weights = [runs[name].objective.fixed_rv_weight for name in ("fixed-0.8", "equal")]
     assert weights == [0.8, 0.5]
+    assert list(ablation(config, ["equal", "s2anet"]).items()) == [
+        ("equal", variants["equal"]), ("s2anet", variants["s2anet"])
+    ]  # fmt: skip
 
 
 def test_a_folder_of_another_run_is_refused_before_any_starts(config, tmp_path):
