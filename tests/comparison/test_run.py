@@ -45,13 +45,18 @@ def children(monkeypatch):
 def test_what_failed_is_tried_again_and_what_is_finished_is_not(runs, children, tmp_path):
     programs, started = children
     programs["s2anet-seed0"] = f"import os; os.makedirs({str(tmp_path / 's2anet-seed0')!r})\n1 / 0"
+    programs["unet-seed1"] = "print('error: full'); raise SystemExit(2)"
     console = Console(width=200, record=True)
     code, failed = train_all(runs, tmp_path / "logs", console)
-    assert (code, failed) == (0, [runs[1]])
-    assert "s2anet-seed0: failed with exit code 1: ZeroDivisionError" in console.export_text()
-    del programs["s2anet-seed0"], started[:]
+    assert (code, failed) == (0, runs[1:3])
+    assert started == [run.label for run in runs]
+    said = console.export_text()
+    assert "s2anet-seed0: failed with exit code 1: ZeroDivisionError" in said
+    assert "unet-seed1: failed with exit code 2: full" in said
+    programs.clear()
+    del started[:]
     assert train_all(runs, tmp_path / "logs", console) == (0, [])
-    assert started == ["s2anet-seed0"]
+    assert started == ["s2anet-seed0", "unet-seed1"]
 
 
 def test_another_evaluation_is_made_without_training(runs, children, tmp_path):
@@ -69,12 +74,12 @@ def test_another_evaluation_is_made_without_training(runs, children, tmp_path):
         return started, (tmp_path / "logs/unet-seed0.log").read_text().split()[-1]
 
     assert train() == ([run.label for run in runs], "False")
-    seconds = runner._record(runs[0])["seconds"]
+    runner._write_record(runs[0], 60, finished=True, evaluated=True)  # as if training took long
     for run in runs[:2]:
         run.config.eval.protocol = "otsu"
     assert train() == (["unet-seed0", "s2anet-seed0"], "True")
     assert "2 runs have results of another config.eval" in console.export_text()
-    assert runner._record(runs[0])["seconds"] == seconds
+    assert runner._record(runs[0])["seconds"] == 60
     assert train()[0] == []
 
     runs[0].config.eval.protocol, programs["unet-seed0"] = "s2anet", "1 / 0"
@@ -152,7 +157,9 @@ def test_the_first_run_starts_alone_until_it_has_begun(runs, children, tmp_path)
 def test_a_signal_stops_all_that_run_and_starts_no_other(runs, children, tmp_path):
     programs, started = children
     for run in runs:
-        programs[run.label] = begun(run, "time.sleep(600)")
+        programs[run.label] = begun(run, "time.sleep(20)")
+    slow = "import signal\nsignal.signal(15, lambda *_: (time.sleep(0.3), os._exit(143)))\n"
+    programs["s2anet-seed0"] = slow + programs["s2anet-seed0"]  # saves while a place is free
 
     def stop():
         while not all(run.workdir.config.is_file() for run in runs[:2]):
