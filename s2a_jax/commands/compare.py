@@ -43,11 +43,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--networks",
+        type=lambda text: [name.strip() for name in text.split(",")],
         metavar="A,B",
         help=f"default, without --add: {_ALL}; with --preset: those of its variants",
     )
     parser.add_argument(
-        "--preset", choices=("ablation",), help="variants of S2A-Net that lack one part each"
+        "--preset", choices=("ablation",), help="S2A-Net with one part changed each"
     )
     parser.add_argument(
         "--seeds", type=int, default=1, metavar="N", help="runs of each network; default 1"
@@ -92,8 +93,8 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: a flag, field, folder or data set that cannot be used.
     """
-    if options.workdir.exists() and not options.workdir.is_dir():
-        raise UserError(f"--workdir={options.workdir} is a file; give a folder.")
+    if Workdir(options.workdir).is_taken():
+        raise UserError(f"--workdir={options.workdir} holds a training run; give another folder.")
     config = load_config(options.config)
     set_fields(config, options.fields)
     if options.folds is not None:
@@ -108,11 +109,16 @@ def run(options: argparse.Namespace) -> int:
             "--add."
         )
     added = options.add
-    names = options.networks.split(",") if options.networks is not None else None
+    names = options.networks
     if options.preset:
         variants = ablation(config, names)
     elif names is not None or not added:
         variants = networks(names or _ALL.split(","))
+        if unknown := [name for name in variants if name not in NETWORKS]:
+            raise UserError(
+                f"--networks: {unknown[0]!r} is no network; expected some of {_ALL}, or with "
+                "--preset ablation variants of S2A-Net."
+            )
     else:
         variants = {}
     known = list(dict.fromkeys([*variants, *(name for name, _ in added)]))

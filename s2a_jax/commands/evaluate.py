@@ -17,6 +17,7 @@ from s2a_jax.commands.flags import (
     path_flag,
     with_flags,
 )
+from s2a_jax.commands.known_cases import KnownCases
 from s2a_jax.commands.pitch import add_pitch_flags, check_pitch_flags, stated_pitch
 from s2a_jax.commands.weights import ENSEMBLE_HELP, weights_of
 from s2a_jax.console import make_console
@@ -37,7 +38,6 @@ from s2a_jax.inputs.names import counted, first_few
 from s2a_jax.inputs.pitch import resized_pitch, stretched_notes
 from s2a_jax.inputs.slabs import SlabError, first_slab, slab_names
 from s2a_jax.quality.confidence import expected_dice
-from s2a_jax.runs.workdir import Workdir
 
 _FLAGS = {name: f"--{name}" for name in ("name", "slab", "subset", "incomplete")} | {
     "root": "--data"
@@ -139,12 +139,15 @@ def run(options: argparse.Namespace) -> None:
     slab = _slab(options, model)
     selection = _select(options, slab)
     _check_slabs(selection.cases[0].image, model.slabs, options.data)
-    for known in selection.um_per_px:  # a window that cannot be cut is a mistake before the work
-        settings.window.pixels(known)
+    for pitch in selection.um_per_px:  # a window that cannot be cut is a mistake before the work
+        settings.window.pixels(pitch)
     _check_masks(selection, model.tasks)
     scales: list[Scale] = []
     expected: dict[str, list[float]] = {task: [] for task in model.tasks}
-    predictions = _predictions(selection, models, settings.protocol, options, scales, expected)
+    known = KnownCases(weights)
+    predictions = _predictions(
+        selection, models, settings.protocol, options, scales, expected, known
+    )
     result = score_cases(predictions, len(selection.cases), settings)
     columns, found = _foreseen(result, expected)
     notes = (*selection.notes, *stretched_notes(selection.sizes, settings.protocol.side))
@@ -153,7 +156,7 @@ def run(options: argparse.Namespace) -> None:
         notes = (*notes, "Probabilities are means over the eight symmetries of each image.")
     if len(models) > 1:
         notes = (*notes, f"Probabilities are means over {len(models)} networks.")
-    notes += _fold_notes(weights, options.split)
+    notes += known.notes(len(result.ids))
     if not model.slabs and model.slab and layer_of(model.slab) != layer_of(slab or ""):
         other = slab or "the slab that --slab default chose"
         notes = (*notes, f"The network was trained on the slab {model.slab}, not on {other}.")
@@ -262,15 +265,18 @@ def _predictions(
     options: argparse.Namespace,
     scales: list[Scale],
     expected: dict[str, list[float]],
+    known: KnownCases,
 ) -> Iterator[Prediction]:
     """Predicts every case at its own size, or resized to the protocol's.
 
-    Adds its scale to `scales`, and the expected Dice of its masks to `expected`.
+    Adds its scale to `scales`, and the expected Dice of its masks to `expected`; shows it to
+    `known`.
     """
     rows = zip(selection.ids, selection.cases, selection.um_per_px, strict=True)
-    for name, native, known in rows:
+    for name, native, native_pitch in rows:
+        known.look_at(name, native)
         case = resized(native, protocol.side)
-        pitch = resized_pitch(known, native.image.shape[:2], case.image.shape[:2])
+        pitch = resized_pitch(native_pitch, native.image.shape[:2], case.image.shape[:2])
         try:
             computed = pooled(
                 [model.compute(case.image, um_per_px=pitch, tta=options.tta) for model in models]
@@ -301,28 +307,6 @@ def _foreseen(
         columns |= dict(zip((f"{task}_expected_dice", f"{task}_dice"), both, strict=True))
         found[task] = foresight(*both)
     return columns, found
-
-
-def _fold_notes(weights: list[str], split: str) -> tuple[str, ...]:
-    """A sentence about folds of a cross-validation, which train on this split; () without any."""
-    if split == "test" or not any(map(_is_fold, weights)):
-        return ()
-    cases = "cases" if split == "all" else f"{split} cases"
-    return (
-        "Folds of a cross-validation train on most train and val cases of their data set: if the "
-        f"{cases} here are of the same eyes, the networks know them. The table of compare has the "
-        "numbers of held-out cases.",
-    )
-
-
-def _is_fold(weights: str) -> bool:
-    """Whether a workdir, one of its checkpoints, or its exported weights are those of a fold."""
-    path = Path(weights).expanduser()
-    if not path.exists():
-        return False  # of the package
-    near = (Workdir(folder) for folder in (path, *path.absolute().parents[:2]) if folder.is_dir())
-    workdir = next((one for one in near if one.config.is_file()), None)
-    return workdir is not None and bool(workdir.value("data.folds"))
 
 
 def _scale_notes(scales: list[Scale], model: Segmenter) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,7 @@ from s2a_jax.inputs.image_files import (
     list_images,
     list_mask_pairs,
 )
+from s2a_jax.inputs.masks import FAZ_VALUE
 from s2a_jax.inputs.names import counted, first_few
 from s2a_jax.inputs.notes import Note, note_lines
 from s2a_jax.inputs.plausibility import MaskFacts, doubt_lines, mask_facts
@@ -137,8 +139,10 @@ def run(options: argparse.Namespace) -> int:
                 failures.add(one.id, error)
             advance(1)
     failures.refuse_all()
-    make_out_folder(options.out.parent)
     table = [one.row for one in measured]
+    if options.masks:
+        _check_combined(options.masks, table)
+    make_out_folder(options.out.parent)
     write_rows(options.out, table)
     print_summary(table)
     notes = note_lines(note for one in measured for note in one.notes)
@@ -158,6 +162,15 @@ def run(options: argparse.Namespace) -> int:
     print(f"Lengths are corrected by axial length in {corrected} of {count}.")
     print(f"{count} -> {options.out}")
     return failures.finish()
+
+
+def _check_combined(masks: Path, table: list[dict[str, str | float]]) -> None:
+    """Raises a UserError if no combined mask holds a FAZ, as masks of vessels alone do not."""
+    if all(np.isnan(row["faz_centroid_x_mm"]) for row in table):
+        raise UserError(
+            f"--masks={masks}: {counted(len(table), 'mask')}, none with the FAZ value {FAZ_VALUE}; "
+            f"give masks of vessels alone as --rv={masks}."
+        )
 
 
 def _print_sources(eyes: list[EyeFacts]) -> None:

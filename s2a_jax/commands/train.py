@@ -10,6 +10,7 @@ from rich.console import Console
 
 from s2a_jax import processes
 from s2a_jax.commands.flags import path_flag
+from s2a_jax.comparison.folder import is_of_comparison
 from s2a_jax.config.fields import set_fields
 from s2a_jax.config.load import load_config, shipped_names
 from s2a_jax.config.recipes import resolve
@@ -95,6 +96,10 @@ def run(options: argparse.Namespace) -> int:
     processes.start(options.coordinator, options.processes, options.process)
     with processes.together():
         workdir = Workdir(options.workdir)
+        if options.mode == "train" and is_of_comparison(workdir.path):
+            raise UserError(
+                f"--workdir={options.workdir} holds the runs of a comparison; give another folder."
+            )
         config, plan = planned(read_config(options, workdir), workdir)
         config = resolve(config)
     # Tables need their width where the output goes to a file, too.

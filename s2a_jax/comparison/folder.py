@@ -32,6 +32,11 @@ def read_record(workdir: Path) -> dict[str, Any]:
     return record
 
 
+def is_of_comparison(folder: Path) -> bool:
+    """Whether a comparison trained runs in a folder."""
+    return any(_LABEL.fullmatch(record.parent.name) for record in folder.glob(f"*/{RECORD}"))
+
+
 def runs_in(folder: Path) -> list[Path]:
     """The workdirs of all seeds and folds of the network that a comparison trained.
 

@@ -86,16 +86,22 @@ def ablation(config: ConfigDict, names: Sequence[str] | None = None) -> Variants
     _check_once(names)
     for name in names:
         if name not in variants:
-            raise UserError(
-                f"--networks={','.join(names)}: {name} is not among the variants of "
-                f"--preset=ablation here: {', '.join(variants)}."
-            )
+            known = f"expected some of {', '.join(variants)}"
+            if name in one_each:
+                known = (
+                    "it needs several GCEM decoders, as with "
+                    '--config.model.gcem_layers="(1,2,3)"; without, no-context stands for it'
+                )
+            raise UserError(f"--networks={','.join(names)}: no variant {name}; {known}.")
     return {name: variants[name] for name in names}
 
 
 def _check_once(names: Sequence[str]) -> None:
-    if not names or len(set(names)) < len(names):
-        raise UserError(f"--networks={','.join(names)}: expected each name once, at least one.")
+    given = f"--networks={','.join(names)}"
+    if not names or "" in names:
+        raise UserError(f"{given}: expected names with commas between, such as unet,s2anet.")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"{given}: {twice[0]} is named twice.")
 
 
 def make_plan(

@@ -46,6 +46,11 @@ def field_hint(config: ConfigDict, name: str) -> str:
         name: the unknown name, such as `train.epoch`.
     """
     section, _, field = name.rpartition(".")
+    if field == "field_mm":  # as other commands name it
+        return (
+            "config.eval.um_per_px states the pitch of real images: 1000 times mm over pixels, "
+            "such as 9.87 for 3 mm over 304 px."
+        )
     alike = []
     for candidate in flatten(config):
         its_section, _, its_field = candidate.rpartition(".")

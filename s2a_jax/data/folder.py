@@ -18,7 +18,7 @@ from s2a_jax.data.layouts import (
     list_slabs,
 )
 from s2a_jax.data.octa500_ids import official_pitch, subset_of_name
-from s2a_jax.data.pairing import Listing, pair_splits
+from s2a_jax.data.pairing import Listing, pair_splits, unused_masks
 from s2a_jax.data.patients import without_side
 from s2a_jax.data.splits import ALL, SPLITS, TRAINING, Wanted, split_folders
 from s2a_jax.data.synthetic import set_pitch
@@ -89,7 +89,7 @@ def list_user_folder(
     listing = pair_splits(
         folder, "Images and masks", FLAT_LAYOUT, groups, wanted, makes_val=not own
     )
-    return replace(listing, notes=(note, *listing.notes))
+    return replace(listing, notes=(note, *unused_masks(groups), *listing.notes))
 
 
 def _own_split(folder: Path) -> str | None:

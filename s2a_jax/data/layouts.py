@@ -5,7 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from s2a_jax.data.pairing import Listing, SlabFolder, SplitFiles, pair_splits, with_slabs
+from s2a_jax.data.pairing import (
+    Listing,
+    SlabFolder,
+    SplitFiles,
+    pair_splits,
+    unused_masks,
+    with_slabs,
+)
 from s2a_jax.data.splits import (
     ALL,
     SPLITS,
@@ -18,6 +25,7 @@ from s2a_jax.data.splits import (
 from s2a_jax.errors import UserError
 from s2a_jax.files import full_path
 from s2a_jax.inputs.names import child_folder, contents_of, folders_in, images_in
+from s2a_jax.inputs.result_files import ENDINGS
 
 _DEPTH = 2  # how far below the given folder a data set may lie
 
@@ -173,10 +181,8 @@ def list_slabs(places: Sequence[tuple[Path, SplitLayout]], wanted: Wanted) -> Li
         ]
         groups[split] = with_slabs(slabs, masks)
     listing = pair_splits(folder, "Split folders", layout.name, groups, wanted, known)
-    if not unused:
-        return listing
-    note = f"Split folders that are not used: {', '.join(unused)}."
-    return replace(listing, notes=(note, *listing.notes))
+    notes = [f"Split folders that are not used: {', '.join(unused)}."] if unused else []
+    return replace(listing, notes=(*notes, *unused_masks(groups), *listing.notes))
 
 
 def _train_folder(
@@ -224,12 +230,24 @@ def slab_folder(home: Path, image: str) -> SlabFolder:
     Args:
         home: the folder of a split, or one without splits.
         image: path below it, as in `SplitLayout`.
+
+    Raises:
+        UserError: two images have one name, or results lie among the images: their masks and
+            overlays would pass for images, and other masks for theirs.
     """
     path = home
     for part in image.replace("{split}", home.name).split("/"):
         names = part.split("|")
         path = (first_folder(path, names) if path.is_dir() else None) or path / names[0]
-    return SlabFolder(path, images_in(path if path.is_dir() else None))
+    files = images_in(path if path.is_dir() else None)
+    for result in files.values():
+        of = next((result.name[: -len(end)] for end in ENDINGS if result.name.endswith(end)), None)
+        if of in files:
+            raise UserError(
+                f"{result} looks like a result of predict or analyze for {files[of].name}; keep "
+                "results in another folder than the images."
+            )
+    return SlabFolder(path, files)
 
 
 def _files_at(home: Path | None, place: tuple[str, str] | None) -> dict[str, Path]:

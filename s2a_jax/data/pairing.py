@@ -169,6 +169,23 @@ def _unlabelled(
     ]
 
 
+def unused_masks(groups: Mapping[str, SplitFiles]) -> list[str]:
+    """A sentence about the files of masks that no image has the name of, if there are any."""
+    known: dict[Path, None] = {}
+    used: set[Path] = set()
+    for files in groups.values():
+        for masks in (files.rv, files.faz, files.combined, files.classes):
+            known |= dict.fromkeys(masks.values())
+            used |= {masks[stem] for stem in masks.keys() & files.images.keys()}
+    unused = [f"{path.parent.name}/{path.name}" for path in known if path not in used]
+    if not unused:
+        return []
+    return [
+        f"Not used: {counted(len(unused), 'mask')} without an image of that name: "
+        f"{first_few(unused)}."
+    ]
+
+
 def _left_out(incomplete: Mapping[str, Path], skip: bool) -> str:
     """A sentence about the cases that lack a slab; raises it as a UserError unless `skip`."""
     ids, lacking = list(incomplete), next(iter(incomplete.values()))

@@ -80,11 +80,17 @@ def list_mask_pairs(rv: Path | None, faz: Path | None) -> list[ImageFiles]:
         faz: the same for the FAZ, with _faz.
 
     Raises:
-        UserError: there is no mask, or the folders have no name in common.
+        UserError: there is no mask, the folders have no name in common, or two files are named
+            after different images.
     """
     if rv and faz and rv.is_file() and faz.is_file():
-        stem = stem_of(rv)
-        return [ImageFiles(without_ending(stem, "_rv") or stem, rv=rv, faz=faz)]
+        id_, other = without_ending(stem_of(rv), "_rv"), without_ending(stem_of(faz), "_faz")
+        if id_ and other and id_ != other:
+            raise UserError(
+                f"--rv={rv} and --faz={faz} are named after different images, {id_} and {other}; "
+                "give both masks of one image."
+            )
+        return [ImageFiles(id_ or stem_of(rv), rv=rv, faz=faz)]
     rvs, fazs = _masks(rv, "_rv", "--rv"), _masks(faz, "_faz", "--faz")
     if rvs and fazs and not rvs.keys() & fazs.keys():
         raise UserError(
@@ -96,8 +102,20 @@ def list_mask_pairs(rv: Path | None, faz: Path | None) -> list[ImageFiles]:
 
 
 def list_combined_masks(masks: Path) -> list[ImageFiles]:
-    """Lists the combined masks (0, 100 FAZ, 255 vessel) of a folder, or one file."""
+    """Lists the combined masks (0, 100 FAZ, 255 vessel) of a folder, or one file.
+
+    Raises:
+        UserError: there is no mask, or one is named as a mask of vessels or of the FAZ alone.
+    """
     found = _masks(masks, "", "--masks")
+    single = [
+        id_ for id_ in found if any(without_ending(id_, ending) for ending in ("_rv", "_faz"))
+    ]
+    if single:
+        raise UserError(
+            f"--masks={masks}: by their names, {first_few(single)} show vessels or the FAZ alone; "
+            "give such masks with --rv and --faz."
+        )
     return [ImageFiles(id_, combined=found[id_]) for id_ in sorted(found, key=id_key)]
 
 

@@ -9,13 +9,16 @@ import pytest
 from PIL import Image
 
 from s2a_jax.cli import run as main
-from s2a_jax.commands.evaluate import _fold_notes
+from s2a_jax.commands.known_cases import KnownCases
 from s2a_jax.config.load import load_config
 from s2a_jax.config.values import to_json
 from s2a_jax.convert.weights import Description, save_weights
+from s2a_jax.data.load import load_run_data
 from s2a_jax.data.selection import select_cases
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.models.build import network_fields
+from s2a_jax.runs.workdir import Workdir
+from s2a_jax.training.data_record import write_record
 from tests.networks import put_in_place, uneven
 
 
@@ -263,21 +266,30 @@ def test_octa500_is_recognised_with_its_pitch(weights, tmp_path):
     assert select_cases(home, "all", "octa500", limit=3).ids == ("10001", "10002", "10181")
 
 
-def test_a_fold_is_not_scored_in_silence_on_what_it_trained_on(weights, tmp_path, capsys):
-    config = to_json(load_config("default"))
-    for name, folds in (("whole", 0), ("fold", 3), ("old", None)):
-        config["data"]["folds"] = folds
-        if folds is None:
-            del config["data"]["folds"]
-        (tmp_path / name / "checkpoints/7").mkdir(parents=True)
-        (tmp_path / name / "config.json").write_text(json.dumps(config))
-    whole, old, fold = (str(tmp_path / name) for name in ("whole", "old", "fold"))
-    assert _fold_notes([fold], "test") == _fold_notes(["sim_to_real", whole, old], "val") == ()
-    exported = shutil.copy(weights, tmp_path / "fold/weights.safetensors")
-    for path in (fold, f"{fold}/checkpoints/7", exported):
-        (note,) = _fold_notes([whole, str(path)], "all")
-        assert "if the cases here are of the same eyes" in note
-    draw(tmp_path / "eyes/train", "train0", (40, 56))
-    arguments = ["evaluate", "--weights", str(exported), "--data", str(tmp_path / "eyes")]
-    assert main([*arguments, "--split", "train"]) == 0
-    assert "if the train cases here are of the same" in " ".join(capsys.readouterr().out.split())
+def test_training_cases_are_named_when_they_are_scored(weights, tmp_path, capsys):
+    eyes, run = tmp_path / "eyes", tmp_path / "run"
+    for number, split in enumerate(("train", "train", "val", "test")):
+        draw(eyes / split, f"eye{number}", (40, 56 + number))
+    config = load_config("default")
+    config.data.update({"name": "folder", "root": str(eyes), "size": 48})
+    (run / "checkpoints/7").mkdir(parents=True)
+    (run / "config.json").write_text(json.dumps(to_json(config)))
+    exported = shutil.copy(weights, run / "weights.safetensors")
+
+    def said(weights, *flags):
+        arguments = ["--weights", str(weights), "--data", str(eyes), *flags]
+        assert main(["evaluate", *arguments]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    assert "is not known: " in said(exported, "--split", "all")  # without the run's record
+    write_record(Workdir(run), load_run_data(config.data).fingerprints())
+    sentence = "2 of 4 cases (eye0, eye1) served to train the network"
+    assert sentence in said(exported, "--split", "all", "--protocol", "s2anet")
+    known, every = KnownCases([str(run / "checkpoints/7")]), select_cases(eyes, "all")
+    for name, case in zip(every.ids, every.cases, strict=True):
+        known.look_at(name, case)
+    assert sentence in " ".join(known.notes(4))
+    assert "2 of 2 cases (eye0, eye1)" in said(exported, "--split", "train")
+    for split in ("val", "test"):
+        assert "served to train" not in said(exported, "--split", split)
+    assert "served to train" not in said(weights, "--split", "all")  # of no run

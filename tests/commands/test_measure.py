@@ -218,6 +218,15 @@ def test_biomarkers_are_measured_where_the_network_saw_the_eye(tmp_path, capsys,
         ("--rv {masks} --eyes {other}/typo.csv --field-mm 1", "No id"),
         ("--rv {masks} --eyes {other}/word.csv --field-mm 1", "'long' as axial_length_mm"),
         ("--rv {masks} --faz {other}/named --field-mm 1", "has the name of one"),
+        (
+            "--rv {masks}/a_rv.png --faz {other}/z_faz.png --field-mm 1",
+            "are named after different images, a and z; give both",
+        ),
+        ("--masks {masks} --field-mm 1", "a_faz, a_rv, b_rv show vessels or the FAZ alone"),
+        (
+            "--masks {other}/named --field-mm 1",
+            "named: 1 mask, none with the FAZ value 100; give masks of vessels alone as --rv=",
+        ),
         ("--rv {other}/damaged/cut.png --field-mm 1", "cut.png"),
         ("--rv {other}/junk --field-mm 1", "junk.tif is not an image"),
         ("--rv {other}/grey --um-per-px 10", "grey.png"),
@@ -227,6 +236,7 @@ def test_biomarkers_are_measured_where_the_network_saw_the_eye(tmp_path, capsys,
 def test_mistakes_are_one_sentence_and_nothing_is_written(masks, tmp_path, capsys, flags, message):
     other = tmp_path / "other"
     save(other / "named" / "z.png", FAZ)
+    save(other / "z_faz.png", FAZ)
     save(other / "damaged" / "ok.png", RV)
     (other / "damaged" / "cut.png").write_bytes((masks / "a_rv.png").read_bytes()[:80])
     save(other / "wide" / "w.png", RV[:50])

@@ -28,6 +28,10 @@ def test_fields_from_the_command_line():
         ("--config.train.epoch=3", r"config\.train\.epoch: .* did you mean config\.train\.epochs"),
         ("--config.train.epochs=many", r"config\.train\.epochs"),
         ("--config.data.synthetic.field_mm[5]=2", r"field_mm\[5\]: there is no such entry"),
+        (
+            "--config.eval.field_mm=3",
+            r"config\.eval\.um_per_px states .* 9\.87 for 3 mm over 304 px",
+        ),
         ("train.epochs=3", "Unexpected argument 'train.epochs=3'"),
     ],
 )

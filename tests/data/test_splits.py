@@ -14,6 +14,7 @@ from s2a_jax.data.load import load_run_data
 from s2a_jax.data.octa500 import list_octa500
 from s2a_jax.data.rose import list_rose
 from s2a_jax.data.selection import select_cases
+from s2a_jax.data.splits import Wanted
 from s2a_jax.errors import UserError
 
 
@@ -44,6 +45,31 @@ def frnet_copy(home):
     for split in ("train_manual", "train_sam", "val", "test"):
         put(home / "ROSSA" / split, [f"{split[-3:]}{i}" for i in range(3)], "image", "label")
     return home
+
+
+@pytest.mark.parametrize("split", ["", "train"])
+def test_masks_that_no_image_has_are_named(tmp_path, split):
+    home = tmp_path / split
+    put(home, ["a", "b", "c"], "images")
+    put(home, ["a_rv", "a_faz", "b_rv", "b_fovea", "d_rv"], "masks")
+    notes = list_user_folder(tmp_path, wanted=Wanted("all")).notes
+    (note,) = (note for note in notes if note.startswith("Not used"))
+    assert note == (
+        "Not used: 2 masks without an image of that name: masks/d_rv.png, masks/b_fovea.png."
+    )
+    (home / "masks/b_fovea.png").unlink()
+    (home / "masks/d_rv.png").unlink()
+    notes = list_user_folder(tmp_path, wanted=Wanted("all")).notes
+    assert not any(note.startswith("Not used") for note in notes)
+
+
+def test_results_among_the_images_are_refused(tmp_path):
+    put(tmp_path, ["a", "b", "a_faz"], "images")
+    put(tmp_path, ["a_rv", "a_faz", "b_rv"], "masks")
+    with pytest.raises(
+        UserError, match=r"images/a_faz\.png looks like a result .* for a\.png; keep"
+    ):
+        list_user_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
