@@ -35,7 +35,7 @@ from s2a_jax.inference.ensemble import load_all, pooled
 from s2a_jax.inference.scale import Scale
 from s2a_jax.inference.segmenter import Segmenter
 from s2a_jax.inputs.names import counted, first_few
-from s2a_jax.inputs.pitch import resized_pitch, stretched_notes
+from s2a_jax.inputs.pitch import pitches_text, resized_pitch, stretched_notes
 from s2a_jax.inputs.slabs import SlabError, first_slab, slab_names
 from s2a_jax.quality.confidence import expected_dice
 
@@ -317,10 +317,9 @@ def _scale_notes(scales: list[Scale], model: Segmenter) -> tuple[str, ...]:
         notes = (f"{len(resampled)} of {len(scales)} images: {phrases}.",)
     unknown = sum(scale.um_per_px is None for scale in scales)
     if unknown and model.pitches_um is not None:
-        low, high = model.pitches_um
         notes += (
             f"{unknown} of {len(scales)} images have no known pixel pitch and were predicted at "
-            f"this size; the network was trained on {low:.3g} to {high:.3g} um per pixel: give "
-            "--field-mm or --um-per-px.",
+            f"this size; the network was trained on {pitches_text(model.pitches_um)} per pixel: "
+            "give --field-mm or --um-per-px.",
         )
     return notes

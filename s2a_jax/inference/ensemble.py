@@ -9,6 +9,7 @@ from s2a_jax.errors import UserError
 from s2a_jax.inference.pieces import Computed
 from s2a_jax.inference.scale import UmPerPx
 from s2a_jax.inference.segmenter import Masks, Predictor, Segmenter
+from s2a_jax.inputs.pitch import pitches_text
 
 
 class Ensemble(Predictor):
@@ -118,7 +119,7 @@ def common_pitches(
 
 
 def _range(pitches_um: tuple[float, float] | None) -> str:
-    return "an unknown range" if pitches_um is None else "{:g} to {:g} um".format(*pitches_um)
+    return "an unknown range" if pitches_um is None else pitches_text(pitches_um)
 
 
 def pooled(results: Sequence[Computed]) -> Computed:

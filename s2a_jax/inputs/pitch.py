@@ -24,6 +24,12 @@ def check_range(name: str, value: float | None, bounds: tuple[float, float], uni
         raise UserError(f"{name}={shown}: expected {low:g} to {high:g} {unit}.")
 
 
+def pitches_text(pitches_um: tuple[float, float]) -> str:
+    """A smallest and largest pitch in words, such as "6.5 to 15.75 um", or "9.87 um" of one."""
+    low, high = (f"{pitch:.4g}" for pitch in pitches_um)
+    return f"{low} um" if low == high else f"{low} to {high} um"
+
+
 def is_square(aspect: float) -> bool:
     """Whether pixels of a height over width count as square: within 1 %."""
     return 1 / (1 + _ISOTROPY) <= aspect <= 1 + _ISOTROPY

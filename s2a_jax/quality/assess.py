@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from s2a_jax.inputs.images import unit_pixels
+from s2a_jax.inputs.pitch import pitches_text
 from s2a_jax.quality.measures import (
     FazCertainty,
     PictureMeasures,
@@ -58,8 +59,8 @@ _FAZ_DICE = 0.9
 _FAZ_SECOND = 0.25  # share of the most central piece's area
 _FAZ_OFFSET = 0.25  # sides
 _UNLIKE = 1.2  # factor between an estimated pitch and the nearest that is known
-# Factors between two pitches. Estimates on real images are 0.80 to 1.49 of the true one, and the
-# commonest mistake is a factor of 2, of which resampling leaves less.
+# Factors between an estimated pitch and one pitch. Estimates on real images are 0.80 to 1.49 of the
+# true one, and the commonest mistake is a factor of 2, of which resampling leaves less.
 _FINER, _COARSER = 1.4, 1.6
 _DEEP = "this may be a deep slab, of which only the FAZ counts"
 
@@ -251,10 +252,11 @@ def _pitch_doubts(
     if trained_um is None:
         return []
     low, high = trained_um
-    if low / _UNLIKE <= estimate <= high * _UNLIKE:
+    middle = (low * high) ** 0.5  # where the range is narrow, estimates err by more than it spans
+    if min(low / _UNLIKE, middle / _FINER) <= estimate <= max(high * _UNLIKE, middle * _COARSER):
         return []
     sentence = (
         f"Vessels look like those at {estimate:.1f} um a pixel (to a factor of {ERROR_FACTOR:g}), "
-        f"and the network was trained on {low:g} to {high:g} um: name the field of view."
+        f"and the network was trained on {pitches_text(trained_um)}: name the field of view."
     )
     return [Reason(PITCH_UNLIKE, sentence)]

@@ -294,7 +294,8 @@ class _Run:
         parameters = sum(leaf.size for leaf in jax.tree.leaves(training.abstract.params))
         console.print(
             f"{self.config.model.name} {self.config.model.variant}: {parameters / 1e6:.2f} M "
-            f"parameters; {training.epochs} epochs of {training.steps_per_epoch} steps, batch "
+            f"parameters; {counted(training.epochs, 'epoch')} of "
+            f"{counted(training.steps_per_epoch, 'step')}, batch "
             f"{self.config.train.batch_size}, on {training.mesh.size} "
             f"{jax.devices()[0].device_kind} device(s)."
         )

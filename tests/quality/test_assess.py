@@ -224,6 +224,11 @@ def test_doubts_about_the_pitch(eye, sure):
     assert names(unlike) == {"pitch_unlike"}
     near = (1.15 * seen.um_per_px, 2 * seen.um_per_px)
     assert not assess(eye.image, sure, None, near).reasons
+    for factor, is_doubted in ((1.45, True), (1.35, False), (1 / 1.55, False), (1 / 1.65, True)):
+        one = factor * seen.um_per_px  # the only pitch of the training: as wide as for a given one
+        found = assess(eye.image, sure, None, (one, one))
+        assert names(found) == ({"pitch_unlike"} if is_doubted else set()), factor
+    assert f"was trained on {one:.4g} um: name the field" in found.text
 
 
 def test_the_shipped_network_on_noise_and_on_black():
