@@ -8,7 +8,13 @@ from s2a_jax import __version__
 from s2a_jax.analysis.batch import Request, analyze_files
 from s2a_jax.analysis.dicom_seg import Algorithm, check_sources, without_segmentation
 from s2a_jax.analysis.table import SUMMARY, write_summary, write_table
-from s2a_jax.commands.eyes import add_eye_flags, check_eye_flags, eye_rows, known_eye
+from s2a_jax.commands.eyes import (
+    add_eye_flags,
+    check_eye_flags,
+    eye_rows,
+    known_eye,
+    side_lines,
+)
 from s2a_jax.commands.failures import Failures
 from s2a_jax.commands.flags import left_out_lines, path_flag
 from s2a_jax.commands.predict import add_batch_flags, check_batch_flags
@@ -172,6 +178,7 @@ def _lines(finished: list[Finished]) -> list[str]:
     levels = Counter(row["quality"] for row in rows.values())
     if levels:  # a shard may be empty
         lines.append(f"Quality: {', '.join(f'{n} {level}' for level, n in levels.items())}.")
+    lines += side_lines((id_, row["laterality"]) for id_, row in rows.items())
     if without := [id_ for id_, row in rows.items() if row["image_um_per_px"] is None]:
         lines.append(
             f"Nothing is measured in {counted(len(without), 'image')} whose pixel pitch is "

@@ -1,7 +1,8 @@
 """What is known about an eye on the command line: from a table, the flags, or the image's file."""
 
 import argparse
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from s2a_jax.analysis.analysis import EyeFacts
@@ -13,6 +14,9 @@ from s2a_jax.errors import UserError
 from s2a_jax.inputs.contents import Contents
 from s2a_jax.inputs.eye_table import EyeRow, match_rows, read_eyes
 from s2a_jax.inputs.image_files import ImageFiles
+from s2a_jax.inputs.names import first_few
+
+_SIDES = re.compile(r"(?<![A-Z0-9])O[DS](?![A-Z0-9])")
 
 
 def add_eye_flags(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +61,25 @@ def eye_rows(files: Sequence[ImageFiles], path: Path | None) -> dict[str, EyeRow
     for note in notes:
         print(note)
     return rows
+
+
+def side_lines(sides: Iterable[tuple[str, str]]) -> list[str]:
+    """A line about eyes whose names say the other side, if there are any.
+
+    Args:
+        sides: names of eyes, and the laterality that counts: "OD", "OS" or "".
+    """
+    other = [
+        f"{name} ({laterality})"
+        for name, laterality in sides
+        if laterality and {*_SIDES.findall(name.upper())} == {"OD", "OS"} - {laterality}
+    ]
+    if not other:
+        return []
+    return [
+        f"The names of {first_few(other)} say the other side of the eye than the laterality in "
+        "brackets, which counts: nasal and temporal depend on it."
+    ]
 
 
 def known_eye(contents: Contents, options: argparse.Namespace, row: EyeRow) -> EyeFacts:

@@ -10,7 +10,13 @@ import numpy as np
 from s2a_jax.analysis.analysis import EyeFacts
 from s2a_jax.biomarkers.measure import measure
 from s2a_jax.biomarkers.table import print_summary, write_rows
-from s2a_jax.commands.eyes import add_eye_flags, check_eye_flags, eye_rows, known_eye
+from s2a_jax.commands.eyes import (
+    add_eye_flags,
+    check_eye_flags,
+    eye_rows,
+    known_eye,
+    side_lines,
+)
 from s2a_jax.commands.failures import Failures
 from s2a_jax.commands.flags import (
     TTA_HELP,
@@ -147,7 +153,8 @@ def run(options: argparse.Namespace) -> int:
     print_summary(table)
     notes = note_lines(note for one in measured for note in one.notes)
     doubts = doubt_lines([(one.row["id"], one.facts) for one in measured], "eye")
-    for line in (*notes, *doubts):
+    sides = side_lines((one.row["id"], one.row["laterality"]) for one in measured)
+    for line in (*notes, *doubts, *sides):
         print(line)
     _print_sources([one.eye for one in measured])
     count = counted(len(table), "eye")

@@ -99,9 +99,9 @@ def test_files_and_row_of_every_eye(tmp_path, capsys, threshold):
 
 
 def test_what_is_finished_is_skipped(tmp_path, capsys, computed):
-    write_eyes(tmp_path / "in", "a", "b", "c")
+    write_eyes(tmp_path / "in", "a", "b_OD", "c")
     eyes, out = tmp_path / "eyes.csv", tmp_path / "out"
-    eyes.write_text("id,laterality\na,OD\nb,OD\n")
+    eyes.write_text("id,laterality\na,OD\nb_OD,OD\n")
     line = command(tmp_path, tmp_path / "in", *FIELD, "--eyes", eyes)
     assert main(line) == 0
     table, first = (out / "eyes.csv").read_bytes(), capsys.readouterr().out
@@ -112,12 +112,12 @@ def test_what_is_finished_is_skipped(tmp_path, capsys, computed):
     assert capsys.readouterr().out == first.replace(
         f"{out};", f"{out} (3 of them by an earlier run);"
     )
-    eyes.write_text("id,laterality\na,OD\nb,OS\n")
+    eyes.write_text("id,laterality\na,OD\nb_OD,OS\n")
     (out / "c_overlay.png").unlink()
     assert main(line) == 0
     assert sum(computed) == 5  # b for its row, c for its overlay
     assert [row["laterality"] for row in rows_of(out / "eyes.csv")] == ["OD", "OS", ""]
-    capsys.readouterr()
+    assert "The names of b_OD (OS) say the other side" in capsys.readouterr().out
     assert main([*line, "--save-probabilities"]) == 2
     assert "were made without --save-probabilities; give another folder" in capsys.readouterr().err
 

@@ -67,6 +67,19 @@ def test_a_row_for_each_eye(masks, tmp_path, capsys, separator, mark):
     assert [path.name for path in out.parent.iterdir()] == ["out.csv"]
 
 
+def test_names_of_the_other_side_are_told(tmp_path, capsys):
+    for name in ("p1_OD", "p2_os", "p3-OS", "pod4", "p5_OD_OS"):
+        save(tmp_path / f"masks/{name}.png", RV)
+    table = tmp_path / "eyes.csv"
+    table.write_text("id,laterality\np1_OD,OS\np2_os,left\n")
+    flags = ["--rv", str(tmp_path / "masks"), "--field-mm", "1", "--out", str(tmp_path / "o.csv")]
+    assert main(["measure", *flags, "--eyes", str(table), "--laterality", "OD"]) == 0
+    assert "The names of p1_OD (OS), p3-OS (OD) say the other side" in capsys.readouterr().out
+    assert [row["laterality"] for row in rows_of(tmp_path / "o.csv")] == ["OS", "OS", *["OD"] * 3]
+    assert main(["measure", *flags]) == 0
+    assert "the other side" not in capsys.readouterr().out
+
+
 def test_the_summary_of_several_eyes(tmp_path, capsys):
     sides = (10, 20, 30)
     for side in sides:
