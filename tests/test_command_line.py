@@ -31,6 +31,7 @@ def test_help(capsys):
 def test_every_command_has_help(capsys):
     assert cli.run_command(["--help"]) == 0
     listed = capsys.readouterr().out
+    assert listed.startswith("usage: s2a-jax COMMAND [flags]\n")
     for name in cli.COMMANDS:
         assert f"\n  {name} " in listed
         assert cli.run_command([name, "--help"]) == 0

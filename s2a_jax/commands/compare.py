@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from s2a_jax.commands.flags import path_flag
+from s2a_jax.comparison.folder import LOGS
 from s2a_jax.comparison.output import write_comparison
 from s2a_jax.comparison.plan import ablation, make_plan, networks
 from s2a_jax.comparison.results import read_result
@@ -94,7 +95,10 @@ def run(options: argparse.Namespace) -> int:
         UserError: a flag, field, folder or data set that cannot be used.
     """
     if Workdir(options.workdir).is_taken():
-        raise UserError(f"--workdir={options.workdir} holds a training run; give another folder.")
+        raise UserError(
+            f"--workdir={options.workdir} holds a training run; give a comparison another folder, "
+            "or move the run's files out of this one."
+        )
     config = load_config(options.config)
     set_fields(config, options.fields)
     if options.folds is not None:
@@ -131,7 +135,7 @@ def run(options: argparse.Namespace) -> int:
     console = make_console(soft_wrap=True, width=None if sys.stdout.isatty() else 120)
     if plan:
         console.print(plan)
-    code, failed = train_all(runs, options.workdir / "logs", console, options.jobs)
+    code, failed = train_all(runs, options.workdir / LOGS, console, options.jobs)
     if code:
         return code
     kept = [run for run in runs if run not in failed]

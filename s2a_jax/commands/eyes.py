@@ -1,7 +1,6 @@
 """What is known about an eye on the command line: from a table, the flags, or the image's file."""
 
 import argparse
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -10,13 +9,12 @@ from s2a_jax.biomarkers.magnification import REFERENCE_AXIAL_LENGTH_MM, bennett_
 from s2a_jax.biomarkers.measure import parse_laterality
 from s2a_jax.commands.flags import path_flag
 from s2a_jax.commands.pitch import add_pitch_flags, check_pitch_flags, known_pitch
+from s2a_jax.data.patients import side_of
 from s2a_jax.errors import UserError
 from s2a_jax.inputs.contents import Contents
 from s2a_jax.inputs.eye_table import EyeRow, match_rows, read_eyes
 from s2a_jax.inputs.image_files import ImageFiles
 from s2a_jax.inputs.names import first_few
-
-_SIDES = re.compile(r"(?<![A-Z0-9])O[DS](?![A-Z0-9])")
 
 
 def add_eye_flags(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +62,7 @@ def eye_rows(files: Sequence[ImageFiles], path: Path | None) -> dict[str, EyeRow
 
 
 def side_lines(sides: Iterable[tuple[str, str]]) -> list[str]:
-    """A line about eyes whose names say the other side, if there are any.
+    """A line about eyes that are the other eye by their names, if there are any.
 
     Args:
         sides: names of eyes, and the laterality that counts: "OD", "OS" or "".
@@ -72,13 +70,13 @@ def side_lines(sides: Iterable[tuple[str, str]]) -> list[str]:
     other = [
         f"{name} ({laterality})"
         for name, laterality in sides
-        if laterality and {*_SIDES.findall(name.upper())} == {"OD", "OS"} - {laterality}
+        if laterality and side_of(name) not in (None, laterality)
     ]
     if not other:
         return []
     return [
-        f"The names of {first_few(other)} say the other side of the eye than the laterality in "
-        "brackets, which counts: nasal and temporal depend on it."
+        f"By name, {first_few(other)} would be the other eye; the laterality in brackets is used, "
+        "and nasal and temporal depend on it."
     ]
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 from collections import Counter
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -146,8 +145,13 @@ def run(options: argparse.Namespace) -> int:
             advance(1)
     failures.refuse_all()
     table = [one.row for one in measured]
-    if options.masks:
-        _check_combined(options.masks, table)
+    if options.masks and len(files) > 1 and _lack_faz(table):
+        failures.finish()
+        raise UserError(
+            f"--masks={options.masks}: {counted(len(table), 'mask')}, none with the FAZ value "
+            f"{FAZ_VALUE}; give masks of vessels alone as --rv={options.masks}. An eye that has no "
+            "FAZ can be measured by itself, with --masks and its file."
+        )
     make_out_folder(options.out.parent)
     write_rows(options.out, table)
     print_summary(table)
@@ -171,13 +175,9 @@ def run(options: argparse.Namespace) -> int:
     return failures.finish()
 
 
-def _check_combined(masks: Path, table: list[dict[str, str | float]]) -> None:
-    """Raises a UserError if no combined mask holds a FAZ, as masks of vessels alone do not."""
-    if all(np.isnan(row["faz_centroid_x_mm"]) for row in table):
-        raise UserError(
-            f"--masks={masks}: {counted(len(table), 'mask')}, none with the FAZ value {FAZ_VALUE}; "
-            f"give masks of vessels alone as --rv={masks}."
-        )
+def _lack_faz(table: list[dict[str, str | float]]) -> bool:
+    """Whether no eye has a FAZ, as if masks of vessels alone had been given for combined ones."""
+    return all(np.isnan(row["faz_centroid_x_mm"]) for row in table)
 
 
 def _print_sources(eyes: list[EyeFacts]) -> None:

@@ -98,7 +98,8 @@ def run(options: argparse.Namespace) -> int:
         workdir = Workdir(options.workdir)
         if options.mode == "train" and is_of_comparison(workdir.path):
             raise UserError(
-                f"--workdir={options.workdir} holds the runs of a comparison; give another folder."
+                f"--workdir={options.workdir} holds the runs of a comparison; give a run another "
+                "folder, or move the comparison's out of this one."
             )
         config, plan = planned(read_config(options, workdir), workdir)
         config = resolve(config)

@@ -13,6 +13,9 @@ RECORD = "compare.json"
 """File in a run's workdir: `seconds` of training so far, `finished`, and `eval`, the section of the
 configuration that the results were made under (None: unknown)."""
 
+LOGS = "logs"
+"""Folder beside the workdirs for what the runs print, `<label>.log` each."""
+
 _LABEL = re.compile(r"(.+)-seed\d+(?:-fold\d+)?")
 _FOLD = re.compile(r"(.+-seed\d+)-fold\d+")
 
@@ -33,8 +36,9 @@ def read_record(workdir: Path) -> dict[str, Any]:
 
 
 def is_of_comparison(folder: Path) -> bool:
-    """Whether a comparison trained runs in a folder."""
-    return any(_LABEL.fullmatch(record.parent.name) for record in folder.glob(f"*/{RECORD}"))
+    """Whether a comparison trained runs in a folder, or has begun to."""
+    logs = folder.glob(f"{LOGS}/*.log")
+    return any(_LABEL.fullmatch(log.stem) and (folder / log.stem).is_dir() for log in logs)
 
 
 def runs_in(folder: Path) -> list[Path]:

@@ -99,7 +99,7 @@ def ablation(config: ConfigDict, names: Sequence[str] | None = None) -> Variants
 def _check_once(names: Sequence[str]) -> None:
     given = f"--networks={','.join(names)}"
     if not names or "" in names:
-        raise UserError(f"{given}: expected names with commas between, such as unet,s2anet.")
+        raise UserError(f"{given}: expected names with commas between, and none empty.")
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"{given}: {twice[0]} is named twice.")
 

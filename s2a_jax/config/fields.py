@@ -46,7 +46,7 @@ def field_hint(config: ConfigDict, name: str) -> str:
         name: the unknown name, such as `train.epoch`.
     """
     section, _, field = name.rpartition(".")
-    if field == "field_mm":  # as other commands name it
+    if field == "field_mm" and section in ("", "eval"):  # as other commands name it
         return (
             "config.eval.um_per_px states the pitch of real images: 1000 times mm over pixels, "
             "such as 9.87 for 3 mm over 304 px."

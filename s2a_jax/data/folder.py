@@ -89,7 +89,7 @@ def list_user_folder(
     listing = pair_splits(
         folder, "Images and masks", FLAT_LAYOUT, groups, wanted, makes_val=not own
     )
-    return replace(listing, notes=(note, *unused_masks(groups), *listing.notes))
+    return replace(listing, notes=(note, *unused_masks(folder, groups), *listing.notes))
 
 
 def _own_split(folder: Path) -> str | None:

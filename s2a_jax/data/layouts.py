@@ -24,7 +24,14 @@ from s2a_jax.data.splits import (
 )
 from s2a_jax.errors import UserError
 from s2a_jax.files import full_path
-from s2a_jax.inputs.names import child_folder, contents_of, folders_in, images_in
+from s2a_jax.inputs.names import (
+    child_folder,
+    contents_of,
+    file_name_of,
+    folders_in,
+    images_in,
+    name_of,
+)
 from s2a_jax.inputs.result_files import ENDINGS
 
 _DEPTH = 2  # how far below the given folder a data set may lie
@@ -182,7 +189,7 @@ def list_slabs(places: Sequence[tuple[Path, SplitLayout]], wanted: Wanted) -> Li
         groups[split] = with_slabs(slabs, masks)
     listing = pair_splits(folder, "Split folders", layout.name, groups, wanted, known)
     notes = [f"Split folders that are not used: {', '.join(unused)}."] if unused else []
-    return replace(listing, notes=(*notes, *unused_masks(groups), *listing.notes))
+    return replace(listing, notes=(*notes, *unused_masks(folder, groups), *listing.notes))
 
 
 def _train_folder(
@@ -240,12 +247,13 @@ def slab_folder(home: Path, image: str) -> SlabFolder:
         names = part.split("|")
         path = (first_folder(path, names) if path.is_dir() else None) or path / names[0]
     files = images_in(path if path.is_dir() else None)
-    for result in files.values():
-        of = next((result.name[: -len(end)] for end in ENDINGS if result.name.endswith(end)), None)
-        if of in files:
+    written = {f"{file_name_of(stem)}{end}": stem for stem in files for end in ENDINGS}
+    for image in files.values():
+        if name_of(image) in written:
             raise UserError(
-                f"{result} looks like a result of predict or analyze for {files[of].name}; keep "
-                "results in another folder than the images."
+                f"{image} looks like a result of predict or analyze for "
+                f"{files[written[name_of(image)]].name}; keep results in another folder than the "
+                "images."
             )
     return SlabFolder(path, files)
 

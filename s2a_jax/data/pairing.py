@@ -169,19 +169,28 @@ def _unlabelled(
     ]
 
 
-def unused_masks(groups: Mapping[str, SplitFiles]) -> list[str]:
-    """A sentence about the files of masks that no image has the name of, if there are any."""
+def unused_masks(folder: Path, groups: Mapping[str, SplitFiles]) -> list[str]:
+    """A sentence about the masks without an image of the same name, if there are any.
+
+    Args:
+        folder: the data set's; masks are named from there.
+        groups: split -> its files.
+    """
     known: dict[Path, None] = {}
     used: set[Path] = set()
     for files in groups.values():
         for masks in (files.rv, files.faz, files.combined, files.classes):
             known |= dict.fromkeys(masks.values())
             used |= {masks[stem] for stem in masks.keys() & files.images.keys()}
-    unused = [f"{path.parent.name}/{path.name}" for path in known if path not in used]
+    unused = [
+        str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+        for path in known
+        if path not in used
+    ]
     if not unused:
         return []
     return [
-        f"Not used: {counted(len(unused), 'mask')} without an image of that name: "
+        f"Not used: {counted(len(unused), 'mask')} without an image of the same name: "
         f"{first_few(unused)}."
     ]
 

@@ -88,8 +88,10 @@ def list_mask_pairs(rv: Path | None, faz: Path | None) -> list[ImageFiles]:
         if id_ and other and id_ != other:
             raise UserError(
                 f"--rv={rv} and --faz={faz} are named after different images, {id_} and {other}; "
-                "give both masks of one image."
+                "give both masks of one image, or rename one."
             )
+        if stem_of(rv) != stem_of(faz) and not (id_ and other):
+            print(f"{rv.name} and {faz.name} are taken for masks of one eye.")
         return [ImageFiles(id_ or stem_of(rv), rv=rv, faz=faz)]
     rvs, fazs = _masks(rv, "_rv", "--rv"), _masks(faz, "_faz", "--faz")
     if rvs and fazs and not rvs.keys() & fazs.keys():
@@ -104,19 +106,25 @@ def list_mask_pairs(rv: Path | None, faz: Path | None) -> list[ImageFiles]:
 def list_combined_masks(masks: Path) -> list[ImageFiles]:
     """Lists the combined masks (0, 100 FAZ, 255 vessel) of a folder, or one file.
 
+    Masks that are named as those of vessels or of the FAZ alone are left out, and a line says so.
+
     Raises:
-        UserError: there is no mask, or one is named as a mask of vessels or of the FAZ alone.
+        UserError: there is no other mask.
     """
     found = _masks(masks, "", "--masks")
     single = [
         id_ for id_ in found if any(without_ending(id_, ending) for ending in ("_rv", "_faz"))
     ]
     if single:
-        raise UserError(
-            f"--masks={masks}: by their names, {first_few(single)} show vessels or the FAZ alone; "
-            "give such masks with --rv and --faz."
-        )
-    return [ImageFiles(id_, combined=found[id_]) for id_ in sorted(found, key=id_key)]
+        listed = f"{counted(len(single), 'mask')} of vessels or the FAZ alone ({first_few(single)})"
+        if len(single) == len(found):
+            raise UserError(
+                f"--masks={masks}: by name, {listed} and no combined one; give them with --rv and "
+                "--faz."
+            )
+        print(f"Left out, by name: {listed}; --rv and --faz take them.")
+    ids = sorted(found.keys() - {*single}, key=id_key)
+    return [ImageFiles(id_, combined=found[id_]) for id_ in ids]
 
 
 def list_images(

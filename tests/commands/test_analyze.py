@@ -117,7 +117,7 @@ def test_what_is_finished_is_skipped(tmp_path, capsys, computed):
     assert main(line) == 0
     assert sum(computed) == 5  # b for its row, c for its overlay
     assert [row["laterality"] for row in rows_of(out / "eyes.csv")] == ["OD", "OS", ""]
-    assert "The names of b_OD (OS) say the other side" in capsys.readouterr().out
+    assert "By name, b_OD (OS) would be the other eye" in capsys.readouterr().out
     assert main([*line, "--save-probabilities"]) == 2
     assert "were made without --save-probabilities; give another folder" in capsys.readouterr().err
 

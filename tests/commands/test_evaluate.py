@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 
 import numpy as np
@@ -266,30 +267,66 @@ def test_octa500_is_recognised_with_its_pitch(weights, tmp_path):
     assert select_cases(home, "all", "octa500", limit=3).ids == ("10001", "10002", "10181")
 
 
+def make_run(folder, eyes, weights, **model):
+    """A workdir of a run on the training cases of `eyes`, as far as `evaluate` reads it."""
+    config = load_config("default")
+    config.data.update({"name": "folder", "root": str(eyes), "size": 48})
+    config.model.update(model)
+    (folder / "checkpoints/7").mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(to_json(config)))
+    write_record(Workdir(folder), load_run_data(config.data).fingerprints())
+    return shutil.copy(weights, folder / "weights.safetensors")
+
+
 def test_training_cases_are_named_when_they_are_scored(weights, tmp_path, capsys):
     eyes, run = tmp_path / "eyes", tmp_path / "run"
     for number, split in enumerate(("train", "train", "val", "test")):
         draw(eyes / split, f"eye{number}", (40, 56 + number))
-    config = load_config("default")
-    config.data.update({"name": "folder", "root": str(eyes), "size": 48})
-    (run / "checkpoints/7").mkdir(parents=True)
-    (run / "config.json").write_text(json.dumps(to_json(config)))
-    exported = shutil.copy(weights, run / "weights.safetensors")
+    exported = make_run(run, eyes, weights)
 
     def said(weights, *flags):
         arguments = ["--weights", str(weights), "--data", str(eyes), *flags]
         assert main(["evaluate", *arguments]) == 0
         return " ".join(capsys.readouterr().out.split())
 
-    assert "is not known: " in said(exported, "--split", "all")  # without the run's record
-    write_record(Workdir(run), load_run_data(config.data).fingerprints())
-    sentence = "2 of 4 cases (eye0, eye1) served to train the network"
+    sentence = "2 of 4 cases (eye0, eye1) are training cases"
     assert sentence in said(exported, "--split", "all", "--protocol", "s2anet")
-    known, every = KnownCases([str(run / "checkpoints/7")]), select_cases(eyes, "all")
-    for name, case in zip(every.ids, every.cases, strict=True):
-        known.look_at(name, case)
-    assert sentence in " ".join(known.notes(4))
     assert "2 of 2 cases (eye0, eye1)" in said(exported, "--split", "train")
     for split in ("val", "test"):
-        assert "served to train" not in said(exported, "--split", split)
-    assert "served to train" not in said(weights, "--split", "all")  # of no run
+        assert "training case" not in said(exported, "--split", split)
+    assert "training case" not in said(weights, "--split", "all")  # of no run
+    for file, text, reason in (
+        ("data.json", None, "data.json is missing."),
+        ("data.json", "{", "data.json could not be read"),
+        ("data.json", '{"a/train/b": 7}', "data.json holds no hashes."),
+        ("config.json", '{"port": 8080}', "config.json is no configuration of a run."),
+        ("config.json", "[]", "config.json cannot be used"),
+    ):
+        (run / file).unlink() if text is None else (run / file).write_text(text)
+        unknown = "Whether these are training cases of the network is not known: "
+        assert re.search(f"{unknown}.*{re.escape(reason)}", said(exported, "--split", "all"))
+
+
+def test_training_cases_of_earlier_and_other_networks_are_known(weights, tmp_path):
+    every = []
+    for name in "abc":
+        for number, split in enumerate(("train", "val", "test")):
+            draw(tmp_path / name / split, f"{name}{number}", (40 + ord(name) % 8, 56 + number))
+        selection = select_cases(tmp_path / name, "all")
+        every += zip(selection.ids, selection.cases, strict=True)
+    first, second, third = (tmp_path / f"run-{name}" for name in "abc")
+    make_run(first, tmp_path / "a", weights, start_from="sim_to_real")
+    make_run(second, tmp_path / "b", weights, start_from=str(first / "checkpoints/7"))
+    make_run(third, tmp_path / "c", weights, start_from=str(weights))
+
+    def notes(*given):
+        known = KnownCases(list(map(str, given)))
+        for name, case in every:
+            known.look_at(name, case)
+        return known.notes(len(every))
+
+    (note,) = notes(second / "checkpoints/7")
+    assert note.startswith("2 of 9 cases (a0, b0) are training cases")
+    unknown, note = notes(first, third)
+    assert f"run-c started from {weights}, which is in no workdir" in unknown
+    assert note.startswith("2 of 9 cases (a0, c0) are")

@@ -67,17 +67,17 @@ def test_a_row_for_each_eye(masks, tmp_path, capsys, separator, mark):
     assert [path.name for path in out.parent.iterdir()] == ["out.csv"]
 
 
-def test_names_of_the_other_side_are_told(tmp_path, capsys):
+def test_names_of_the_other_eye_are_told(tmp_path, capsys):
     for name in ("p1_OD", "p2_os", "p3-OS", "pod4", "p5_OD_OS"):
         save(tmp_path / f"masks/{name}.png", RV)
     table = tmp_path / "eyes.csv"
     table.write_text("id,laterality\np1_OD,OS\np2_os,left\n")
     flags = ["--rv", str(tmp_path / "masks"), "--field-mm", "1", "--out", str(tmp_path / "o.csv")]
     assert main(["measure", *flags, "--eyes", str(table), "--laterality", "OD"]) == 0
-    assert "The names of p1_OD (OS), p3-OS (OD) say the other side" in capsys.readouterr().out
+    assert "By name, p1_OD (OS), p3-OS (OD) would be the other eye" in capsys.readouterr().out
     assert [row["laterality"] for row in rows_of(tmp_path / "o.csv")] == ["OS", "OS", *["OD"] * 3]
     assert main(["measure", *flags]) == 0
-    assert "the other side" not in capsys.readouterr().out
+    assert "the other eye" not in capsys.readouterr().out
 
 
 def test_the_summary_of_several_eyes(tmp_path, capsys):
@@ -120,6 +120,33 @@ def test_combined_masks_with_the_pitch_of_their_tiff_tags(tmp_path):
     (row,) = rows_of(tmp_path / "out.csv")
     assert row["pitch_source"] == "TIFF"
     assert float(row["faz_area_mm2"]) == pytest.approx(FAZ.sum() * 0.011**2, rel=1e-3)
+
+
+def test_combined_masks_beside_others_and_of_an_eye_without_faz(tmp_path, capsys):
+    folder, out = tmp_path / "masks", tmp_path / "out.csv"
+    save(folder / "a.png", RV)
+    save(folder / "b_rv.png", RV)
+    save(folder / "c_FAZ.png", FAZ)
+    assert main(["measure", "--masks", str(folder), "--field-mm", "1", "--out", str(out)]) == 0
+    (row,) = rows_of(out)
+    assert row["id"] == "a" and float(row["faz_area_mm2"]) == 0
+    said = capsys.readouterr().out
+    assert "Left out, by name: 2 masks of vessels or the FAZ alone (b_rv, c_FAZ); --rv" in said
+    assert "1 of 1 eye without FAZ" in said
+    Image.fromarray(FAZ.astype(np.uint8) * np.uint8(100)).save(folder / "d.png")
+    assert main(["measure", "--masks", str(folder), "--field-mm", "1", "--out", str(out)]) == 0
+    assert [float(row["faz_area_mm2"]) > 0 for row in rows_of(out)] == [False, True]
+
+
+def test_two_files_are_one_eye(tmp_path, capsys):
+    for name in ("p1", "p2", "q_rv", "q_faz"):
+        save(tmp_path / f"{name}.png", FAZ)
+    flags = ["--field-mm", "1", "--out", str(tmp_path / "out.csv")]
+    for rv, faz, is_told in (("p1", "p2", True), ("q_rv", "q_faz", False), ("q_rv", "p2", True)):
+        files = ["--rv", str(tmp_path / f"{rv}.png"), "--faz", str(tmp_path / f"{faz}.png")]
+        assert main(["measure", *files, *flags]) == 0
+        line = f"{rv}.png and {faz}.png are taken for masks of one eye."
+        assert (line in capsys.readouterr().out) == is_told
 
 
 @pytest.mark.parametrize("flags", [[], ["--um-per-px", "10"]])
@@ -235,10 +262,13 @@ def test_biomarkers_are_measured_where_the_network_saw_the_eye(tmp_path, capsys,
             "--rv {masks}/a_rv.png --faz {other}/z_faz.png --field-mm 1",
             "are named after different images, a and z; give both",
         ),
-        ("--masks {masks} --field-mm 1", "a_faz, a_rv, b_rv show vessels or the FAZ alone"),
+        (
+            "--masks {masks}/a_rv.png --field-mm 1",
+            "by name, 1 mask of vessels or the FAZ alone (a_rv) and no combined one",
+        ),
         (
             "--masks {other}/named --field-mm 1",
-            "named: 1 mask, none with the FAZ value 100; give masks of vessels alone as --rv=",
+            "named: 2 masks, none with the FAZ value 100; give masks of vessels alone as --rv=",
         ),
         ("--rv {other}/damaged/cut.png --field-mm 1", "cut.png"),
         ("--rv {other}/junk --field-mm 1", "junk.tif is not an image"),
@@ -248,7 +278,8 @@ def test_biomarkers_are_measured_where_the_network_saw_the_eye(tmp_path, capsys,
 )
 def test_mistakes_are_one_sentence_and_nothing_is_written(masks, tmp_path, capsys, flags, message):
     other = tmp_path / "other"
-    save(other / "named" / "z.png", FAZ)
+    for name in ("y", "z"):
+        save(other / "named" / f"{name}.png", FAZ)
     save(other / "z_faz.png", FAZ)
     save(other / "damaged" / "ok.png", RV)
     (other / "damaged" / "cut.png").write_bytes((masks / "a_rv.png").read_bytes()[:80])

@@ -3,7 +3,7 @@
 import pytest
 
 from s2a_jax.cli import run as main
-from s2a_jax.comparison.folder import RECORD
+from s2a_jax.comparison.folder import LOGS
 from s2a_jax.comparison.plan import ablation, make_plan, networks
 from s2a_jax.config.load import load_config
 from s2a_jax.config.recipes import resolve
@@ -102,10 +102,11 @@ def test_a_folder_of_another_run_is_refused_before_any_starts(config, tmp_path):
 def test_a_run_and_a_comparison_keep_out_of_each_other(config, tmp_path, capsys):
     (run,) = make_plan(config, networks(["unet"]), 1, tmp_path)
     run.workdir.claim(run.config, run.config)
-    (run.workdir.path / RECORD).write_text("{}")
     (run.workdir.path / "results").mkdir()
+    (tmp_path / LOGS).mkdir()
+    (tmp_path / LOGS / "unet-seed0.log").touch()
     flags = ["--config", "synthetic:smoke", "--workdir"]
     assert main(["train", *flags, str(tmp_path)]) == 2
-    assert "holds the runs of a comparison; give another" in capsys.readouterr().err
+    assert "holds the runs of a comparison; give a run another" in capsys.readouterr().err
     assert main(["compare", *flags, str(run.workdir.path)]) == 2
-    assert "holds a training run; give another folder" in capsys.readouterr().err
+    assert "holds a training run; give a comparison another" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Split folders of any name, folders without splits, and roots above the data."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -54,8 +55,9 @@ def test_masks_that_no_image_has_are_named(tmp_path, split):
     put(home, ["a_rv", "a_faz", "b_rv", "b_fovea", "d_rv"], "masks")
     notes = list_user_folder(tmp_path, wanted=Wanted("all")).notes
     (note,) = (note for note in notes if note.startswith("Not used"))
+    at = f"{split}/masks".lstrip("/")
     assert note == (
-        "Not used: 2 masks without an image of that name: masks/d_rv.png, masks/b_fovea.png."
+        f"Not used: 2 masks without an image of the same name: {at}/d_rv.png, {at}/b_fovea.png."
     )
     (home / "masks/b_fovea.png").unlink()
     (home / "masks/d_rv.png").unlink()
@@ -63,12 +65,17 @@ def test_masks_that_no_image_has_are_named(tmp_path, split):
     assert not any(note.startswith("Not used") for note in notes)
 
 
-def test_results_among_the_images_are_refused(tmp_path):
-    put(tmp_path, ["a", "b", "a_faz"], "images")
-    put(tmp_path, ["a_rv", "a_faz", "b_rv"], "masks")
-    with pytest.raises(
-        UserError, match=r"images/a_faz\.png looks like a result .* for a\.png; keep"
-    ):
+@pytest.mark.parametrize(
+    ("image", "result"),
+    [("a", "a_faz"), ("u\u0308", "\u00fc_overlay"), ("u\u0308", "u\u0308_rv"), ("a+b", "a%2Bb_rv")],
+)
+def test_results_among_the_images_are_refused(tmp_path, image, result):
+    put(tmp_path, [image, "b", "b_rv2"], "images")
+    put(tmp_path, [f"{image}_rv", f"{image}_faz", "b_rv"], "masks")
+    assert list_user_folder(tmp_path, wanted=Wanted("all")).cases
+    put(tmp_path, [result], "images")
+    said = f"images/{result}.png looks like a result of predict or analyze for {image}.png; keep"
+    with pytest.raises(UserError, match=re.escape(said)):
         list_user_folder(tmp_path)
 
 

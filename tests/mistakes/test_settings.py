@@ -178,7 +178,7 @@ FLAGS = [
     # compare
     (f"{COMPARE} --networks=unet,unet", "--networks=unet,unet: unet is named twice"),
     (f"{COMPARE} --networks=no-gcem", "'no-gcem' is no network; expected some of unet"),
-    (f"{COMPARE} --networks=,", "--networks=,: expected names with commas"),
+    (f"{COMPARE} --networks=,", "--networks=,: expected names with commas between, and none empty"),
     (f"{COMPARE} --seeds=0", "--seeds=0"),
     (f"{COMPARE} --seeds=many", "--seeds"),
     (f"{COMPARE} --preset=all", "--preset"),
