@@ -248,11 +248,11 @@ def slab_folder(home: Path, image: str) -> SlabFolder:
         path = (first_folder(path, names) if path.is_dir() else None) or path / names[0]
     files = images_in(path if path.is_dir() else None)
     written = {f"{file_name_of(stem)}{end}": stem for stem in files for end in ENDINGS}
-    for image in files.values():
-        if name_of(image) in written:
+    for file in files.values():
+        if name_of(file) in written:
             raise UserError(
-                f"{image} looks like a result of predict or analyze for "
-                f"{files[written[name_of(image)]].name}; keep results in another folder than the "
+                f"{file} looks like a result of predict or analyze for "
+                f"{files[written[name_of(file)]].name}; keep results in another folder than the "
                 "images."
             )
     return SlabFolder(path, files)
