@@ -115,7 +115,7 @@ def test_the_page_is_self_contained(run):
 
 
 def test_text_from_files_is_escaped(tmp_path):
-    evil = "</style><script>alert(1)</script>\"'{{ 7 * 7 }}$x_{"
+    evil = "</style><script>alert(1)</script>\"'{{ 7919 * 7907 }}$x_{"
     result = write_run(tmp_path, epochs=5)
     result["biomarkers"] = {evil: next(iter(result["biomarkers"].values()))}
     result |= {"protocol": evil, "notes": [evil], "pictures": {"best": [f"../{evil}.png"]}}
@@ -132,7 +132,7 @@ def test_text_from_files_is_escaped(tmp_path):
     assert not {"script", "b", "i", "u"} & set(page.tags)
     assert page.tags.count("style") == 1
     assert not [name for name, _ in page.attributes if name.startswith("on")]
-    assert "49" not in page.text.replace("0.949", "")
+    assert str(7919 * 7907) not in page.text  # too long a number to be a time or a Dice
 
 
 def test_a_run_at_its_start(tmp_path):
