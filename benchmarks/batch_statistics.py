@@ -45,7 +45,6 @@ def main() -> None:
 
     @jax.jit
     def of_batch(images: jax.Array) -> dict[str, jax.Array]:
-        # Dropout is part of training, too, and must not be part of the difference.
         key = {"dropout": jax.random.key(0)}
         return network.apply(variables, images, train=True, mutable=["batch_stats"], rngs=key)[0]
 

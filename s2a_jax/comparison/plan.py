@@ -46,7 +46,7 @@ def networks(names: Sequence[str]) -> Variants:
     Raises:
         UserError: a name is repeated or missing.
     """
-    _check_once(names)
+    _check_names(names)
     return {name: {"model.name": name} for name in names}
 
 
@@ -83,7 +83,7 @@ def ablation(config: ConfigDict, names: Sequence[str] | None = None) -> Variants
     }
     if names is None:
         return variants
-    _check_once(names)
+    _check_names(names)
     for name in names:
         if name not in variants:
             known = f"expected some of {', '.join(variants)}"
@@ -96,7 +96,7 @@ def ablation(config: ConfigDict, names: Sequence[str] | None = None) -> Variants
     return {name: variants[name] for name in names}
 
 
-def _check_once(names: Sequence[str]) -> None:
+def _check_names(names: Sequence[str]) -> None:
     given = f"--networks={','.join(names)}"
     if not names or "" in names:
         raise UserError(f"{given}: expected names with commas between, and none empty.")
